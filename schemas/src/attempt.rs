@@ -1,0 +1,69 @@
+//! What is kept of every postback attempt: how it was authenticated and the raw request.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How strongly an attempt was authenticated, weakest first.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Strength {
+    /// Nothing was asked for: a legacy offer without a secret.
+    None,
+    /// The offer's shared secret.
+    Secret,
+    /// An API token.
+    Token,
+    /// HMAC-SHA256 over the body or query.
+    Hmac,
+    /// A Standard Webhooks signature.
+    StandardWebhooks,
+}
+
+/// The credential that an attempt was accepted under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Credential {
+    /// How strong it is.
+    pub strength: Strength,
+    /// Which key or token, by id; never the secret itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+}
+
+/// The request as received, without secrets and personal data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RawRequest {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query, secrets replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The content type as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The body as text, secrets replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body in hexadecimal where it is not UTF-8, cut at 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_hex: Option<String>,
+    /// The whole length of a body that was cut, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
+}
+
+/// What every fact about an attempt carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    /// The credential; absent where the attempt ended before credentials were checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+    /// The request.
+    pub request: RawRequest,
+    /// Warnings that the answer carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}

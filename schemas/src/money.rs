@@ -1,0 +1,328 @@
+//! Money: integer minor units of a currency, and exact rates.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Largest amount that is accepted from outside, in minor units: ten million millions of a
+/// currency with cents. Sums of 9,000 such amounts still fit the ledger's 64 bits.
+pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
+
+/// Why a text is not an amount.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AmountError {
+    /// Not a plain decimal number.
+    #[error("not a number: write digits, with a point before decimals")]
+    NotANumber,
+    /// More decimals than the currency has.
+    #[error("{currency} has {allowed} decimals, not {given}")]
+    TooManyDecimals {
+        /// The currency.
+        currency: Currency,
+        /// How many decimals it has.
+        allowed: u32,
+        /// How many were given.
+        given: usize,
+    },
+    /// Larger than [`AMOUNT_MINOR_MAX`].
+    #[error("out of range: at most {AMOUNT_MINOR_MAX} minor units")]
+    OutOfRange,
+    /// Minor units with a decimal point.
+    #[error("minor units are whole numbers")]
+    NotWhole,
+}
+
+/// An ISO 4217 currency with minor units.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The US dollar.
+    pub const USD: Self = Self(*b"USD");
+    /// The euro.
+    pub const EUR: Self = Self(*b"EUR");
+
+    /// The currency with this ISO 4217 code; case does not matter. Codes without minor units
+    /// (gold, test codes) are no currencies of a ledger.
+    pub fn from_code(code: &str) -> Option<Self> {
+        let code = code.to_ascii_uppercase();
+        let currency = iso_currency::Currency::from_code(&code)?;
+        currency.exponent()?;
+        <[u8; 3]>::try_from(code.as_bytes()).ok().map(Self)
+    }
+
+    /// The three letters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("???")
+    }
+
+    /// How many decimals an amount in major units may have.
+    pub fn exponent(self) -> u32 {
+        iso_currency::Currency::from_code(self.code())
+            .and_then(iso_currency::Currency::exponent)
+            .map_or(2, u32::from)
+    }
+
+    /// An amount in major units (`49.90`) as minor units (`4990`).
+    ///
+    /// # Errors
+    /// The text is not a plain decimal, has more decimals than the currency, or is out of range.
+    pub fn parse_major(self, text: &str) -> Result<i64, AmountError> {
+        let (negative, digits) = split_sign(text);
+        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+        if !are_digits(whole) || (digits.contains('.') && !are_digits(decimals)) {
+            return Err(AmountError::NotANumber);
+        }
+        let allowed = self.exponent();
+        let padding = usize::try_from(allowed)
+            .ok()
+            .and_then(|allowed| allowed.checked_sub(decimals.len()))
+            .ok_or(AmountError::TooManyDecimals {
+                currency: self,
+                allowed,
+                given: decimals.len(),
+            })?;
+        let all = format!("{whole}{decimals}{}", "0".repeat(padding));
+        in_range(negative, &all)
+    }
+
+    /// An amount that is already in minor units.
+    ///
+    /// # Errors
+    /// The text is not a whole number, or is out of range.
+    pub fn parse_minor(text: &str) -> Result<i64, AmountError> {
+        let (negative, digits) = split_sign(text);
+        if !are_digits(digits) {
+            let decimal = digits
+                .split_once('.')
+                .is_some_and(|(a, b)| are_digits(a) && are_digits(b));
+            return Err(if decimal {
+                AmountError::NotWhole
+            } else {
+                AmountError::NotANumber
+            });
+        }
+        in_range(negative, digits)
+    }
+
+    /// Minor units written in major units: `-4990` is `-49.90`.
+    pub fn format_major(self, minor: i64) -> String {
+        let exponent = usize::try_from(self.exponent()).unwrap_or(0);
+        let width = exponent.saturating_add(1);
+        let digits = format!("{:0>width$}", minor.unsigned_abs());
+        let sign = if minor < 0 { "-" } else { "" };
+        match digits.split_at_checked(digits.len().saturating_sub(exponent)) {
+            Some((whole, decimals)) if exponent > 0 => format!("{sign}{whole}.{decimals}"),
+            _ => format!("{sign}{digits}"),
+        }
+    }
+}
+
+fn split_sign(text: &str) -> (bool, &str) {
+    match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    }
+}
+
+fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn in_range(negative: bool, digits: &str) -> Result<i64, AmountError> {
+    let amount: i64 = digits.parse().map_err(|_| AmountError::OutOfRange)?;
+    if amount > AMOUNT_MINOR_MAX {
+        return Err(AmountError::OutOfRange);
+    }
+    Ok(if negative {
+        amount.saturating_neg()
+    } else {
+        amount
+    })
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl FromStr for Currency {
+    type Err = UnknownCurrency;
+
+    fn from_str(code: &str) -> Result<Self, UnknownCurrency> {
+        Self::from_code(code).ok_or(UnknownCurrency)
+    }
+}
+
+/// A text that is not the code of a currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not an ISO 4217 currency with minor units")]
+pub struct UnknownCurrency;
+
+impl Serialize for Currency {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = Cow::<'_, str>::deserialize(deserializer)?;
+        Self::from_code(&code)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{code}` is {UnknownCurrency}")))
+    }
+}
+
+/// An exact rate, written as a percentage: `30%`, `12.5%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Rate(Decimal);
+
+impl Rate {
+    /// The rate as a fraction: `30%` is `0.30`.
+    pub fn fraction(self) -> Decimal {
+        self.0
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not a rate: write 30% or 12.5%, from 0% to 1000%");
+        let number = text.strip_suffix('%').ok_or_else(expected)?;
+        let percent = Decimal::from_str_exact(number).map_err(|_| expected())?;
+        if percent.is_sign_negative() || percent > Decimal::ONE_THOUSAND || percent.scale() > 8 {
+            return Err(expected());
+        }
+        percent
+            .checked_div(Decimal::ONE_HUNDRED)
+            .map(Self)
+            .ok_or_else(expected)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = self.0.checked_mul(Decimal::ONE_HUNDRED).unwrap_or(self.0);
+        write!(f, "{}%", percent.normalize())
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Largest [`Exact`] number: as large as the largest amount.
+const EXACT_MAX: i64 = AMOUNT_MINOR_MAX;
+
+/// Most decimals of an [`Exact`] number.
+const EXACT_SCALE_MAX: u32 = 12;
+
+/// An exact decimal number, written as text (`"250.00"`) or as a whole number. Numbers with a
+/// point outside quotes are refused, since readers on the way may have turned them into floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Exact(Decimal);
+
+impl Exact {
+    /// The number.
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// The number that a text writes: digits, with a point before at most twelve decimals, at most
+    /// 10^15.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (_, digits) = split_sign(text);
+        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, "0"));
+        if !are_digits(whole) || !are_digits(decimals) {
+            return None;
+        }
+        let number = Decimal::from_str_exact(text).ok()?;
+        let fits = number.abs() <= Decimal::from(EXACT_MAX) && number.scale() <= EXACT_SCALE_MAX;
+        fits.then_some(Self(number))
+    }
+
+    /// Whether the number is below zero.
+    pub fn is_negative(self) -> bool {
+        self.0 < Decimal::ZERO
+    }
+
+    /// An amount of this many major units in minor units of a currency.
+    ///
+    /// # Errors
+    /// It has more decimals than the currency.
+    pub fn to_minor(self, currency: Currency) -> Result<i64, AmountError> {
+        currency.parse_major(&self.0.normalize().to_string())
+    }
+}
+
+impl From<i64> for Exact {
+    fn from(number: i64) -> Self {
+        Self(Decimal::from(
+            number.clamp(EXACT_MAX.saturating_neg(), EXACT_MAX),
+        ))
+    }
+}
+
+impl fmt::Display for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Exact {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Exact;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an exact number in quotes, as \"250.00\", or a whole number")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Exact, E> {
+                Exact::parse(text)
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Exact, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Exact, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
