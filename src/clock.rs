@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use postbook_schemas::{FactId, Instant};
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 /// Where the service gets time and new ids from.
 pub trait Clock: Send + Sync + std::fmt::Debug + 'static {

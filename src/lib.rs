@@ -3,5 +3,13 @@
 //! The service around the pure core: it takes requests in, keeps facts, drives the projections and
 //! shows what they say. `docs/architecture.md` is the map.
 
+pub mod cli;
 pub mod clock;
+pub mod directory;
+pub mod http;
+pub mod intake;
+pub mod projector;
+pub mod secrets;
+pub mod service;
 pub mod store;
+pub mod tables;

@@ -45,18 +45,11 @@ pub struct Append {
     pub not_at: Vec<u64>,
     /// Keys under which the fact can be found; the first fact of a key is the one that is found.
     pub references: Vec<String>,
-    /// What the log remembers of a click besides its line.
-    pub click: Option<ClickSeat>,
-}
-
-/// What the log remembers of a click, for finding it without reading its line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClickSeat {
-    /// Whether the store writes the id of the click's position into the line. The data must then
-    /// begin with `{"click_id":"` and ten characters, which are replaced.
-    pub assign_id: bool,
-    /// The index of the click.
-    pub head: ClickHead,
+    /// Of a click that this service gives the id to: its index entry. The store then writes the id
+    /// of the click's position into the line; the data must begin with `{"click_id":"` and ten
+    /// characters, which are replaced. Clicks recorded elsewhere, under ids of their own, have no
+    /// seat here: they are found by key.
+    pub seat: Option<ClickHead>,
 }
 
 /// The index entry of a click: enough to match and price most conversions.
@@ -130,6 +123,9 @@ impl Filter {
     /// All facts.
     pub const ALL: Self = Self(u64::MAX);
 
+    /// The bit of clicks without a seat.
+    pub const UNSEATED_CLICK: u64 = 1 << 63;
+
     /// Only facts of these types.
     pub fn only(types: &[FactType]) -> Self {
         Self(
@@ -139,8 +135,9 @@ impl Filter {
         )
     }
 
-    /// All facts but clicks: what the money is made of.
-    pub fn without_clicks() -> Self {
+    /// All facts but the clicks that have a seat: what the money is made of. Clicks recorded
+    /// elsewhere are included.
+    pub fn without_seated_clicks() -> Self {
         Self(!Self::bit(FactType::ClickRecorded))
     }
 
@@ -149,7 +146,8 @@ impl Filter {
         self.0 & Self::bit(fact_type) != 0
     }
 
-    /// The bit of a type, for stores that keep such a set with each group.
+    /// The bit of a type, for stores that keep such a set with each group. The bit of clicks stands
+    /// for those with a seat; the others have [`Self::UNSEATED_CLICK`].
     pub fn bit(fact_type: FactType) -> u64 {
         1 << (fact_type as u32)
     }

@@ -1,0 +1,420 @@
+//! What a fold says: rows of the read models, as the difference that one fact makes.
+
+use postbook_schemas::{
+    Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status, ZeroReason,
+    configuration::Candidate,
+};
+use serde::{Deserialize, Serialize};
+
+/// The rows that one fact (or a batch of facts) adds or replaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Attempts, only ever added.
+    pub attempts: Vec<AttemptRow>,
+    /// Conversions, replaced whole by id.
+    pub conversions: Vec<ConversionRow>,
+    /// Ids of conversions that turned out to be the same as one reported earlier.
+    pub merged: Vec<FactId>,
+    /// Postings, only ever added.
+    pub postings: Vec<Posting>,
+    /// Payouts, replaced whole by id.
+    pub payouts: Vec<PayoutRow>,
+    /// Changes that wait for their conversion, and those that no longer do.
+    pub parked: Vec<ParkedRow>,
+}
+
+/// One postback attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRow {
+    /// Where the fact is.
+    pub position: u64,
+    /// The attempt's id: that of its fact.
+    pub id: FactId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The type of its fact.
+    pub fact_type: String,
+    /// The offer, where it was known.
+    pub offer: Option<OfferRef>,
+    /// The click id it gave.
+    pub click_id: Option<String>,
+    /// The transaction it gave.
+    pub txn_id: Option<String>,
+    /// The customer it gave.
+    pub customer_id: Option<String>,
+    /// The event it was about: kind, change or abuse.
+    pub event: Option<String>,
+    /// The field at fault.
+    pub field: Option<String>,
+    /// What the sender was told, of refusals.
+    pub detail: Option<String>,
+    /// Where it came in.
+    pub endpoint: String,
+    /// The truncated address.
+    pub address: Option<String>,
+    /// When it was received.
+    pub recorded_at: Instant,
+}
+
+/// Who is credited with a conversion, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// What decided: a candidate, `correction`, or nothing.
+    pub by: Option<AttributedBy>,
+    /// Who is credited.
+    pub partner: Option<Slug>,
+    /// The click that counted.
+    pub click_id: Option<String>,
+    /// Why, in a word: `click`, `coupon`, `customer`, `corrected`, `no_candidate`, `outside_window`, …
+    pub reason: String,
+    /// The candidates that lost, and why.
+    pub losers: Vec<LosingCandidate>,
+}
+
+/// What decided an attribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributedBy {
+    /// The click whose id came back.
+    ClickId,
+    /// The coupon that was used.
+    CouponCode,
+    /// The customer's bond to a partner.
+    CustomerId,
+    /// A person's correction.
+    Correction,
+}
+
+impl From<Candidate> for AttributedBy {
+    fn from(candidate: Candidate) -> Self {
+        match candidate {
+            Candidate::ClickId => Self::ClickId,
+            Candidate::CouponCode => Self::CouponCode,
+            Candidate::CustomerId => Self::CustomerId,
+        }
+    }
+}
+
+/// A candidate that did not get the conversion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LosingCandidate {
+    /// Which candidate.
+    pub by: Candidate,
+    /// Whom it would have credited.
+    pub partner: Option<Slug>,
+    /// Why not, in a word: `absent`, `unknown`, `other_offer`, `before_click`, `outside_window`,
+    /// `not_bound`, `lower_priority`.
+    pub reason: String,
+}
+
+/// One conversion as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversionRow {
+    /// The id of the fact that first reported it.
+    pub id: FactId,
+    /// Where that fact is.
+    pub position: u64,
+    /// The offer.
+    pub offer: OfferRef,
+    /// The kind.
+    pub kind: Kind,
+    /// The advertiser's transaction.
+    pub txn_id: Option<String>,
+    /// The click id that came back.
+    pub click_id: Option<String>,
+    /// The advertiser's customer.
+    pub customer_id: Option<String>,
+    /// The coupon that was used.
+    pub coupon_code: Option<String>,
+    /// Who is credited.
+    pub attribution: Attribution,
+    /// The status; of a conversion whose approval only waits for time, the status before it.
+    pub status: Status,
+    /// When a `pending` status turns into `approved` by itself.
+    pub approves_at: Option<Instant>,
+    /// Amount in minor units of `currency`.
+    pub amount_minor: Option<i64>,
+    /// How much of it was refunded, at most the amount.
+    pub refunded_minor: i64,
+    /// How much more was refunded than there was.
+    pub over_refunded_minor: i64,
+    /// How much of it stands charged back.
+    pub charged_back_minor: i64,
+    /// The currency of the amounts.
+    pub currency: Currency,
+    /// When it happened.
+    pub occurred_at: Instant,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// Whether it is test traffic.
+    pub sandbox: bool,
+    /// What it earns, by rule.
+    pub earnings: Vec<EarningLine>,
+}
+
+/// The state of an earning line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineState {
+    /// Not approved yet.
+    Pending,
+    /// Approved (and payable once its hold is over).
+    Approved,
+    /// It earns nothing, for the reason given.
+    Zero,
+}
+
+impl LineState {
+    /// The word used in answers and tables.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Zero => "zero",
+        }
+    }
+}
+
+/// What one rule gives one partner for one conversion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarningLine {
+    /// The rule; absent where none applied.
+    pub rule: Option<String>,
+    /// The version of the terms it stands in.
+    pub terms_version: Option<String>,
+    /// Whose earning it is; absent where nobody is credited.
+    pub partner: Option<Slug>,
+    /// What it earns now, in minor units of `currency`.
+    pub amount_minor: i64,
+    /// The partner's currency.
+    pub currency: Option<Currency>,
+    /// Its state.
+    pub state: LineState,
+    /// Why it is zero.
+    pub reason: Option<ZeroReason>,
+    /// When an approved amount becomes payable.
+    pub available_at: Option<Instant>,
+    /// What it was worth before its own reversals, or what was paid for it if that is more.
+    pub earned_minor: i64,
+    /// What was taken back before it was paid.
+    pub reversed_minor: i64,
+    /// What was taken back after it was paid.
+    pub clawed_back_minor: i64,
+    /// How much of that later payouts have recovered.
+    pub recovered_minor: i64,
+    /// What payouts carry of it now, recoveries deducted.
+    pub carried_minor: i64,
+    /// The last payout that carried it.
+    pub payout_id: Option<FactId>,
+}
+
+/// An account of the ledger (SPEC 7). Amounts are signed: debits positive, credits negative.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Account {
+    /// What a partner has coming, not approved yet.
+    Pending(Slug),
+    /// What a partner is owed.
+    Approved(Slug),
+    /// What an offer's commissions cost.
+    Commission(OfferRef),
+    /// Money that left for partners.
+    PayoutClearing,
+    /// Debts of partners that were given up.
+    WriteOff,
+    /// Amounts that no conversion explains.
+    Adjustment,
+}
+
+impl std::fmt::Display for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pending(partner) => write!(f, "liability:partner:{partner}:pending"),
+            Self::Approved(partner) => write!(f, "liability:partner:{partner}:approved"),
+            Self::Commission(offer) => {
+                write!(f, "expense:commission:{}:{}", offer.brand(), offer.slug())
+            }
+            Self::PayoutClearing => f.write_str("asset:payout-clearing"),
+            Self::WriteOff => f.write_str("expense:write-off"),
+            Self::Adjustment => f.write_str("expense:adjustment"),
+        }
+    }
+}
+
+/// What a posting is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostingKind {
+    /// A line earns for the first time, or more than before.
+    Earning,
+    /// An amount moves between pending and approved.
+    Approval,
+    /// A line that no payout carried earns less.
+    Reversal,
+    /// A line that a payout carried earns less.
+    Clawback,
+    /// A line that had earned less gets it back.
+    Restoration,
+    /// Money was paid.
+    Payout,
+    /// Money that was paid came back.
+    PayoutReturned,
+    /// A person's adjustment.
+    Adjustment,
+    /// A debt was given up.
+    WriteOff,
+}
+
+impl PostingKind {
+    /// The word used in answers and tables.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Earning => "earning",
+            Self::Approval => "approval",
+            Self::Reversal => "reversal",
+            Self::Clawback => "clawback",
+            Self::Restoration => "restoration",
+            Self::Payout => "payout",
+            Self::PayoutReturned => "payout_returned",
+            Self::Adjustment => "adjustment",
+            Self::WriteOff => "write_off",
+        }
+    }
+}
+
+/// One side of a posting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The account.
+    pub account: Account,
+    /// Minor units of the posting's currency: debit positive, credit negative.
+    pub amount_minor: i64,
+    /// On approved accounts: from when the amount is payable.
+    pub available_at: Option<Instant>,
+}
+
+/// By how much a posting moves the memo totals of its partner (SPEC 7). They keep the identity
+/// pending + held + payable + paid = earned − reversed − clawed back + written off + adjusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of SPEC 7")]
+pub struct Memo {
+    pub earned_minor: i64,
+    pub reversed_minor: i64,
+    pub clawed_back_minor: i64,
+    pub recovered_minor: i64,
+    pub written_off_minor: i64,
+    pub adjusted_minor: i64,
+    pub paid_minor: i64,
+}
+
+/// One balanced movement, only ever added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// Its number in the book, gapless from 1.
+    pub number: u64,
+    /// The fact that caused it.
+    pub cause: u64,
+    /// What it is about.
+    pub kind: PostingKind,
+    /// The conversion it concerns.
+    pub conversion_id: Option<FactId>,
+    /// The rule.
+    pub rule: Option<String>,
+    /// The version of the terms.
+    pub terms_version: Option<String>,
+    /// The partner it concerns.
+    pub partner: Slug,
+    /// The currency of its entries.
+    pub currency: Currency,
+    /// The payout it belongs to, or that had carried what it claws back.
+    pub payout_id: Option<FactId>,
+    /// When it takes effect.
+    pub effective_at: Instant,
+    /// When its cause was recorded.
+    pub recorded_at: Instant,
+    /// The month in which it was posted, `YYYY-MM` (UTC).
+    pub period: String,
+    /// Its sides; their sum is zero.
+    pub entries: Vec<Entry>,
+    /// What it does to the memo totals.
+    pub memo: Memo,
+}
+
+/// The state of a payout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayoutState {
+    /// Waiting for a second person.
+    Proposed,
+    /// Ready to be sent.
+    Approved,
+    /// Handed to the bank.
+    Sent,
+    /// Arrived.
+    Settled,
+    /// Could not be made.
+    Failed,
+    /// Came back.
+    Returned,
+}
+
+impl PayoutState {
+    /// The word used in answers and tables.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Approved => "approved",
+            Self::Sent => "sent",
+            Self::Settled => "settled",
+            Self::Failed => "failed",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// One payout as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutRow {
+    /// Its id.
+    pub id: FactId,
+    /// Where it was proposed.
+    pub position: u64,
+    /// Whom it pays.
+    pub partner: Slug,
+    /// The currency.
+    pub currency: Currency,
+    /// Minor units of it.
+    pub amount_minor: i64,
+    /// How much of the lines are recoveries of clawbacks.
+    pub recovered_minor: i64,
+    /// How many lines it carries.
+    pub lines: u64,
+    /// Its state.
+    pub state: PayoutState,
+    /// The bank's reference.
+    pub reference: Option<String>,
+    /// When it was proposed.
+    pub proposed_at: Instant,
+    /// When its state last changed.
+    pub changed_at: Instant,
+}
+
+/// A change whose conversion is not known (yet).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedRow {
+    /// Where the change is.
+    pub position: u64,
+    /// Whether it still waits.
+    pub waiting: bool,
+    /// The offer.
+    pub offer: OfferRef,
+    /// `refund`, `chargeback`, `chargeback_won` or `status`.
+    pub change: String,
+    /// The transaction it named.
+    pub txn_id: Option<String>,
+    /// The click it named.
+    pub click_id: Option<String>,
+    /// The customer it named.
+    pub customer_id: Option<String>,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+}
