@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod directory;
 pub mod http;
 pub mod intake;

@@ -1,1 +1,5 @@
-//! To be written.
+//! The read models as tables.
+
+/// To be written.
+#[derive(Clone, Debug)]
+pub struct Tables;

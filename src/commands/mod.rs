@@ -1,0 +1,1 @@
+//! What people and programs ask for besides reading: decided first, then appended.
