@@ -161,3 +161,17 @@ fn files_may_refer_to_each_other() {
     let subjects: Vec<_> = plan.changes.iter().map(|change| &*change.subject).collect();
     assert_eq!(subjects, ["brand x", "offer x/y"]);
 }
+
+#[test]
+fn the_example_programme_is_right() {
+    let text = include_str!("../../examples/programme.toml");
+    let plan = plan_text("programme.toml", text, &Known::default());
+    let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));
+    let count = |kind: &str| {
+        let of_kind = |subject: &&str| subject.starts_with(kind);
+        (plan.changes.iter().map(|change| &*change.subject))
+            .filter(of_kind)
+            .count()
+    };
+    assert_eq!((count("brand"), count("offer"), count("partner")), (2, 4, 6));
+}
