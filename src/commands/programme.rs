@@ -1,12 +1,13 @@
 //! Programme files against what is defined already: checked, then planned as a list of facts.
 //!
-//! Pure: files and the present programme come in, problems or facts come out. Applying the same
-//! files twice plans nothing the second time. What files leave out stays as it is.
+//! Planning is pure: files and the present programme come in, problems or facts come out. Applying
+//! the same files twice plans nothing the second time. What files leave out stays as it is.
 
 use std::collections::BTreeMap;
 
 use postbook_schemas::{Currency, Slug};
 
+pub mod apply;
 mod check;
 mod check_terms;
 mod known;

@@ -173,5 +173,8 @@ fn the_example_programme_is_right() {
             .filter(of_kind)
             .count()
     };
-    assert_eq!((count("brand"), count("offer"), count("partner")), (2, 4, 6));
+    assert_eq!(
+        (count("brand"), count("offer"), count("partner")),
+        (2, 4, 6)
+    );
 }

@@ -37,12 +37,16 @@ fn depositor(
     let who = [("event", "registration"), ("customer_id", customer)];
     let registration = planner.postback(CASINO, Some(click), &who);
     planner.step(slot + 1, Call::Postback(registration), "accepted");
-    let deposit = planner.postback(CASINO, Some(click), &[
-        ("event", "ftd"),
-        ("customer_id", customer),
-        ("txn_id", &format!("dep-{customer}")),
-        ("amount", "200.00"),
-    ]);
+    let deposit = planner.postback(
+        CASINO,
+        Some(click),
+        &[
+            ("event", "ftd"),
+            ("customer_id", customer),
+            ("txn_id", &format!("dep-{customer}")),
+            ("amount", "200.00"),
+        ],
+    );
     planner.named(slot + 2, Call::Postback(deposit), "accepted", name);
 }
 
@@ -68,22 +72,36 @@ fn deposits_that_are_charged_back(planner: &mut Planner) {
 /// The refund of an order overtakes the order: it is kept, and takes effect once the order is there.
 fn a_refund_before_its_sale(planner: &mut Planner) {
     let click = planner.click_from(slot(12), "dana-shop", "US");
-    let refund = planner.postback(SHOP, None, &[
-        ("event", "refund"),
-        ("txn_id", "order-early"),
-        ("amount", "30.00"),
-    ]);
+    let refund = planner.postback(
+        SHOP,
+        None,
+        &[
+            ("event", "refund"),
+            ("txn_id", "order-early"),
+            ("amount", "30.00"),
+        ],
+    );
     planner.step(slot(14), Call::Postback(refund), "parked");
-    let sale = planner.postback(SHOP, Some(click), &[
-        ("event", "sale"),
-        ("txn_id", "order-early"),
-        ("amount", "120.00"),
-    ]);
-    planner.named(slot(15), Call::Postback(sale), "accepted", Some(REFUNDED_EARLY));
-    let waits = planner.postback(SHOP, None, &[
-        ("event", "refund"),
-        ("txn_id", "order-never-reported"),
-    ]);
+    let sale = planner.postback(
+        SHOP,
+        Some(click),
+        &[
+            ("event", "sale"),
+            ("txn_id", "order-early"),
+            ("amount", "120.00"),
+        ],
+    );
+    planner.named(
+        slot(15),
+        Call::Postback(sale),
+        "accepted",
+        Some(REFUNDED_EARLY),
+    );
+    let waits = planner.postback(
+        SHOP,
+        None,
+        &[("event", "refund"), ("txn_id", "order-never-reported")],
+    );
     planner.step(slot(26), Call::Postback(waits), "parked");
 }
 
@@ -100,14 +118,26 @@ fn subscriptions(planner: &mut Planner) {
     for number in 0..6_u32 {
         let day = 5 + number * 3;
         let click = planner.click(slot(day), "dana-shop");
-        let (name, payout) = (format!("subscription-{number}"), format!("{}.50", 12 + number));
-        let subscription = planner.postback(SHOP, Some(click), &[
-            ("event", "subscription"),
-            ("txn_id", &name),
-            ("amount", "49.00"),
-            ("payout", &payout),
-        ]);
-        planner.named(slot(day) + 1, Call::Postback(subscription), "accepted", Some(&name));
+        let (name, payout) = (
+            format!("subscription-{number}"),
+            format!("{}.50", 12 + number),
+        );
+        let subscription = planner.postback(
+            SHOP,
+            Some(click),
+            &[
+                ("event", "subscription"),
+                ("txn_id", &name),
+                ("amount", "49.00"),
+                ("payout", &payout),
+            ],
+        );
+        planner.named(
+            slot(day) + 1,
+            Call::Postback(subscription),
+            "accepted",
+            Some(&name),
+        );
         let (decision, reason) = match number {
             0..=2 => ("approve", "the member is active"),
             3 => ("reject", "the member is the partner's own household"),
@@ -125,37 +155,85 @@ fn subscriptions(planner: &mut Planner) {
 /// What advertisers' servers, and others, get wrong.
 fn what_is_refused(planner: &mut Planner) {
     let click = planner.click_from(slot(9), "ada-casino", "DE");
-    let deposit = [("event", "ftd"), ("customer_id", "nobody"), ("amount", "500.00")];
+    let deposit = [
+        ("event", "ftd"),
+        ("customer_id", "nobody"),
+        ("amount", "500.00"),
+    ];
     let mut forged = planner.postback(CASINO, Some(click), &deposit);
     forged.credential = Credential::Forged;
     for attempt in 0..3 {
-        planner.step(slot(10) + attempt, Call::Postback(forged.clone()), "bad_credentials");
+        planner.step(
+            slot(10) + attempt,
+            Call::Postback(forged.clone()),
+            "bad_credentials",
+        );
     }
     let refused: [(&[(&str, &str)], &str); 4] = [
-        (&[("event", "sale"), ("click_id", "abcdefghij"), ("amount", "10.00")], "unknown_click"),
-        (&[("event", "sale"), ("coupon_code", "DANA10"), ("amount", "49.999")], "invalid_value"),
-        (&[("event", "moonwalk"), ("coupon_code", "DANA10"), ("amount", "10.00")], "invalid_value"),
-        (&[("event", "sale"), ("amount", "10.00"), ("txn_id", "order-nobody")], "missing_field"),
+        (
+            &[
+                ("event", "sale"),
+                ("click_id", "abcdefghij"),
+                ("amount", "10.00"),
+            ],
+            "unknown_click",
+        ),
+        (
+            &[
+                ("event", "sale"),
+                ("coupon_code", "DANA10"),
+                ("amount", "49.999"),
+            ],
+            "invalid_value",
+        ),
+        (
+            &[
+                ("event", "moonwalk"),
+                ("coupon_code", "DANA10"),
+                ("amount", "10.00"),
+            ],
+            "invalid_value",
+        ),
+        (
+            &[
+                ("event", "sale"),
+                ("amount", "10.00"),
+                ("txn_id", "order-nobody"),
+            ],
+            "missing_field",
+        ),
     ];
     for (number, (fields, expected)) in (0..).zip(refused) {
         let postback = planner.postback(SHOP, None, fields);
         planner.step(slot(13 + number), Call::Postback(postback), expected);
     }
     let click = planner.click(slot(18), "dana-shop");
-    let subscription = planner.postback(SHOP, Some(click), &[
-        ("event", "subscription"),
-        ("txn_id", "subscription-greedy"),
-        ("payout", "9000.00"),
-    ]);
-    planner.step(slot(18) + 1, Call::Postback(subscription), "payout_not_allowed");
+    let subscription = planner.postback(
+        SHOP,
+        Some(click),
+        &[
+            ("event", "subscription"),
+            ("txn_id", "subscription-greedy"),
+            ("payout", "9000.00"),
+        ],
+    );
+    planner.step(
+        slot(18) + 1,
+        Call::Postback(subscription),
+        "payout_not_allowed",
+    );
     // The same order again with another amount: a duplicate that says so.
     let click = planner.click(slot(17), "ada-shop");
     for (number, amount) in [(1, "80.00"), (9, "85.00")] {
-        let sale = planner.postback(SHOP, Some(click), &[
-            ("event", "sale"),
-            ("txn_id", "order-twice"),
-            ("amount", amount),
-        ]);
+        let sale = planner.postback(
+            SHOP,
+            Some(click),
+            &[
+                ("event", "sale"),
+                ("txn_id", "order-twice"),
+                ("amount", amount),
+            ],
+        );
         let expected = if number == 1 { "accepted" } else { "duplicate" };
         planner.step(slot(17) + number, Call::Postback(sale), expected);
     }

@@ -180,7 +180,12 @@ impl Planner {
     }
 
     /// Adds a click from a country.
-    pub(super) fn click_from(&mut self, slot: u32, link: &'static str, country: &'static str) -> usize {
+    pub(super) fn click_from(
+        &mut self,
+        slot: u32,
+        link: &'static str,
+        country: &'static str,
+    ) -> usize {
         let number = self.clicks;
         self.clicks += 1;
         let source = ["newsletter", "review", "youtube", "telegram"][self.below(4) as usize];
@@ -232,7 +237,8 @@ impl Planner {
         const OFFER: &str = "acme/casino";
         for day in 0..DAYS - 1 {
             for _ in 0..3 {
-                let link = ["ada-casino", "ada-casino", "bruno-casino", "chen-casino"][self.below(4) as usize];
+                let link = ["ada-casino", "ada-casino", "bruno-casino", "chen-casino"]
+                    [self.below(4) as usize];
                 let start = day * SLOTS_PER_DAY + self.below(4);
                 let (click, customer) = (self.click(start, link), self.customer());
                 let fields = [("event", "registration"), ("customer_id", &*customer)];
@@ -242,14 +248,21 @@ impl Planner {
                     continue;
                 }
                 let first = start + 2 + self.below(12);
-                let amount = format!("{}.00", [10, 20, 25, 50, 50, 100, 200][self.below(7) as usize]);
+                let amount = format!(
+                    "{}.00",
+                    [10, 20, 25, 50, 50, 100, 200][self.below(7) as usize]
+                );
                 let txn = format!("dep-{customer}");
-                let deposit = self.postback(OFFER, Some(click), &[
-                    ("event", "ftd"),
-                    ("customer_id", &customer),
-                    ("txn_id", &txn),
-                    ("amount", &amount),
-                ]);
+                let deposit = self.postback(
+                    OFFER,
+                    Some(click),
+                    &[
+                        ("event", "ftd"),
+                        ("customer_id", &customer),
+                        ("txn_id", &txn),
+                        ("amount", &amount),
+                    ],
+                );
                 self.report(first, deposit);
                 self.net_revenue(OFFER, &customer, first + SLOTS_PER_DAY);
             }
@@ -262,14 +275,23 @@ impl Planner {
         for day in 0..days {
             // The house wins in the end, but not every day.
             let minor = self.minor(-4_000, 9_000);
-            let amount = format!("{}{}.{:02}", if minor < 0 { "-" } else { "" }, minor.abs() / 100, minor.abs() % 100);
+            let amount = format!(
+                "{}{}.{:02}",
+                if minor < 0 { "-" } else { "" },
+                minor.abs() / 100,
+                minor.abs() % 100
+            );
             let txn = format!("ngr-{customer}-{day:02}");
-            let revenue = self.postback(offer, None, &[
-                ("event", "revenue"),
-                ("customer_id", customer),
-                ("txn_id", &txn),
-                ("amount", &amount),
-            ]);
+            let revenue = self.postback(
+                offer,
+                None,
+                &[
+                    ("event", "revenue"),
+                    ("customer_id", customer),
+                    ("txn_id", &txn),
+                    ("amount", &amount),
+                ],
+            );
             self.report(from + day * SLOTS_PER_DAY, revenue);
         }
     }
@@ -282,7 +304,16 @@ impl Planner {
             let txn = format!("order-{number:04}");
             let minor = self.minor(1_500, 24_000);
             let value = minor.to_string();
-            let mut order = self.postback(OFFER, None, &[("event", "purchase"), ("txn_id", &txn), ("value", &value), ("currency", "USD")]);
+            let mut order = self.postback(
+                OFFER,
+                None,
+                &[
+                    ("event", "purchase"),
+                    ("txn_id", &txn),
+                    ("value", &value),
+                    ("currency", "USD"),
+                ],
+            );
             order.credential = Credential::Token;
             if self.happens(25) {
                 order.fields.push(("coupon_code", "DANA10".to_owned()));
@@ -293,12 +324,17 @@ impl Planner {
             self.report(start + 1, order);
             let back = start + 2 + self.below(40);
             if self.happens(6) {
-                let mut refund = self.postback(OFFER, None, &[("event", "refund"), ("txn_id", &txn)]);
+                let mut refund =
+                    self.postback(OFFER, None, &[("event", "refund"), ("txn_id", &txn)]);
                 refund.credential = Credential::Token;
                 self.step(back, Call::Postback(refund), "accepted");
             } else if self.happens(10) {
                 let part = (minor / 3).to_string();
-                let mut refund = self.postback(OFFER, None, &[("event", "refund"), ("txn_id", &txn), ("value", &part)]);
+                let mut refund = self.postback(
+                    OFFER,
+                    None,
+                    &[("event", "refund"), ("txn_id", &txn), ("value", &part)],
+                );
                 refund.credential = Credential::Token;
                 self.step(back, Call::Postback(refund), "accepted");
             }
@@ -316,30 +352,50 @@ impl Planner {
             let registration = self.postback(OFFER, Some(click), &who);
             self.report(start + 1, registration);
             let txn = format!("dep-{customer}");
-            let deposit = self.postback(OFFER, Some(click), &[
-                ("event", "ftd"),
-                ("customer_id", &customer),
-                ("txn_id", &txn),
-                ("amount", "250.00"),
-                ("status", "pending"),
-            ]);
+            let deposit = self.postback(
+                OFFER,
+                Some(click),
+                &[
+                    ("event", "ftd"),
+                    ("customer_id", &customer),
+                    ("txn_id", &txn),
+                    ("amount", "250.00"),
+                    ("status", "pending"),
+                ],
+            );
             self.report(start + 3, deposit);
             if self.happens(80) {
-                let kyc = self.postback(OFFER, Some(click), &[("event", "kyc"), ("customer_id", &customer)]);
+                let kyc = self.postback(
+                    OFFER,
+                    Some(click),
+                    &[("event", "kyc"), ("customer_id", &customer)],
+                );
                 self.report(start + 6, kyc);
-                let status = if self.happens(85) { "approved" } else { "declined" };
-                let decided = self.postback(OFFER, None, &[("event", "status"), ("txn_id", &txn), ("status", status)]);
+                let status = if self.happens(85) {
+                    "approved"
+                } else {
+                    "declined"
+                };
+                let decided = self.postback(
+                    OFFER,
+                    None,
+                    &[("event", "status"), ("txn_id", &txn), ("status", status)],
+                );
                 self.step(start + 20, Call::Postback(decided), "accepted");
             }
             for trade in 0..self.below(14) {
                 let lots = format!("{}.{:02}", self.below(4), 1 + self.below(99));
                 let txn = format!("trade-{customer}-{trade:02}");
-                let trade = self.postback(OFFER, None, &[
-                    ("event", "trade"),
-                    ("customer_id", &customer),
-                    ("txn_id", &txn),
-                    ("quantity", &lots),
-                ]);
+                let trade = self.postback(
+                    OFFER,
+                    None,
+                    &[
+                        ("event", "trade"),
+                        ("customer_id", &customer),
+                        ("txn_id", &txn),
+                        ("quantity", &lots),
+                    ],
+                );
                 let slot = start + 8 + self.below(60);
                 self.report(slot, trade);
             }
@@ -352,7 +408,11 @@ impl Planner {
             let slot = 40 + number * 30;
             let click = self.click(slot, "dana-academy");
             let txn = format!("test-{number}");
-            let sale = self.postback("nova/academy", Some(click), &[("txn_id", &txn), ("amount", "99.00")]);
+            let sale = self.postback(
+                "nova/academy",
+                Some(click),
+                &[("txn_id", &txn), ("amount", "99.00")],
+            );
             self.step(slot + 1, Call::Postback(sale), "sandbox");
         }
     }
@@ -360,8 +420,16 @@ impl Planner {
     /// Visitors of whom nothing more is heard: most of them.
     fn idle_clicks(&mut self) {
         const LINKS: &[&str] = &[
-            "ada-casino", "ada-casino", "bruno-casino", "bruno-casino", "chen-casino", "ada-shop",
-            "dana-shop", "dana-shop", "elif-broker", "north-broker",
+            "ada-casino",
+            "ada-casino",
+            "bruno-casino",
+            "bruno-casino",
+            "chen-casino",
+            "ada-shop",
+            "dana-shop",
+            "dana-shop",
+            "elif-broker",
+            "north-broker",
         ];
         for _ in 0..2_200 {
             let slot = self.below(LAST_SLOT + 1);
@@ -393,13 +461,20 @@ mod tests {
     fn a_click_is_followed_before_it_converts() {
         let steps = plan(7);
         for step in &steps {
-            let Call::Postback(Postback { click: Some(number), .. }) = &step.call else {
+            let Call::Postback(Postback {
+                click: Some(number),
+                ..
+            }) = &step.call
+            else {
                 continue;
             };
-            let click = steps.iter().find(|other| {
-                matches!(&other.call, Call::Click(click) if click.number == *number)
-            });
-            assert!(click.is_some_and(|click| click.slot < step.slot), "{step:?}");
+            let click = steps
+                .iter()
+                .find(|other| matches!(&other.call, Call::Click(click) if click.number == *number));
+            assert!(
+                click.is_some_and(|click| click.slot < step.slot),
+                "{step:?}"
+            );
         }
     }
 }

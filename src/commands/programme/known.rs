@@ -8,6 +8,8 @@ use postbook_schemas::{
     terms::PartnerScope,
 };
 
+use super::source::ProgrammeFile;
+
 /// What tells one coupon assignment from another: code, offer and from when.
 pub(super) type CouponKey = (String, OfferRef, Option<Instant>);
 /// What tells one exchange rate from another.
@@ -64,6 +66,18 @@ impl Known {
             }
             _ => {}
         }
+    }
+
+    /// The partners to whom the files give another currency.
+    pub(super) fn currency_changes(&self, files: &[ProgrammeFile]) -> Vec<Slug> {
+        let partners = files.iter().flat_map(|file| &file.programme().partners);
+        partners
+            .filter(|partner| {
+                let before = self.partners.get(&partner.slug);
+                before.is_some_and(|before| before.currency != partner.currency)
+            })
+            .map(|partner| partner.slug.clone())
+            .collect()
     }
 
     /// Says that postings concern this partner already, so that its currency must stay.

@@ -1,0 +1,6 @@
+//! `postbook demo`.
+
+mod clock;
+mod player;
+mod story;
+mod traffic;
