@@ -1,4 +1,5 @@
 //! All integration tests, linked once.
 
 mod apply;
+mod cli;
 mod reference;

@@ -32,5 +32,8 @@ fn every_key_of_programme_files_is_explained() {
             .any(|written| TERMS.contains(written.as_str()))
     };
     let missing: Vec<_> = found.iter().filter(|key| !is_explained(key)).collect();
-    assert!(missing.is_empty(), "docs/reference/terms.md lacks {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/reference/terms.md lacks {missing:?}"
+    );
 }
