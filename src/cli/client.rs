@@ -97,7 +97,7 @@ impl Client {
     /// Sends a request and reads the answer.
     pub(super) async fn send(&self, path: &str, outgoing: Outgoing) -> Result<Answer, CliError> {
         let url = format!("{}{path}", self.base);
-        let failed = |error: &dyn std::fmt::Display| {
+        let failed = |error: String| {
             CliError::new(
                 Exit::Unavailable,
                 format!("{} cannot be reached: {error}", self.base),
@@ -121,9 +121,13 @@ impl Client {
                 .connections
                 .request(request)
                 .await
-                .map_err(|e| failed(&e))?;
+                .map_err(|e| failed(e.to_string()))?;
             let (status, headers) = (answer.status(), answer.headers().clone());
-            let body = answer.into_body().collect().await.map_err(|e| failed(&e))?;
+            let body = answer
+                .into_body()
+                .collect()
+                .await
+                .map_err(|e| failed(e.to_string()))?;
             let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
             Ok(Answer {
                 status,
@@ -133,7 +137,7 @@ impl Client {
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(failed(&"no answer within a minute")),
+            Err(_) => Err(failed("no answer within a minute".to_owned())),
         }
     }
 }
@@ -158,8 +162,10 @@ pub(super) fn refusal(answer: &Answer) -> CliError {
         ),
     };
     let exit = match answer.status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
-        StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => Exit::Refused,
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::CONFLICT
+        | StatusCode::UNPROCESSABLE_ENTITY => Exit::Refused,
         StatusCode::NOT_FOUND => Exit::NotFound,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Exit::Unavailable,
         _ => Exit::Failed,

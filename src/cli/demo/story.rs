@@ -19,7 +19,10 @@ pub(super) fn tell(planner: &mut Planner) {
     a_fraud(planner);
     subscriptions(planner);
     what_is_refused(planner);
+    an_order_told_twice(planner);
 }
+
+type Fields<'a> = &'a [(&'static str, &'a str)];
 
 fn slot(day: u32) -> u32 {
     day * SLOTS_PER_DAY
@@ -169,7 +172,7 @@ fn what_is_refused(planner: &mut Planner) {
             "bad_credentials",
         );
     }
-    let refused: [(&[(&str, &str)], &str); 4] = [
+    let refused: [(Fields<'_>, &str); 4] = [
         (
             &[
                 ("event", "sale"),
@@ -208,7 +211,7 @@ fn what_is_refused(planner: &mut Planner) {
         planner.step(slot(13 + number), Call::Postback(postback), expected);
     }
     let click = planner.click(slot(18), "dana-shop");
-    let subscription = planner.postback(
+    let greedy = planner.postback(
         SHOP,
         Some(click),
         &[
@@ -217,12 +220,11 @@ fn what_is_refused(planner: &mut Planner) {
             ("payout", "9000.00"),
         ],
     );
-    planner.step(
-        slot(18) + 1,
-        Call::Postback(subscription),
-        "payout_not_allowed",
-    );
-    // The same order again with another amount: a duplicate that says so.
+    planner.step(slot(18) + 1, Call::Postback(greedy), "payout_not_allowed");
+}
+
+/// The same order again with another amount: a duplicate that says so.
+fn an_order_told_twice(planner: &mut Planner) {
     let click = planner.click(slot(17), "ada-shop");
     for (number, amount) in [(1, "80.00"), (9, "85.00")] {
         let sale = planner.postback(

@@ -16,7 +16,9 @@ use super::{
 
 /// Keys of a rule that can be written but that earnings do not heed yet. A rule that has one is
 /// refused: terms that are ignored in part would pay wrong amounts in silence.
-const NOT_HEEDED_YET: &[(&str, fn(&Rule) -> bool)] = &[];
+const NOT_HEEDED_YET: &[(&str, IsUsed)] = &[];
+
+type IsUsed = fn(&Rule) -> bool;
 
 /// Checks one set of terms.
 pub(super) fn check(
