@@ -6,6 +6,7 @@ mod exit;
 mod global;
 mod output;
 mod schema;
+mod values;
 
 use std::process::ExitCode;
 
