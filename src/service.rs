@@ -112,4 +112,14 @@ impl Service {
         self.meters.appended(start.elapsed(), appended.is_ok());
         appended
     }
+
+    /// The position up to which the read models are.
+    pub fn projector_position(&self) -> u64 {
+        self.log.store().head()
+    }
+
+    /// Why the projector has stopped, if it has.
+    pub fn projector_failed(&self) -> Option<String> {
+        None
+    }
 }

@@ -90,6 +90,11 @@ pub(super) fn with_click_id(destination: &str, click_param: &str, click_id: &str
     whole
 }
 
+/// A destination for whoever only looks.
+pub(super) fn without_click_id(destination: &str) -> String {
+    destination.replace(CLICK_ID, "")
+}
+
 #[cfg(test)]
 mod tests {
     use postbook_schemas::{OfferRef, Slug};

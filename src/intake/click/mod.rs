@@ -88,6 +88,16 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
     )))
 }
 
+/// Where a link leads now, without a click being kept; `None` if there is no such link.
+pub fn look(service: &Service, visit: &Visit<'_>) -> Option<String> {
+    let directory = service.directory.load();
+    let entry = directory.link(visit.slug)?;
+    let offer = directory.offer(entry.link.offer.as_str())?;
+    let id = service.clock.new_id();
+    let click = click(service, visit, entry, offer, service.clock.now(), id);
+    click.destination.map(|d| destination::without_click_id(&d))
+}
+
 fn click(
     service: &Service,
     visit: &Visit<'_>,
