@@ -224,24 +224,25 @@ impl Reply {
     fn answer(self, appended: &mut impl Iterator<Item = Appended>) {
         match self {
             Self::One(reply) => {
-                _ = reply.send(appended.next().ok_or(SHORT_ANSWER));
+                drop(reply.send(appended.next().ok_or(SHORT_ANSWER)));
             }
             Self::Together(count, reply) => {
                 let answers: Vec<_> = appended.take(count).collect();
                 let complete = answers.len() == count;
-                _ = reply.send(if complete {
+                let answer = if complete {
                     Ok(answers)
                 } else {
                     Err(SHORT_ANSWER)
-                });
+                };
+                drop(reply.send(answer));
             }
         }
     }
 
     fn refuse(self, error: StoreError) {
         match self {
-            Self::One(reply) => _ = reply.send(Err(error)),
-            Self::Together(_, reply) => _ = reply.send(Err(error)),
+            Self::One(reply) => drop(reply.send(Err(error))),
+            Self::Together(_, reply) => drop(reply.send(Err(error))),
         }
     }
 }

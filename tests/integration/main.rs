@@ -1,4 +1,6 @@
-//! The integration tests, in one binary so that they link once.
+//! All integration tests, in one binary.
 
+mod store_contract;
+mod store_faults;
 mod support;
 mod tables;

@@ -11,12 +11,12 @@ use postbook_projections::{
 use postbook_schemas::{Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status};
 
 /// The id of the fact with this number.
-pub fn id(number: u64) -> FactId {
+pub(crate) fn id(number: u64) -> FactId {
     FactId::from_u128(u128::from(number) | 0x0198_0000_0000_7000_8000_0000_0000_0000)
 }
 
 /// The partner of the conversion with this number: one of two hundred.
-pub fn partner(number: u64) -> Slug {
+pub(crate) fn partner(number: u64) -> Slug {
     Slug::try_new(&format!("partner-{}", number % 200)).expect("a slug")
 }
 
@@ -25,12 +25,12 @@ fn offer(number: u64) -> OfferRef {
 }
 
 /// When the fact with this number happened and was recorded.
-pub fn time(number: u64) -> Instant {
+pub(crate) fn time(number: u64) -> Instant {
     Instant::from_micros(1_780_000_000_000_000 + i64::try_from(number).expect("small") * 1_000)
 }
 
 /// A conversion that earns `amount_minor`.
-pub fn conversion(position: u64, amount_minor: i64) -> ConversionRow {
+pub(crate) fn conversion(position: u64, amount_minor: i64) -> ConversionRow {
     ConversionRow {
         id: id(position),
         position,
@@ -132,7 +132,7 @@ fn attempt(position: u64) -> AttemptRow {
 
 /// What the fact at this position changes: a new conversion, and for every tenth also a correction
 /// of the one nine positions before.
-pub fn of(position: u64) -> Changes {
+pub(crate) fn of(position: u64) -> Changes {
     let new = conversion(position, 300);
     let number = position + position / 10;
     let mut changes = Changes {
@@ -152,7 +152,7 @@ pub fn of(position: u64) -> Changes {
 }
 
 /// The facts from `from` to `to` as one batch.
-pub fn batch(from: u64, to: u64) -> Batch {
+pub(crate) fn batch(from: u64, to: u64) -> Batch {
     let mut batch = Batch::default();
     for position in from..=to {
         batch.absorb(position, &mut of(position));
