@@ -3,3 +3,4 @@
 mod store_contract;
 mod store_faults;
 mod support;
+mod tables;
