@@ -6,3 +6,4 @@ mod reference;
 mod store_contract;
 mod store_faults;
 mod support;
+mod tables;

@@ -23,8 +23,9 @@ pub struct DueLine {
     pub occurred_at: Instant,
 }
 
-/// Payouts that are neither settled nor given up hold on to their lines.
-const OPEN: &str = "('proposed', 'approved', 'sent')";
+/// Payouts that are neither on their way nor given up hold on to their lines. Those on their way are
+/// in what the lines carry.
+const OPEN: &str = "('proposed', 'approved')";
 
 impl Tables {
     /// Lines of a partner that payouts do not carry as they stand, in no order.
@@ -72,7 +73,7 @@ impl Tables {
              a.occurred_at AS occurred_at, \
              (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
               JOIN payouts p ON p.id = l.payout_id \
-              WHERE l.subject_id = a.id AND (p.state = 'settled' OR p.state IN ",
+              WHERE l.subject_id = a.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
         );
         query
             .push(OPEN)

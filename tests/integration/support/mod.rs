@@ -1,5 +1,6 @@
 //! What tests share.
 
+pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
 pub(crate) mod stores;
