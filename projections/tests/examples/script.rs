@@ -71,9 +71,7 @@ impl<'a> Words<'a> {
     }
 
     fn plain(&self, place: usize) -> &'a str {
-        self.plain
-            .get(place)
-            .unwrap_or_else(|| panic!("word {place} is missing: {:?}", self.plain))
+        self.plain.get(place).expect("the line has this many words")
     }
 
     fn named(&self, name: &str) -> Option<String> {
@@ -86,9 +84,7 @@ impl<'a> Words<'a> {
 }
 
 fn minor(text: &str) -> i64 {
-    Currency::USD
-        .parse_major(text)
-        .unwrap_or_else(|error| panic!("{text}: {error}"))
+    Currency::USD.parse_major(text).expect("an amount")
 }
 
 fn slug(text: &str) -> Slug {
@@ -108,9 +104,7 @@ fn attempt() -> Attempt {
 }
 
 fn day(text: &str) -> Instant {
-    let days: i64 = text
-        .parse()
-        .unwrap_or_else(|_| panic!("`{text}` is not a day"));
+    let days: i64 = text.parse().expect("a day");
     Instant::from_micros(START_US + days * DAY_US)
 }
 
@@ -209,7 +203,7 @@ impl Stage {
     }
 
     fn play_report(&mut self, words: &Words<'_>) {
-        let kind = Kind::built_in(words.plain(1)).unwrap_or_else(|| panic!("{}", words.plain(1)));
+        let kind = Kind::built_in(words.plain(1)).expect("a kind of conversion");
         let references = references(words);
         let dedupe_key = dedupe::report_key(&offer(), &kind, &references, None);
         let txn = words
@@ -386,39 +380,12 @@ impl Stage {
                 let row = self.conversion(words.plain(1));
                 assert_eq!(row.status.code(), words.plain(2), "{claim}");
             }
-            txn => self.check_line(claim, self.conversion(txn), &words),
+            txn => check_line(claim, self.conversion(txn), &words),
         }
     }
 
     fn conversion(&self, txn: &str) -> &ConversionRow {
         &self.conversions[&self.by_txn[txn]]
-    }
-
-    fn check_line(&self, claim: &str, row: &ConversionRow, words: &Words<'_>) {
-        let lines: Vec<String> = row
-            .earnings
-            .iter()
-            .map(|line| {
-                let rule = line.rule.as_deref().unwrap_or("-");
-                let partner = line.partner.as_ref().map_or("-", Slug::as_str);
-                let amount = Currency::USD.format_major(line.amount_minor);
-                let state = line.state.code();
-                let reason = line.reason.map_or("", |reason| reason.code());
-                format!("{rule} {partner} {amount} {state} {reason}")
-                    .trim()
-                    .to_owned()
-            })
-            .collect();
-        let wanted = words.plain[1..].join(" ");
-        assert!(
-            lines.contains(&wanted),
-            "{claim}: {lines:?} {:?}",
-            row.attribution
-        );
-        if let Some(available) = words.named("day") {
-            let at = row.earnings.iter().find_map(|line| line.available_at);
-            assert_eq!(at, Some(day(&available)), "{claim}");
-        }
     }
 
     /// Every figure that the claim does not name must be zero.
@@ -472,5 +439,32 @@ fn references(words: &Words<'_>) -> References {
         click_id: words.named("click"),
         customer_id: words.named("customer"),
         coupon_code: words.named("coupon"),
+    }
+}
+
+fn check_line(claim: &str, row: &ConversionRow, words: &Words<'_>) {
+    let lines: Vec<String> = row
+        .earnings
+        .iter()
+        .map(|line| {
+            let rule = line.rule.as_deref().unwrap_or("-");
+            let partner = line.partner.as_ref().map_or("-", Slug::as_str);
+            let amount = Currency::USD.format_major(line.amount_minor);
+            let state = line.state.code();
+            let reason = line.reason.map_or("", |reason| reason.code());
+            format!("{rule} {partner} {amount} {state} {reason}")
+                .trim()
+                .to_owned()
+        })
+        .collect();
+    let wanted = words.plain[1..].join(" ");
+    assert!(
+        lines.contains(&wanted),
+        "{claim}: {lines:?} {:?}",
+        row.attribution
+    );
+    if let Some(available) = words.named("day") {
+        let at = row.earnings.iter().find_map(|line| line.available_at);
+        assert_eq!(at, Some(day(&available)), "{claim}");
     }
 }
