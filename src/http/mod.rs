@@ -38,7 +38,10 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
     };
     let intake = Router::new()
         .route("/postback", any(postback::postback))
-        .route("/api/postback/{brand}/{offer}", any(postback::offer_postback))
+        .route(
+            "/api/postback/{brand}/{offer}",
+            any(postback::offer_postback),
+        )
         .route("/{slug}", any(redirect::follow))
         .with_state(front);
     let ops = Router::new()
@@ -58,6 +61,7 @@ async fn not_found() -> Problem {
 }
 
 /// A panic is a bug of ours: it costs one request, not the process.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn caught(panic: Box<dyn Any + Send + 'static>) -> Response {
     let what = panic
         .downcast_ref::<String>()

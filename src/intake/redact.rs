@@ -20,14 +20,42 @@ const CUT_BYTES: usize = 4 * 1024;
 
 /// Names, or parts of them, of parameters that hold secrets.
 const SECRET_NAMES: &[&str] = &[
-    "secret", "token", "passw", "api_key", "apikey", "api-key", "authorization", "signature",
+    "secret",
+    "token",
+    "passw",
+    "api_key",
+    "apikey",
+    "api-key",
+    "authorization",
+    "signature",
 ];
 
 /// Names of parameters that hold personal data.
 const PERSONAL_NAMES: &[&str] = &[
-    "email", "e-mail", "e_mail", "mail", "email_address", "phone", "phone_number", "telephone",
-    "tel", "msisdn", "name", "first_name", "firstname", "last_name", "lastname", "full_name",
-    "fullname", "surname", "address", "street", "birthdate", "birthday", "date_of_birth", "dob",
+    "email",
+    "e-mail",
+    "e_mail",
+    "mail",
+    "email_address",
+    "phone",
+    "phone_number",
+    "telephone",
+    "tel",
+    "msisdn",
+    "name",
+    "first_name",
+    "firstname",
+    "last_name",
+    "lastname",
+    "full_name",
+    "fullname",
+    "surname",
+    "address",
+    "street",
+    "birthdate",
+    "birthday",
+    "date_of_birth",
+    "dob",
     "passport",
 ];
 
@@ -39,7 +67,9 @@ pub fn is_sensitive(name: &str) -> bool {
 /// Whether a parameter of this name holds personal data.
 pub fn is_personal(name: &str) -> bool {
     let name = name.strip_prefix("metadata.").unwrap_or(name);
-    PERSONAL_NAMES.iter().any(|personal| personal.eq_ignore_ascii_case(name))
+    PERSONAL_NAMES
+        .iter()
+        .any(|personal| personal.eq_ignore_ascii_case(name))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -55,7 +85,12 @@ pub fn names_any(text: &str) -> bool {
 }
 
 /// What is kept of a request.
-pub fn kept(request: &Request, fields: &Fields<'_>, readable: bool) -> RawRequest {
+pub fn kept(
+    request: &Request,
+    fields: &Fields<'_>,
+    readable: bool,
+    secrets: &Secrets,
+) -> RawRequest {
     let clean = readable && !fields.sensitive;
     let mut kept = RawRequest {
         method: request.method.as_str().to_owned(),
@@ -79,34 +114,39 @@ pub fn kept(request: &Request, fields: &Fields<'_>, readable: bool) -> RawReques
     }
     match std::str::from_utf8(&request.body) {
         Ok(body) if clean && !too_large => kept.body = Some(body.to_owned()),
-        Ok(body) if too_large => kept.body = Some(cut(body)),
-        Ok(body) => kept.body = Some(without_sensitive_members(body)),
-        Err(_) => keep_bytes(&mut kept, &request.body),
+        Ok(body) if !too_large => kept.body = Some(without_sensitive_members(body)),
+        _ => keep_cut(&mut kept, scrubbed(&request.body, secrets)),
     }
     kept
 }
 
-fn keep_bytes(kept: &mut RawRequest, body: &[u8]) {
-    let text = String::from_utf8_lossy(body);
-    if names_any(&text) {
+/// A body in which no token or secret is left, before any of it is cut or written in hexadecimal,
+/// which would hide the rest of one.
+fn scrubbed(body: &[u8], secrets: &Secrets) -> Vec<u8> {
+    let mut body = body.to_vec();
+    scrub(&mut body, secrets);
+    body
+}
+
+fn keep_cut(kept: &mut RawRequest, body: Vec<u8>) {
+    if names_any(&String::from_utf8_lossy(&body)) {
         kept.body = Some(WITHHELD.to_owned());
-    } else {
-        kept.body_hex = Some(hex::encode(&body[..body.len().min(CUT_BYTES)]));
+        return;
     }
     if body.len() > CUT_BYTES {
         kept.body_bytes.get_or_insert(body.len() as u64);
     }
-}
-
-fn cut(body: &str) -> String {
-    if names_any(body) {
-        return WITHHELD.to_owned();
+    match String::from_utf8(body) {
+        Ok(mut text) => {
+            text.truncate(text.floor_char_boundary(CUT_BYTES));
+            kept.body = Some(text);
+        }
+        Err(bytes) => {
+            let mut bytes = bytes.into_bytes();
+            bytes.truncate(CUT_BYTES);
+            kept.body_hex = Some(hex::encode(bytes));
+        }
     }
-    let mut end = CUT_BYTES.min(body.len());
-    while !body.is_char_boundary(end) {
-        end -= 1;
-    }
-    body[..end].to_owned()
 }
 
 fn without_sensitive_pairs(text: &str) -> String {
@@ -183,9 +223,15 @@ fn secret_like(data: &[u8]) -> Vec<(usize, usize)> {
             continue;
         }
         let before = data[..window].iter().rev();
-        let start = window - before.take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let start = window
+            - before
+                .take_while(|byte| byte.is_ascii_alphanumeric())
+                .count();
         let after = data[window..].iter();
-        let stop = window + after.take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let stop = window
+            + after
+                .take_while(|byte| byte.is_ascii_alphanumeric())
+                .count();
         if stop - start == LENGTH {
             runs.push((start, stop));
         }
@@ -212,7 +258,8 @@ mod tests {
 
     #[test]
     fn sensitive_members_are_taken_out_and_the_rest_stays_as_it_is() {
-        let body = r#"{"secret" : "x", "amount": 1.50, "a":{"email":"a@b.c","n":1},"l":[{"phone":1}]}"#;
+        let body =
+            r#"{"secret" : "x", "amount": 1.50, "a":{"email":"a@b.c","n":1},"l":[{"phone":1}]}"#;
         let kept = r#"{"secret" : "[redacted]", "amount": 1.50, "a":{"email":"[redacted]","n":1},"l":"[redacted]"}"#;
         assert_eq!(without_sensitive_members(body), kept);
         assert_eq!(without_sensitive_members(r#"{"secret":"x"#), WITHHELD);

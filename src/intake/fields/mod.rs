@@ -148,7 +148,7 @@ impl<'r> Fields<'r> {
         self.known[name as usize].as_deref()
     }
 
-    fn add(&mut self, name: &Cow<'r, str>, value: Value<'r>) -> Result<(), Fault> {
+    fn add(&mut self, name: &str, value: Value<'r>) -> Result<(), Fault> {
         self.parameters += 1;
         if self.parameters > PARAMETERS_MAX {
             return Err(Fault::new("more than 1000 parameters"));
@@ -159,14 +159,15 @@ impl<'r> Fields<'r> {
                 Value::Empty => Ok(()),
                 Value::Scalar(text) => self.set(known, text),
                 Value::List => Err(Fault::of("a list where one value belongs", known.as_str())),
-                Value::Object(_) => {
-                    Err(Fault::of("an object where one value belongs", known.as_str()))
-                }
+                Value::Object(_) => Err(Fault::of(
+                    "an object where one value belongs",
+                    known.as_str(),
+                )),
             };
         }
         self.personal |= redact::is_personal(name);
-        self.sensitive |= redact::is_sensitive(name)
-            || matches!(value, Value::List | Value::Object(_));
+        self.sensitive |=
+            redact::is_sensitive(name) || matches!(value, Value::List | Value::Object(_));
         if name == "metadata" {
             return match value {
                 Value::Object(object) => json::read_metadata(object, self),
@@ -212,7 +213,7 @@ enum BodyForm {
 
 /// Reads the fields of a request. What was read before a fault stands, so that a refusal can still
 /// say what it referred to.
-pub fn read<'r>(request: &'r Request) -> (Fields<'r>, Option<Fault>) {
+pub fn read(request: &Request) -> (Fields<'_>, Option<Fault>) {
     let mut fields = Fields::default();
     let fault = read_into(request, &mut fields).err();
     (fields, fault)
