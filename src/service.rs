@@ -1,14 +1,46 @@
 //! The service: its parts, put together once.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use postbook_schemas::ClickIdKey;
+use thiserror::Error;
 
 use crate::{
-    clock::Clock, directory::Directory, projector::Projector, secrets::Secrets, store::writer::Log,
-    tables::Tables,
+    clock::Clock,
+    directory::{Directory, DirectoryError},
+    intake::click::Devices,
+    meters::Meters,
+    projector::Projector,
+    secrets::{Secrets, SecretsError},
+    store::{
+        Append, Appended, LogStore, StoreError,
+        open::{self, Location},
+        writer::Log,
+    },
+    tables::{Tables, error::TablesError},
 };
+
+/// Why the service could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The read models.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// The programme.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The URL of the read models names what this program does not have.
+    #[error("read models in `{0}:` are not built yet: leave --projections out")]
+    Projections(String),
+}
 
 /// Where the service keeps things.
 #[derive(Clone, Debug)]
@@ -19,6 +51,15 @@ pub struct Options {
     pub log: Option<String>,
     /// Other read models than the embedded ones.
     pub projections: Option<String>,
+}
+
+/// How the HTTP front behaves.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// From where `X-Forwarded-For`, `X-Forwarded-Proto` and the country header are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which a trusted proxy says the visitor's country.
+    pub country_header: Option<axum::http::HeaderName>,
 }
 
 /// The parts of the running service.
@@ -38,4 +79,88 @@ pub struct Service {
     pub tables: Tables,
     /// Drives the read models.
     pub projector: Projector,
+    /// What is counted and timed.
+    pub meters: Meters,
+    /// Tells classes of device.
+    pub devices: Devices,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Service {
+    /// Opens everything in its place, and starts the writer and the projector. The log is locked: a
+    /// second process is refused.
+    ///
+    /// # Errors
+    /// Something cannot be opened; the error names it.
+    pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let secrets = Secrets::open(&options.data).await?;
+        let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
+        let location = Location::choose(options.log.as_deref(), &options.data)?;
+        if let Some(url) = &options.projections {
+            let scheme = url.split(':').next().unwrap_or("").to_owned();
+            return Err(OpenError::Projections(scheme));
+        }
+        let store = open::open(&location, Arc::clone(&click_ids)).await?;
+        let tables = Tables::open(&options.data).await?;
+        Ok(Self::assemble(clock, store, click_ids, secrets, tables).await?)
+    }
+
+    /// The service out of its parts: reads the programme, starts the writer and the projector.
+    ///
+    /// # Errors
+    /// The programme cannot be read.
+    pub async fn assemble(
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn LogStore>,
+        click_ids: Arc<ClickIdKey>,
+        secrets: Secrets,
+        tables: Tables,
+    ) -> Result<Self, DirectoryError> {
+        let directory = Directory::load(&*store).await?;
+        let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
+        let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
+        Ok(Self {
+            clock,
+            log,
+            click_ids,
+            secrets: Arc::new(secrets),
+            directory: Arc::new(ArcSwap::from_pointee(directory)),
+            tables,
+            projector,
+            meters: Meters::new(),
+            devices: Devices::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Brings the directory up to date, after configuration was appended.
+    ///
+    /// # Errors
+    /// The programme cannot be read; the directory stays as it was.
+    pub async fn refresh_directory(&self) -> Result<(), DirectoryError> {
+        // One at a time: a slower refresh must not put an older directory in a newer one's place.
+        let _only = self.refreshing.lock().await;
+        let known = Directory::clone(&self.directory.load());
+        let directory = known.brought_up_to_date(&**self.log.store()).await?;
+        self.directory.store(Arc::new(directory));
+        Ok(())
+    }
+
+    /// Appends one fact and times it; returns once it is durable.
+    ///
+    /// # Errors
+    /// It could not be appended.
+    pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let start = Instant::now();
+        let appended = self.log.append(append).await;
+        self.meters.appended(start.elapsed(), appended.is_ok());
+        appended
+    }
+
+    /// Takes no more facts, finishes those that wait, and lets go of all files.
+    pub async fn shut_down(&self) {
+        self.log.shut_down().await;
+        self.projector.stop().await;
+        self.tables.close().await;
+    }
 }

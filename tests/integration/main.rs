@@ -1,5 +1,10 @@
 //! All integration tests, in one binary.
 
+mod hostile;
+mod intake;
+mod outcomes;
+mod redirect;
 mod store_contract;
 mod store_faults;
 mod support;
+mod tables;
