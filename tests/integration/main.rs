@@ -1,5 +1,9 @@
 //! All integration tests, in one binary.
 
+mod hostile;
+mod intake;
+mod outcomes;
+mod redirect;
 mod store_contract;
 mod store_faults;
 mod support;

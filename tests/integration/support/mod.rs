@@ -1,6 +1,8 @@
 //! What tests share.
 
+pub(crate) mod app;
 pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
 pub(crate) mod stores;
+pub(crate) mod table;
