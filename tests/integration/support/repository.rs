@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders that hold no source.
+/// Folders (and in a linked worktree a file) that hold no source.
 const NOT_SOURCE: &[&str] = &["target", ".git", "postbook-data"];
 
 /// One text file of the repository.
@@ -48,10 +48,11 @@ fn collect(folder: &Path, found: &mut Vec<SourceFile>) {
         let entry = entry.expect("a folder of the repository can be listed");
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
+        if NOT_SOURCE.contains(&name.as_str()) {
+            continue;
+        }
         if path.is_dir() {
-            if !NOT_SOURCE.contains(&name.as_str()) {
-                collect(&path, found);
-            }
+            collect(&path, found);
         } else if let Ok(text) = fs::read_to_string(&path) {
             let path = path
                 .strip_prefix(root())
