@@ -20,6 +20,7 @@
 //!     position that ends a group.
 //! 11. **Recorded in order**: `recorded_at` never falls from one position to the next.
 
+mod line;
 pub mod memory;
 pub mod merkle;
 pub mod open;
@@ -113,6 +114,24 @@ pub enum StoreError {
     /// More requests are waiting than may wait.
     #[error("too many requests are waiting")]
     Busy,
+}
+
+impl StoreError {
+    /// A tree was asked for that is larger than the log.
+    pub(crate) fn beyond_head(size: u64, head: u64) -> Self {
+        Self::failed("read", format!("it has {head} facts, not {size}"))
+    }
+
+    /// A failure with its cause.
+    pub(crate) fn failed(
+        doing: &'static str,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Failed {
+            doing,
+            cause: Arc::from(cause.into()),
+        }
+    }
 }
 
 /// A set of fact types, for reading only some facts.

@@ -1,1 +1,104 @@
-//! To be written.
+//! Choosing a log store: the one place that names them all.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use postbook_schemas::ClickIdKey;
+
+use super::{LogStore, StoreError, memory::MemoryStore, sqlite::SqliteStore};
+
+/// Which log store, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// The embedded log in a data directory.
+    Directory(PathBuf),
+    /// A log in memory, gone with its process.
+    Memory,
+}
+
+impl Location {
+    /// The store of a URL (`sqlite:DIRECTORY`, `memory:`), or the embedded one in the data
+    /// directory if no URL is given.
+    ///
+    /// # Errors
+    /// The URL names no store that this program has.
+    pub fn choose(url: Option<&str>, data: &Path) -> Result<Self, StoreError> {
+        let Some(url) = url else {
+            return Ok(Self::Directory(data.to_owned()));
+        };
+        let refuse = |why: String| Err(StoreError::failed("opened", why));
+        match url.split_once(':') {
+            Some(("sqlite", path)) => match path.strip_prefix("//").unwrap_or(path) {
+                "" => refuse("`sqlite:` must be followed by a directory".to_owned()),
+                directory => Ok(Self::Directory(directory.into())),
+            },
+            Some(("memory", _)) => Ok(Self::Memory),
+            // Not more of the URL is repeated than its scheme: the rest may hold a password.
+            Some((scheme @ ("postgres" | "postgresql" | "kurrentdb" | "esdb"), _)) => {
+                refuse(format!(
+                    "a log in `{scheme}:` is not built yet: use `sqlite:DIRECTORY` or `memory:`"
+                ))
+            }
+            _ => refuse("its URL must begin with `sqlite:` or `memory:`".to_owned()),
+        }
+    }
+}
+
+/// Opens a log to append to it. The key gives clicks their ids.
+///
+/// # Errors
+/// Another process has it open, or it cannot be read or is damaged.
+pub async fn open(
+    location: &Location,
+    click_ids: Arc<ClickIdKey>,
+) -> Result<Arc<dyn LogStore>, StoreError> {
+    Ok(match location {
+        Location::Directory(directory) => Arc::new(SqliteStore::open(directory, click_ids).await?),
+        Location::Memory => Arc::new(MemoryStore::new(click_ids)),
+    })
+}
+
+/// Opens a log for reading only, also while another process appends to it. It shows what was there
+/// when it was opened.
+///
+/// # Errors
+/// There is no log, or it cannot be read or is damaged.
+pub async fn open_to_read(
+    location: &Location,
+    click_ids: Arc<ClickIdKey>,
+) -> Result<Arc<dyn LogStore>, StoreError> {
+    Ok(match location {
+        Location::Directory(directory) => {
+            Arc::new(SqliteStore::open_to_read(directory, click_ids).await?)
+        }
+        Location::Memory => Arc::new(MemoryStore::new(click_ids)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_choose_stores_and_others_are_refused_without_repeating_secrets() {
+        let data = Path::new("data");
+        let choose = |url| Location::choose(url, data);
+        assert_eq!(choose(None).unwrap(), Location::Directory(data.into()));
+        for url in ["sqlite:/var/log", "sqlite:///var/log"] {
+            let location = choose(Some(url)).unwrap();
+            assert_eq!(location, Location::Directory("/var/log".into()));
+        }
+        assert_eq!(choose(Some("memory:")).unwrap(), Location::Memory);
+        for url in [
+            "postgres://me:hush@host/db",
+            "kurrentdb://me:hush@host",
+            "hush",
+            "sqlite:",
+        ] {
+            let error = choose(Some(url)).unwrap_err().to_string();
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+}

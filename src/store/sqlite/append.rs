@@ -1,0 +1,175 @@
+//! Appending a group: encode, commit, and only then move on in memory.
+
+use std::sync::Arc;
+
+use postbook_schemas::Instant;
+use sqlx::{Connection, Row as _, SqliteConnection};
+use tokio::task;
+
+use super::{
+    Shared,
+    encode::{Encoded, Encoder, encode},
+    heads::Heads,
+    load::read_failed,
+    row::{Row, damaged},
+};
+use crate::store::{Append, Appended, StoreError, merkle::Frontier};
+
+/// Groups of more data than this are encoded apart, so that they do not hold up other tasks.
+const ENCODE_APART_BYTES: usize = 256 << 10;
+
+/// What only the holder of the write lock may use.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) connection: SqliteConnection,
+    /// The tree over all facts.
+    frontier: Frontier,
+    recorded_to: Option<Instant>,
+    encoder: Encoder,
+    /// Set while a commit is under way: if it fails or nobody waits for its end, the file says what
+    /// became of it.
+    unsure: bool,
+}
+
+impl Writing {
+    /// A connection whose log has not been read yet.
+    pub(super) fn new(connection: SqliteConnection) -> Self {
+        Self {
+            connection,
+            frontier: Frontier::default(),
+            recorded_to: None,
+            encoder: Encoder::default(),
+            unsure: true,
+        }
+    }
+
+    /// Takes over the end of the log from the file.
+    pub(super) async fn catch_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        let head = shared.load(&mut self.connection).await?;
+        let last = sqlx::query(
+            "SELECT frontier, recorded_to FROM groups ORDER BY first_position DESC LIMIT 1",
+        );
+        let last = last.fetch_optional(&mut self.connection).await;
+        if let Some(last) = last.map_err(read_failed)? {
+            let frontier: &[u8] = last.try_get(0).map_err(read_failed)?;
+            self.frontier = Frontier::from_bytes(head, frontier)
+                .ok_or_else(|| damaged(head, "the tree after the last fact is of another size"))?;
+            let micros = last.try_get(1).map_err(read_failed)?;
+            self.recorded_to = Some(Instant::from_micros(micros));
+        }
+        self.unsure = false;
+        Ok(())
+    }
+
+    /// Closes the connection.
+    pub(super) async fn close(self) -> sqlx::Result<()> {
+        self.connection.close().await
+    }
+
+    async fn write(&mut self, rows: Vec<Row>) -> sqlx::Result<()> {
+        match <[Row; 1]>::try_from(rows) {
+            // A statement of its own is a transaction of its own.
+            Ok([row]) => row.insert(&mut self.connection).await,
+            Err(rows) => {
+                let mut transaction = self.connection.begin().await?;
+                for row in rows {
+                    row.insert(&mut transaction).await?;
+                }
+                transaction.commit().await
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Appends a group in one commit.
+    pub(super) async fn append(
+        &self,
+        group: Vec<Append>,
+        now: Instant,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let mut writing = self.writing.lock().await;
+        let writing = writing.as_mut().ok_or(NOT_WRITING)?;
+        if writing.unsure {
+            writing.catch_up(self).await?;
+        }
+        let recorded_at = writing.recorded_to.map_or(now, |last| last.max(now));
+        let mut encoded = self.encode(writing, group, recorded_at).await?;
+        if encoded.rows.is_empty() {
+            return Ok(encoded.appended);
+        }
+        let rows = std::mem::take(&mut encoded.rows);
+        let kept = rows.iter().map(Kept::of).collect::<Result<Vec<_>, _>>()?;
+        writing.unsure = true;
+        let written = writing.write(rows).await;
+        written.map_err(|error| StoreError::failed("written", error))?;
+        for (fingerprint, position, unique) in encoded.keys {
+            self.keys.insert(fingerprint, position, unique);
+        }
+        for row in kept {
+            self.heads.insert(Arc::new(row.heads));
+            self.backlog.add(row.first_position, row.count, row.bytes);
+        }
+        writing.recorded_to = Some(encoded.recorded_at);
+        writing.frontier = encoded.frontier;
+        writing.unsure = false;
+        self.move_head(writing.frontier.size());
+        Ok(encoded.appended)
+    }
+
+    async fn encode(
+        &self,
+        writing: &mut Writing,
+        group: Vec<Append>,
+        recorded_at: Instant,
+    ) -> Result<Encoded, StoreError> {
+        let frontier = writing.frontier.clone();
+        let bytes: usize = group.iter().map(|append| append.draft.data.len()).sum();
+        let encoder = &mut writing.encoder;
+        if bytes <= ENCODE_APART_BYTES {
+            return encode(
+                encoder,
+                &group,
+                recorded_at,
+                frontier,
+                &self.keys,
+                &self.click_ids,
+            );
+        }
+        let mut moved = std::mem::take(encoder);
+        let (keys, click_ids) = (Arc::clone(&self.keys), Arc::clone(&self.click_ids));
+        let encoding = task::spawn_blocking(move || {
+            let encoded = encode(&mut moved, &group, recorded_at, frontier, &keys, &click_ids);
+            (encoded, moved)
+        });
+        let (encoded, moved) = encoding
+            .await
+            .map_err(|error| StoreError::failed("written", error))?;
+        *encoder = moved;
+        encoded
+    }
+}
+
+const NOT_WRITING: StoreError = StoreError::Closed("it was closed, or opened for reading only");
+
+/// What is remembered of a row that was written.
+struct Kept {
+    first_position: u64,
+    count: u64,
+    bytes: usize,
+    heads: Heads,
+}
+
+impl Kept {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        let first_position = row.first_position;
+        let heads = Heads::new(first_position, row.places()?, &row.heads)
+            .ok_or_else(|| damaged(first_position, "index entries and places do not fit"))?;
+        Ok(Self {
+            first_position,
+            count: u64::from(row.count),
+            bytes: row.facts.len() + row.clicks.len(),
+            heads,
+        })
+    }
+}

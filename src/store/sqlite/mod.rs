@@ -1,0 +1,256 @@
+//! The embedded log: one SQLite file, a row per commit group, merged into larger rows later.
+//!
+//! Only `append` and merging write, both through one connection behind one lock. Everybody else
+//! reads through a small pool; a reader sees rows before or after a merge and the same facts either
+//! way. What is in memory (keys, head, tree) moves on only after the commit.
+
+mod append;
+mod check;
+mod encode;
+mod heads;
+mod keys;
+mod lines;
+mod load;
+mod lock;
+mod merge;
+mod page;
+mod places;
+mod read;
+mod row;
+mod schema;
+mod spans;
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use postbook_schemas::{ClickIdKey, Instant};
+use sqlx::{Connection, SqlitePool, sqlite::SqlitePoolOptions};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+};
+
+use self::{
+    append::Writing, heads::Heads, keys::KeyIndex, lines::HeldLines, lock::DirectoryLock,
+    merge::Backlog, spans::Spans,
+};
+use super::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
+
+/// Memory for index entries of clicks: four million of them.
+const HEADS_BYTES: usize = 64 << 20;
+/// Memory for unpacked lines of each kind, for reading single facts.
+const LINES_BYTES: usize = 16 << 20;
+/// Statements that can read at the same time.
+const READERS: u32 = 4;
+
+/// The embedded log.
+#[derive(Debug)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    merger: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What appending, reading and merging share.
+#[derive(Debug)]
+struct Shared {
+    click_ids: Arc<ClickIdKey>,
+    keys: Arc<KeyIndex>,
+    readers: SqlitePool,
+    /// Taken out when the store is closed; never there if it was opened for reading.
+    writing: Mutex<Option<Writing>>,
+    head: watch::Sender<u64>,
+    heads: Spans<Heads>,
+    facts: Spans<HeldLines>,
+    clicks: Spans<HeldLines>,
+    backlog: Backlog,
+    lock: std::sync::Mutex<Option<DirectoryLock>>,
+}
+
+impl SqliteStore {
+    /// Opens the log in a data directory, which is made if it is not there, and locks it.
+    ///
+    /// # Errors
+    /// Another process has it open, or its file cannot be read or is damaged.
+    pub async fn open(directory: &Path, click_ids: Arc<ClickIdKey>) -> Result<Self, StoreError> {
+        let lock = DirectoryLock::take(directory)?;
+        let mut connection = schema::open_to_write(directory).await?;
+        let secret = schema::fingerprint_key(&mut connection).await?;
+        let shared = Shared::new(directory, click_ids, &secret, Some(lock));
+        let mut writing = Writing::new(connection);
+        writing.catch_up(&shared).await?;
+        *shared.writing.lock().await = Some(writing);
+        let shared = Arc::new(shared);
+        let merger = tokio::spawn(merge::run(Arc::downgrade(&shared), shared.backlog.wanted()));
+        Ok(Self {
+            shared,
+            merger: Mutex::new(Some(merger)),
+        })
+    }
+
+    /// Opens the log for reading, also while another process writes it. What that one appends
+    /// later is seen after [`Self::refresh`].
+    ///
+    /// # Errors
+    /// There is no log, or its file cannot be read or is damaged.
+    pub async fn open_to_read(
+        directory: &Path,
+        click_ids: Arc<ClickIdKey>,
+    ) -> Result<Self, StoreError> {
+        let options = schema::read_options(directory);
+        let connection = sqlx::SqliteConnection::connect_with(&options).await;
+        let mut connection = connection.map_err(|error| StoreError::failed("opened", error))?;
+        schema::check_version(&mut connection).await?;
+        let secret = schema::fingerprint_key(&mut connection).await?;
+        let shared = Shared::new(directory, click_ids, &secret, None);
+        shared.load(&mut connection).await?;
+        Ok(Self {
+            shared: Arc::new(shared),
+            merger: Mutex::new(None),
+        })
+    }
+
+    /// Takes notice of what another process has appended to a log that was opened for reading.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let connection = self.shared.readers.acquire().await;
+        let mut connection = connection.map_err(|error| StoreError::failed("read", error))?;
+        self.shared.load(&mut connection).await.map(|_| ())
+    }
+
+    /// Merges everything that can be merged now.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or is damaged.
+    pub async fn merge(&self) -> Result<(), StoreError> {
+        while self.shared.merge_next().await? {}
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn new(
+        directory: &Path,
+        click_ids: Arc<ClickIdKey>,
+        secret: &[u8; 32],
+        lock: Option<DirectoryLock>,
+    ) -> Self {
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_lazy_with(schema::read_options(directory));
+        Self {
+            click_ids,
+            keys: Arc::new(KeyIndex::new(secret)),
+            readers,
+            writing: Mutex::new(None),
+            head: watch::Sender::new(0),
+            heads: Spans::new(HEADS_BYTES),
+            facts: Spans::new(LINES_BYTES),
+            clicks: Spans::new(LINES_BYTES),
+            backlog: Backlog::default(),
+            lock: std::sync::Mutex::new(lock),
+        }
+    }
+
+    fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    fn move_head(&self, head: u64) {
+        self.head.send_if_modified(|seen| {
+            let moved = head > *seen;
+            *seen = head.max(*seen);
+            moved
+        });
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.shared.backlog.stop();
+    }
+}
+
+impl LogStore for SqliteStore {
+    fn append(
+        &self,
+        group: Vec<Append>,
+        now: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+        self.shared.append(group, now).boxed()
+    }
+
+    fn head(&self) -> u64 {
+        self.shared.head()
+    }
+
+    fn follow(&self) -> watch::Receiver<u64> {
+        self.shared.head.subscribe()
+    }
+
+    fn read(
+        &self,
+        from: u64,
+        to: u64,
+        filter: Filter,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+        self.shared.read(from, to, filter, bytes_max).boxed()
+    }
+
+    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+        self.shared.read_one(position).boxed()
+    }
+
+    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        let keys = &self.shared.keys;
+        let unique = keys.first(keys.of_unique(key), &[]);
+        let reference = keys.first(keys.of_reference(key), &[]);
+        let first = unique.into_iter().chain(reference).min();
+        std::future::ready(Ok(first)).boxed()
+    }
+
+    fn clicks(
+        &self,
+        positions: Vec<u64>,
+    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
+        self.shared.clicks_at(positions).boxed()
+    }
+
+    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+        self.shared.root(size).boxed()
+    }
+
+    fn check<'a>(
+        &'a self,
+        progress: &'a (dyn Fn(u64) + Sync),
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.shared.check(progress).boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.shared.backlog.stop();
+            if let Some(merger) = self.merger.lock().await.take()
+                && let Err(error) = merger.await
+            {
+                tracing::error!(%error, "merging the log has failed");
+            }
+            let writing = self.shared.writing.lock().await.take();
+            // The connection that writes goes last: it then moves the write-ahead log into the file.
+            self.shared.readers.close().await;
+            if let Some(writing) = writing
+                && let Err(error) = writing.close().await
+            {
+                tracing::error!(%error, "the log was not closed in order");
+            }
+            let lock = self.shared.lock.lock();
+            drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+        }
+        .boxed()
+    }
+}
