@@ -1,5 +1,145 @@
 //! Follows the log and keeps the read models up to date.
+//!
+//! One task reads the log, decodes, folds and writes, each step on its own thread with little waiting
+//! between them ([`engine`]). What it knows is never stored: at start the book is folded again from
+//! the first fact up to the checkpoint of the tables, and what that adds up to must be the digest
+//! stored there; otherwise the tables are built again.
 
-/// To be written.
+mod engine;
+mod fold;
+mod follow;
+mod prepare;
+mod rebuild;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use postbook_schemas::ClickIdKey;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    store::{LogStore, StoreError},
+    tables::{Tables, digest::Digest, error::TablesError},
+};
+
+pub use rebuild::{Progress, Rebuilt};
+
+use follow::{Command, Follower};
+use status::Status;
+
+/// Why the read models could not be brought up to date.
+#[derive(Debug, Error)]
+pub enum ProjectorError {
+    /// A fact cannot be read or folded. Facts after it are not projected: read models that skipped
+    /// one would be wrong in silence.
+    #[error("the fact at position {position} stops the projector: {what}")]
+    Poison {
+        /// Where.
+        position: u64,
+        /// Why.
+        what: String,
+    },
+    /// The log could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The read models could not be written.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// The projector has stopped.
+    #[error("the projector has stopped: {0}")]
+    Stopped(String),
+}
+
+/// A handle to the task that keeps the read models up to date. Cheap to clone; the task ends when
+/// the last handle goes.
 #[derive(Clone, Debug)]
-pub struct Projector;
+pub struct Projector {
+    store: Arc<dyn LogStore>,
+    click_ids: Arc<ClickIdKey>,
+    tables: Tables,
+    status: Arc<Status>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Projector {
+    /// Starts the task.
+    pub fn start(store: Arc<dyn LogStore>, click_ids: Arc<ClickIdKey>, tables: Tables) -> Self {
+        let status = Arc::new(Status::default());
+        let (commands, receiver) = mpsc::channel(1);
+        let follower = Follower::new(
+            Arc::clone(&store),
+            Arc::clone(&click_ids),
+            tables.clone(),
+            Arc::clone(&status),
+            receiver,
+        );
+        tokio::spawn(follower.run());
+        Self {
+            store,
+            click_ids,
+            tables,
+            status,
+            commands,
+        }
+    }
+
+    /// All facts up to here are in the read models.
+    pub fn position(&self) -> u64 {
+        self.status.position()
+    }
+
+    /// How many facts the read models are behind the log.
+    pub fn lag(&self) -> u64 {
+        self.store.head().saturating_sub(self.position())
+    }
+
+    /// Why the projector has stopped, if it has.
+    pub fn failed(&self) -> Option<String> {
+        self.status.failed()
+    }
+
+    /// What keeps the projector from going on at present and may pass: a full disk, a lost server.
+    pub fn trouble(&self) -> Option<String> {
+        self.status.trouble()
+    }
+
+    /// Waits until the read models have reached a position, at most so long, at full speed. Says
+    /// whether they have.
+    pub async fn wait_for(&self, position: u64, within: Duration) -> bool {
+        self.status.wait_for(position, within).await
+    }
+
+    /// Waits until the read models show all that is in the log now.
+    pub async fn wait_for_head(&self, within: Duration) -> bool {
+        self.wait_for(self.store.head(), within).await
+    }
+
+    /// Builds the read models again beside the live ones, compares, and switches. Reading and
+    /// taking in go on meanwhile.
+    ///
+    /// # Errors
+    /// The log cannot be read or folded, or the tables cannot be written; the live ones then stay.
+    pub async fn rebuild(
+        &self,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Rebuilt, ProjectorError> {
+        rebuild::run(self, progress).await
+    }
+
+    /// Stops the task at the end of the batch it is at, and closes the tables.
+    pub async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop { reply }).await.is_ok() {
+            drop(stopped.await);
+        }
+        self.tables.close().await;
+    }
+}
+
+/// Where the live read models stand: for comparing.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    position: u64,
+    digest: Digest,
+}

@@ -1,0 +1,106 @@
+//! What others may know of the projector while it works, and how they wait for it.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+/// What others may know of the projector.
+#[derive(Debug)]
+pub(super) struct Status {
+    position: watch::Sender<u64>,
+    waiting: AtomicUsize,
+    wake: Notify,
+    failed: Mutex<Option<String>>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            position: watch::Sender::new(0),
+            waiting: AtomicUsize::new(0),
+            wake: Notify::new(),
+            failed: Mutex::new(None),
+            trouble: Mutex::new(None),
+        }
+    }
+}
+
+/// Counts somebody who waits, until dropped: a request may be given up at any time.
+struct Waiting<'s>(&'s AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Status {
+    pub(super) fn position(&self) -> u64 {
+        *self.position.borrow()
+    }
+
+    /// Moves on, and wakes those who wait for it.
+    pub(super) fn reached(&self, position: u64) {
+        self.position.send_replace(position);
+        set(&self.trouble, None);
+    }
+
+    pub(super) fn failed(&self) -> Option<String> {
+        get(&self.failed)
+    }
+
+    /// The projector stops for good. Those who wait need not wait longer.
+    pub(super) fn fail(&self, why: String) {
+        set(&self.failed, Some(why));
+        self.position.send_modify(|_| {});
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        get(&self.trouble)
+    }
+
+    pub(super) fn has_trouble(&self, what: String) {
+        set(&self.trouble, Some(what));
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Returns as soon as somebody begins to wait.
+    pub(super) async fn somebody_waits(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) async fn wait_for(&self, position: u64, within: Duration) -> bool {
+        if self.position() >= position {
+            return true;
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        self.wake.notify_one();
+        let mut reached = self.position.subscribe();
+        let arrived = reached.wait_for(|&now| now >= position || self.failed().is_some());
+        let in_time = tokio::time::timeout(within, arrived).await.is_ok();
+        in_time && self.position() >= position
+    }
+}
+
+fn get(text: &Mutex<Option<String>>) -> Option<String> {
+    text.lock()
+        .expect("no thread panics while it copies a text")
+        .clone()
+}
+
+fn set(text: &Mutex<Option<String>>, value: Option<String>) {
+    *text
+        .lock()
+        .expect("no thread panics while it copies a text") = value;
+}

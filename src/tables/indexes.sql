@@ -1,0 +1,24 @@
+-- Ways into the tables. Made last when the tables are built from nothing: sorting once is cheaper
+-- than keeping order row by row. Partial where most rows have nothing to find.
+CREATE UNIQUE INDEX conversions_id ON conversions (id);
+CREATE INDEX conversions_txn_id ON conversions (txn_id) WHERE txn_id IS NOT NULL;
+CREATE INDEX conversions_click_id ON conversions (click_id) WHERE click_id IS NOT NULL;
+CREATE INDEX conversions_customer_id ON conversions (customer_id) WHERE customer_id IS NOT NULL;
+CREATE INDEX conversions_partner ON conversions (partner, position);
+CREATE INDEX conversions_occurred_at ON conversions (occurred_at);
+CREATE INDEX attempts_txn_id ON attempts (txn_id) WHERE txn_id IS NOT NULL;
+CREATE INDEX attempts_click_id ON attempts (click_id) WHERE click_id IS NOT NULL;
+CREATE INDEX attempts_customer_id ON attempts (customer_id) WHERE customer_id IS NOT NULL;
+CREATE INDEX attempts_outcome ON attempts (outcome, position) WHERE outcome <> 'accepted';
+CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
+CREATE INDEX postings_partner ON postings (partner, number);
+-- Balances read this one only: the lines of one account, with all that a sum over them asks for.
+CREATE INDEX entries_account ON entries
+    (account_id, currency, effective_at, recorded_at, available_at, amount_minor);
+-- What a partner could be paid is found through the partner's own lines.
+CREATE INDEX earnings_partner ON earnings (partner, state) WHERE state <> 'zero';
+CREATE UNIQUE INDEX payouts_id ON payouts (id);
+CREATE INDEX payouts_partner ON payouts (partner, position);
+CREATE INDEX payout_lines_subject ON payout_lines (subject_id);
+CREATE INDEX adjustments_partner ON adjustments (partner);
+CREATE INDEX parked_waiting ON parked (position) WHERE waiting = 1;
