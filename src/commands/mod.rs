@@ -1,1 +1,3 @@
 //! What people and programs ask for besides reading: decided first, then appended.
+
+pub mod programme;

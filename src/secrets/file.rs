@@ -193,7 +193,9 @@ fn token_row(row: &SqliteRow) -> Result<TokenRow, SecretsError> {
     let info = TokenInfo {
         id: row.try_get::<String, _>("id").map_err(reading)?.into(),
         name: row.try_get::<String, _>("name").map_err(reading)?.into(),
-        role: role.parse::<Role>().map_err(|_| damaged("a token's role"))?,
+        role: role
+            .parse::<Role>()
+            .map_err(|_| damaged("a token's role"))?,
         scope,
         created_at: instant(row, "created_at")?.ok_or(damaged("a token's time"))?,
         revoked_at: instant(row, "revoked_at")?,

@@ -1,6 +1,9 @@
 //! The integration tests: one binary, one module per area (`tests/README.md` says what is where).
 
+mod apply;
+mod cli;
 mod docs;
+mod reference;
 mod schemas;
 mod support;
 mod tidy;
