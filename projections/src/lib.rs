@@ -10,8 +10,23 @@
     clippy::wildcard_enum_match_arm
 )]
 
+pub mod attribution;
 pub mod book;
+pub mod conditions;
+pub mod conversion;
+pub mod exact;
+pub mod groups;
+pub mod order;
+pub mod payouts;
+pub mod pools;
+pub mod posted;
+pub mod pricing;
+pub mod programme;
 pub mod rows;
+pub mod rules;
+pub mod standing;
+
+mod attempts;
 
 pub use book::{Book, BookError, ClickSeen};
 pub use rows::Changes;

@@ -262,6 +262,8 @@ pub enum PostingKind {
     Adjustment,
     /// A debt was given up.
     WriteOff,
+    /// Memo totals move from one word to another without moving money.
+    Reclassification,
 }
 
 impl PostingKind {
@@ -277,6 +279,7 @@ impl PostingKind {
             Self::PayoutReturned => "payout_returned",
             Self::Adjustment => "adjustment",
             Self::WriteOff => "write_off",
+            Self::Reclassification => "reclassification",
         }
     }
 }

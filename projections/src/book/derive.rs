@@ -1,0 +1,290 @@
+//! Derives again what a fact can touch, in five steps that each need only the ones before: own
+//! credit and bonds, what counts, attribution, pools, lines.
+
+use std::collections::BTreeSet;
+
+use postbook_schemas::{Change, Instant, Status};
+
+use super::Book;
+use crate::{
+    attribution::{Bond, Correction, Evidence, attribute},
+    conversion::{Changed, Conversion, ConversionNumber, Corrected, Decided},
+    groups::Group,
+    posted::{Cause, Overflow},
+    rows::{Attribution, Changes, ParkedRow},
+    standing::{StatusSince, status_by_facts},
+};
+
+type Touched = BTreeSet<ConversionNumber>;
+
+impl Book {
+    /// Brings everything that depends on the touched conversions up to date, and posts the
+    /// differences.
+    pub(super) fn settle(
+        &mut self,
+        mut touched: Touched,
+        cause: &Cause,
+        changes: &mut Changes,
+    ) -> Result<(), Overflow> {
+        if touched.is_empty() {
+            return Ok(());
+        }
+        for number in touched.clone() {
+            self.derive_bond(number, &mut touched);
+        }
+        for number in touched.clone() {
+            self.derive_counting(number, &mut touched);
+        }
+        for &number in &touched {
+            let attribution = self.attribution(self.conversion(number), true, true);
+            self.conversion_mut(number).attribution = attribution;
+        }
+        for number in touched.clone() {
+            self.derive_pools(number, &mut touched);
+        }
+        self.derive_lines(touched, cause, changes)
+    }
+
+    /// Who would be credited, with or without the customer's bond and the corrections of people.
+    pub(super) fn attribution(
+        &self,
+        conversion: &Conversion,
+        with_bond: bool,
+        with_corrections: bool,
+    ) -> Attribution {
+        let references = &conversion.references;
+        let settings = self.programme.offer(&conversion.offer);
+        let occurred_at = conversion.occurred_at();
+        let click_id = references.click_id.as_deref();
+        let code = references.coupon_code.as_deref();
+        let bond = self
+            .group(conversion.keys().customer)
+            .and_then(|group| group.bond.as_ref());
+        let evidence = Evidence {
+            offer: &conversion.offer,
+            occurred_at,
+            click: click_id.map(|id| (id, self.clicks.get(id))),
+            coupon: code.map(|code| {
+                (
+                    code,
+                    self.programme.coupon(&conversion.offer, code, occurred_at),
+                )
+            }),
+            // A conversion does not attribute itself by the bond that it made.
+            has_customer: with_bond && references.customer_id.is_some(),
+            bond: bond.filter(|bond| with_bond && bond.order != conversion.order),
+            correction: if with_corrections {
+                self.correction(conversion)
+            } else {
+                Correction::None
+            },
+        };
+        attribute(&evidence, &settings)
+    }
+
+    /// The last correction of who is credited.
+    fn correction(&self, conversion: &Conversion) -> Correction<'_> {
+        if self.corrections.is_empty() {
+            return Correction::None;
+        }
+        let all = conversion
+            .aliases
+            .iter()
+            .filter_map(|id| self.corrections.get(id))
+            .flatten();
+        match all.max_by(|a, b| a.order.cmp(&b.order)) {
+            None => Correction::None,
+            Some(Corrected {
+                partner: Some(partner),
+                ..
+            }) => Correction::To(partner),
+            Some(Corrected { partner: None, .. }) => Correction::ToNobody,
+        }
+    }
+
+    /// Derives who a conversion credits by itself, and whom that binds its customer to.
+    fn derive_bond(&mut self, number: ConversionNumber, touched: &mut Touched) {
+        let conversion = self.conversion(number);
+        let own_credit = self.attribution(conversion, false, true).partner;
+        let key = conversion.keys().customer.filter(|_| !conversion.sandbox);
+        let changed = conversion.own_credit != own_credit;
+        self.conversion_mut(number).own_credit = own_credit;
+        let Some(group) = self.group(key) else {
+            return;
+        };
+        let conversion = self.conversion(number);
+        let is_bond = group
+            .bond
+            .as_ref()
+            .is_some_and(|bond| bond.order == conversion.order);
+        if !changed && !is_bond && (conversion.own_credit.is_none() || group.bond.is_some()) {
+            return;
+        }
+        let bond = self.first_credit(group);
+        if bond != group.bond {
+            touched.extend(group.conversions.iter().copied());
+            if let Some(group) = key.and_then(|key| self.groups.get_mut(&key)) {
+                group.bond = bond;
+            }
+        }
+    }
+
+    /// The first conversion of a customer that credits a partner by itself.
+    fn first_credit(&self, group: &Group) -> Option<Bond> {
+        let members = group
+            .conversions
+            .iter()
+            .map(|&number| self.conversion(number));
+        let credited = members.filter(|conversion| conversion.own_credit.is_some());
+        let first = credited.min_by(|a, b| a.order.cmp(&b.order))?;
+        Some(Bond {
+            order: first.order.clone(),
+            partner: first.own_credit.clone()?,
+        })
+    }
+
+    /// Derives whether a conversion counts among its customer's, and when the first of its kind
+    /// happened; the others are touched where their terms look at that.
+    fn derive_counting(&mut self, number: ConversionNumber, touched: &mut Touched) {
+        let conversion = self.conversion(number);
+        let status = self.status_by_facts(conversion).map(|since| since.status);
+        let taken_back = matches!(status, Some(Status::Rejected | Status::Reversed));
+        let counts = !conversion.sandbox && !taken_back;
+        if counts == conversion.counts {
+            return;
+        }
+        let kind = conversion.kind.clone();
+        let terms = self.programme.all_terms(&conversion.offer);
+        let of_interest = terms
+            .iter()
+            .any(|terms| terms.kinds_of_interest().contains(&kind));
+        let keys = conversion.keys();
+        self.conversion_mut(number).counts = counts;
+        for key in [keys.click, keys.customer].into_iter().flatten() {
+            let Some(group) = self.groups.get(&key) else {
+                continue;
+            };
+            let members = group
+                .conversions
+                .iter()
+                .map(|&member| self.conversion(member));
+            let first = members
+                .filter(|member| member.counts && member.kind == kind)
+                .map(Conversion::occurred_at)
+                .min();
+            if of_interest {
+                touched.extend(group.conversions.iter().copied());
+            }
+            if let Some(group) = self.groups.get_mut(&key) {
+                match first {
+                    Some(at) => group.firsts.insert(kind.clone(), at),
+                    None => group.firsts.remove(&kind),
+                };
+            }
+        }
+    }
+
+    /// The status that facts give a conversion.
+    pub(super) fn status_by_facts(&self, conversion: &Conversion) -> Option<StatusSince> {
+        let changes = self.changes_of(conversion);
+        let mut decisions: Vec<&Decided> = Vec::new();
+        if !self.decisions.is_empty() {
+            let ids = conversion.aliases.iter();
+            decisions.extend(ids.filter_map(|id| self.decisions.get(id)).flatten());
+            decisions.sort_by(|a, b| a.order.cmp(&b.order));
+        }
+        let reported = conversion.status.map(|status| StatusSince {
+            status,
+            since: conversion.occurred_at(),
+        });
+        status_by_facts(reported, &changes, &decisions)
+    }
+
+    /// The changes that concern a conversion, in the order of facts: those of its transaction, and
+    /// those of its click or customer that mean it.
+    pub(super) fn changes_of(&self, conversion: &Conversion) -> Vec<&Changed> {
+        let keys = conversion.keys();
+        let mut changes: Vec<&Changed> = Vec::new();
+        changes.extend(
+            self.group(keys.txn)
+                .into_iter()
+                .flat_map(|group| &group.changes),
+        );
+        for group in [keys.click, keys.customer]
+            .into_iter()
+            .filter_map(|key| self.group(key))
+        {
+            changes.extend(group.changes.iter().filter(|change| {
+                self.target(group, change)
+                    .is_some_and(|target| target.order == conversion.order)
+            }));
+        }
+        changes.sort_by(|a, b| a.order.cmp(&b.order));
+        changes
+    }
+
+    /// The conversion that a change means which names only a click or customer: the last one before
+    /// it, and for money the last one with an amount.
+    fn target(&self, group: &Group, change: &Changed) -> Option<&Conversion> {
+        let members = group
+            .conversions
+            .iter()
+            .map(|&number| self.conversion(number));
+        members
+            .filter(|member| member.occurred_at() <= change.order.occurred_at)
+            .filter(|member| {
+                change.change == Change::Status
+                    || member.amount_minor.is_some_and(|amount| amount != 0)
+            })
+            .max_by(|a, b| a.order.cmp(&b.order))
+    }
+
+    /// Whether the customer was reported for abuse, and within `days` of the conversion.
+    pub(super) fn is_abused(&self, conversion: &Conversion, until: Instant) -> bool {
+        let keys = conversion.keys();
+        let happened_at = conversion.occurred_at();
+        let in_time = |at: Instant| at <= until;
+        let of_txn = self.group(keys.txn).is_some_and(|group| {
+            group
+                .abuses
+                .iter()
+                .any(|abuse| in_time(abuse.order.occurred_at))
+        });
+        let groups = [keys.click, keys.customer];
+        of_txn
+            || groups
+                .into_iter()
+                .filter_map(|key| self.group(key))
+                .any(|group| {
+                    let mut abuses = group.abuses.iter().map(|abuse| abuse.order.occurred_at);
+                    abuses.any(|at| at >= happened_at && in_time(at))
+                })
+    }
+
+    /// Takes the changes under a key that have found a conversion off the list of those that wait.
+    pub(super) fn unpark(&mut self, key: u128) -> Vec<ParkedRow> {
+        let Some(group) = self.groups.get(&key) else {
+            return Vec::new();
+        };
+        let found: Vec<u64> = group
+            .changes
+            .iter()
+            .filter(|change| {
+                let waits = self.parked.get(&change.position);
+                waits.is_some_and(|(_, row)| {
+                    let by_txn = row.txn_id.is_some() && !group.conversions.is_empty();
+                    by_txn || (row.txn_id.is_none() && self.target(group, change).is_some())
+                })
+            })
+            .map(|change| change.position)
+            .collect();
+        let rows = found
+            .iter()
+            .filter_map(|position| self.parked.remove(position));
+        rows.map(|(_, row)| ParkedRow {
+            waiting: false,
+            ..row
+        })
+        .collect()
+    }
+}

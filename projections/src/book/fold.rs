@@ -1,0 +1,443 @@
+//! Takes each fact to what it concerns, and names the conversions it can touch.
+
+use std::collections::BTreeSet;
+
+use postbook_schemas::{
+    Envelope, Fact, OfferRef, Outcome,
+    configuration::{Coupon, FxRate},
+    postback::{AbuseReport, ChangeReport, Report},
+    traffic::Click,
+};
+
+use super::{Book, ClickSeen};
+use crate::{
+    attempts::attempt_row,
+    conversion::{Abused, Changed, Conversion, ConversionNumber, Corrected, Decided, Keys},
+    order::{OrderKey, short},
+    posted::{Cause, Overflow},
+    programme::coupon_code,
+    rows::{Changes, ParkedRow, PayoutState},
+};
+
+type Touched = BTreeSet<ConversionNumber>;
+
+impl Book {
+    /// Folds one fact; a fact that is folded already changes nothing.
+    pub(super) fn fold(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        changes: &mut Changes,
+    ) -> Result<(), Overflow> {
+        if self.ids.contains_key(&envelope.id) || !self.remember(envelope) {
+            return Ok(());
+        }
+        changes.attempts.extend(attempt_row(position, envelope));
+        let first_posting = changes.postings.len();
+        let mut touched = Touched::new();
+        let happened = self.take_in(position, envelope, changes, &mut touched);
+        let cause = Cause {
+            position,
+            recorded_at: envelope.recorded_at,
+            happened_at: happened.then_some(envelope.occurred_at),
+        };
+        self.settle(touched, &cause, changes)?;
+        self.pay(envelope, &cause, first_posting, changes)?;
+        for posting in changes.postings.iter_mut().skip(first_posting) {
+            self.postings = self.postings.saturating_add(1);
+            posting.number = self.postings;
+        }
+        Ok(())
+    }
+
+    /// Remembers that a fact is folded; false if it was before. Reports are remembered by their
+    /// conversions, clicks not at all: they change nothing twice.
+    fn remember(&mut self, envelope: &Envelope) -> bool {
+        let is_click = matches!(envelope.fact, Fact::ClickRecorded(_));
+        envelope.fact.as_report().is_some() || is_click || self.folded.insert(envelope.id)
+    }
+
+    /// Takes a fact in; true if it is something that happened, false if it says how things are.
+    fn take_in(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        changes: &mut Changes,
+        touched: &mut Touched,
+    ) -> bool {
+        match &envelope.fact {
+            Fact::RegistrationReported(report)
+            | Fact::FtdReported(report)
+            | Fact::RevenueReported(report)
+            | Fact::GoalReported(report)
+            | Fact::ReactivationReported(report) => {
+                self.take_report(position, envelope, report, changes, touched);
+            }
+            Fact::RefundReported(change)
+            | Fact::ChargebackReported(change)
+            | Fact::ChargebackWon(change)
+            | Fact::StatusChanged(change) => {
+                self.take_change(position, envelope, change, changes, touched);
+            }
+            Fact::AbuseReported(_)
+            | Fact::ConversionDecided(_)
+            | Fact::AttributionCorrected(_)
+            | Fact::PayoutProposed(_)
+            | Fact::PayoutApproved(_)
+            | Fact::PayoutSent(_)
+            | Fact::PayoutSettled(_)
+            | Fact::PayoutFailed(_)
+            | Fact::PayoutReturned(_)
+            | Fact::AdjustmentPosted(_)
+            | Fact::BalanceWrittenOff(_) => self.take_decision(position, envelope, touched),
+            Fact::ClickRecorded(_)
+            | Fact::OfferDefined(_)
+            | Fact::PartnerDefined(_)
+            | Fact::CouponDefined(_)
+            | Fact::TermsPublished(_)
+            | Fact::FxRateRecorded(_) => {
+                self.take_definition(position, envelope, touched);
+                return false;
+            }
+            Fact::PostbackRejected(_)
+            | Fact::PostbackRepeated(_)
+            | Fact::DisputeOpened(_)
+            | Fact::DisputeCommented(_)
+            | Fact::DisputeResolved(_)
+            | Fact::PeriodClosed(_)
+            | Fact::ReconciliationRecorded(_)
+            | Fact::ReconciliationResolved(_)
+            | Fact::BrandDefined(_)
+            | Fact::LinkDefined(_)
+            | Fact::MappingDefined(_)
+            | Fact::EndpointDefined(_)
+            | Fact::CredentialRotated(_)
+            | Fact::DeliverySucceeded(_)
+            | Fact::DeliveryFailed(_)
+            | Fact::DeliveryAbandoned(_) => return false,
+        }
+        true
+    }
+
+    /// Takes in what people decided, and abuse.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "called with the facts that are decisions"
+    )]
+    fn take_decision(&mut self, position: u64, envelope: &Envelope, touched: &mut Touched) {
+        let order = OrderKey::plain(envelope.occurred_at, envelope.id);
+        match &envelope.fact {
+            Fact::AbuseReported(abuse) => self.take_abuse(&order, abuse, touched),
+            Fact::ConversionDecided(data) => {
+                let decided = Decided {
+                    order,
+                    decision: data.decision,
+                };
+                self.decisions
+                    .entry(data.conversion_id)
+                    .or_default()
+                    .push(decided);
+                touched.extend(self.ids.get(&data.conversion_id));
+            }
+            Fact::AttributionCorrected(data) => {
+                let corrected = Corrected {
+                    order,
+                    partner: data.partner.clone(),
+                };
+                self.corrections
+                    .entry(data.conversion_id)
+                    .or_default()
+                    .push(corrected);
+                touched.extend(self.ids.get(&data.conversion_id));
+            }
+            Fact::PayoutProposed(proposed) => {
+                let payout = self.payouts.entry(proposed.payout_id).or_default();
+                payout.proposed = Some((order, position, proposed.clone()));
+                self.carry(proposed.payout_id, touched);
+            }
+            Fact::PayoutApproved(moved)
+            | Fact::PayoutSent(moved)
+            | Fact::PayoutSettled(moved)
+            | Fact::PayoutFailed(moved)
+            | Fact::PayoutReturned(moved) => {
+                let state = payout_state(&envelope.fact);
+                let payout = self.payouts.entry(moved.payout_id).or_default();
+                payout.moves.push((order, state, moved.reference.clone()));
+                self.carry(moved.payout_id, touched);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in how things are: the programme, rates, and clicks that somebody waits for.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "called with the facts that are definitions"
+    )]
+    fn take_definition(&mut self, position: u64, envelope: &Envelope, touched: &mut Touched) {
+        let order = OrderKey::plain(envelope.occurred_at, envelope.id);
+        match &envelope.fact {
+            Fact::ClickRecorded(click) => self.take_click(position, envelope, click, touched),
+            Fact::OfferDefined(offer) => {
+                if self.programme.define_offer(order, offer) {
+                    self.touch_offer(&offer.reference(), touched);
+                }
+            }
+            Fact::PartnerDefined(partner) => {
+                if self.programme.define_partner(order, partner) {
+                    self.touch_where(touched, |c| c.concerns(&partner.slug));
+                }
+            }
+            Fact::CouponDefined(coupon) => self.take_coupon(order, coupon, touched),
+            Fact::TermsPublished(published) => {
+                self.programme.publish_terms(order, published);
+                self.touch_offer(&published.terms.offer, touched);
+            }
+            Fact::FxRateRecorded(rate) => self.take_rate(order, rate, touched),
+            _ => {}
+        }
+    }
+
+    fn take_click(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        click: &Click,
+        touched: &mut Touched,
+    ) {
+        let offers: Vec<OfferRef> = self.by_offer.keys().cloned().collect();
+        let waiting: Vec<ConversionNumber> = offers
+            .iter()
+            .filter_map(|offer| {
+                let key = short(&["", "click", offer.as_str(), &click.click_id]);
+                self.groups.get(&key)
+            })
+            .flat_map(|group| group.conversions.iter().copied())
+            .collect();
+        if waiting.is_empty() || self.clicks.contains_key(&click.click_id) {
+            return;
+        }
+        touched.extend(waiting);
+        self.see_click(ClickSeen {
+            click_id: click.click_id.clone(),
+            position,
+            offer: click.offer.clone(),
+            partner: click.partner.clone(),
+            occurred_at: envelope.occurred_at,
+            country: click.country.clone(),
+            device: click.device,
+            subs: click.parameters.clone(),
+        });
+    }
+
+    fn take_report(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        report: &Report,
+        changes: &mut Changes,
+        touched: &mut Touched,
+    ) {
+        let order = OrderKey::new(
+            envelope.occurred_at,
+            report.dedupe_key.as_deref(),
+            envelope.id,
+        );
+        let key = report
+            .dedupe_key
+            .as_deref()
+            .map(|key| short(&["dedupe", key]));
+        if let Some(&number) = key.and_then(|key| self.by_dedupe_key.get(&key)) {
+            self.merge(number, position, envelope, report, order, changes, touched);
+            return;
+        }
+        let number = self.conversions.len();
+        let mut conversion = Conversion::new(position, envelope.recorded_at, order, report);
+        conversion.offer = self.programme.shared_offer(&conversion.offer);
+        self.ids.insert(envelope.id, number);
+        self.by_dedupe_key.extend(key.map(|key| (key, number)));
+        self.by_offer
+            .entry(conversion.offer.clone())
+            .or_default()
+            .push(number);
+        self.conversions.push(conversion);
+        self.join_groups(number, changes, touched);
+        touched.insert(number);
+    }
+
+    /// A second report under one dedupe key (which intake does not let in, but another store's log
+    /// may hold): the earlier of the two, in the order of facts, is the conversion.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site; a struct would say no more"
+    )]
+    fn merge(
+        &mut self,
+        number: ConversionNumber,
+        position: u64,
+        envelope: &Envelope,
+        report: &Report,
+        order: OrderKey,
+        changes: &mut Changes,
+        touched: &mut Touched,
+    ) {
+        self.ids.insert(envelope.id, number);
+        let known = self.conversion_mut(number);
+        known.aliases.push(envelope.id);
+        touched.insert(number);
+        if known.order <= order {
+            return;
+        }
+        let mut earlier = Conversion::new(position, envelope.recorded_at, order, report);
+        earlier.aliases.clone_from(&known.aliases);
+        earlier.posted = std::mem::take(&mut known.posted);
+        changes.merged.push(known.id());
+        self.leave_pools(number, touched);
+        self.leave_groups(number, touched);
+        *self.conversion_mut(number) = earlier;
+        self.join_groups(number, changes, touched);
+    }
+
+    fn leave_groups(&mut self, number: ConversionNumber, touched: &mut Touched) {
+        let keys = self.conversion(number).keys();
+        for key in [keys.txn, keys.click, keys.customer].into_iter().flatten() {
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.conversions.retain(|&member| member != number);
+                touched.extend(group.conversions.iter().copied());
+            }
+        }
+    }
+
+    /// Enters a conversion under its transaction, click, customer and coupon, and touches the
+    /// others there whose changes it may draw to itself.
+    fn join_groups(
+        &mut self,
+        number: ConversionNumber,
+        changes: &mut Changes,
+        touched: &mut Touched,
+    ) {
+        let conversion = self.conversion(number);
+        let keys = conversion.keys();
+        if let Some(code) = &conversion.references.coupon_code {
+            let key = short(&["coupon", conversion.offer.as_str(), &coupon_code(code)]);
+            self.by_coupon.entry(key).or_default().push(number);
+        }
+        for key in [keys.txn, keys.click, keys.customer].into_iter().flatten() {
+            let group = self.groups.entry(key).or_default();
+            if !group.changes.is_empty() {
+                touched.extend(group.conversions.iter().copied());
+            }
+            group.conversions.push(number);
+            if !group.changes.is_empty() {
+                changes.parked.extend(self.unpark(key));
+            }
+        }
+    }
+
+    fn take_change(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        report: &ChangeReport,
+        changes: &mut Changes,
+        touched: &mut Touched,
+    ) {
+        if report.outcome == Outcome::Sandbox {
+            return;
+        }
+        let order = OrderKey::new(
+            envelope.occurred_at,
+            report.dedupe_key.as_deref(),
+            envelope.id,
+        );
+        let keys = Keys::of(&report.offer, &report.references, false);
+        let Some(key) = keys.txn.or(keys.click).or(keys.customer) else {
+            return;
+        };
+        let group = self.groups.entry(key).or_default();
+        if !group.add_change(Changed::new(position, order, report)) {
+            return;
+        }
+        touched.extend(group.conversions.iter().copied());
+        let row = ParkedRow {
+            position,
+            waiting: true,
+            offer: report.offer.clone(),
+            change: report.change.code().to_owned(),
+            txn_id: report.references.txn_id.clone(),
+            click_id: report.references.click_id.clone(),
+            customer_id: report.references.customer_id.clone(),
+            recorded_at: envelope.recorded_at,
+        };
+        self.parked.insert(position, (key, row.clone()));
+        if self
+            .unpark(key)
+            .iter()
+            .all(|resolved| resolved.position != position)
+        {
+            changes.parked.push(row);
+        }
+    }
+
+    fn take_abuse(&mut self, order: &OrderKey, report: &AbuseReport, touched: &mut Touched) {
+        if report.outcome == Outcome::Sandbox {
+            return;
+        }
+        let keys = Keys::of(&report.offer, &report.references, false);
+        let named = match keys.txn {
+            Some(txn) => vec![txn],
+            None => [keys.customer, keys.click].into_iter().flatten().collect(),
+        };
+        for key in named {
+            let group = self.groups.entry(key).or_default();
+            if group.add_abuse(Abused {
+                order: order.clone(),
+                abuse: report.abuse,
+            }) {
+                touched.extend(group.conversions.iter().copied());
+            }
+        }
+    }
+
+    fn take_coupon(&mut self, order: OrderKey, coupon: &Coupon, touched: &mut Touched) {
+        self.programme.define_coupon(order, coupon);
+        let key = short(&["coupon", coupon.offer.as_str(), &coupon_code(&coupon.code)]);
+        touched.extend(self.by_coupon.get(&key).into_iter().flatten().copied());
+    }
+
+    fn take_rate(&mut self, order: OrderKey, rate: &FxRate, touched: &mut Touched) {
+        self.programme.record_rate(order, rate);
+        touched.extend(
+            self.rate_users
+                .get(&(rate.base, rate.quote))
+                .into_iter()
+                .flatten(),
+        );
+    }
+
+    fn touch_offer(&self, offer: &OfferRef, touched: &mut Touched) {
+        touched.extend(self.by_offer.get(offer).into_iter().flatten().copied());
+    }
+
+    fn touch_where(&self, touched: &mut Touched, wanted: impl Fn(&Conversion) -> bool) {
+        let all = self.conversions.iter().enumerate();
+        touched.extend(
+            all.filter(|(_, conversion)| wanted(conversion))
+                .map(|(number, _)| number),
+        );
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "called with the five facts that move a payout"
+)]
+fn payout_state(fact: &Fact) -> PayoutState {
+    match fact {
+        Fact::PayoutApproved(_) => PayoutState::Approved,
+        Fact::PayoutSent(_) => PayoutState::Sent,
+        Fact::PayoutSettled(_) => PayoutState::Settled,
+        Fact::PayoutFailed(_) => PayoutState::Failed,
+        _ => PayoutState::Returned,
+    }
+}

@@ -1,0 +1,343 @@
+//! The lines that the rules give a conversion, and their pools of tiers and caps.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use postbook_schemas::{
+    Currency, Instant, Kind, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
+};
+
+use super::{
+    Book, ClickSeen,
+    volume::{cap_pool, tiers_pool},
+};
+use crate::{
+    conditions::{Surroundings, unmet},
+    conversion::{Conversion, ConversionNumber},
+    groups::Group,
+    payouts::{Carried, line_memo},
+    posted::{PostedLine, Standing},
+    pricing::{Exchange, Given, Remaining, price, price_currency, remaining},
+    rows::{EarningLine, LineState},
+    rules::{CompiledRule, CompiledTerms},
+    standing::{MoneyChange, StatusSince, Taken, taken},
+};
+
+type Touched = BTreeSet<ConversionNumber>;
+
+/// What the rules of some terms say to a conversion.
+pub(super) struct Matched {
+    /// The terms.
+    pub(super) terms: Arc<CompiledTerms>,
+    /// The places of the rules that price it.
+    pub(super) rules: Vec<usize>,
+    /// The rules of its kind that do not, and the condition that fails.
+    pub(super) unmet: Vec<usize>,
+}
+
+/// A conversion with all that its lines depend on.
+pub(super) struct Situation<'a> {
+    pub(super) conversion: &'a Conversion,
+    pub(super) status: Option<StatusSince>,
+    pub(super) money: Vec<MoneyChange>,
+}
+
+struct Around<'a> {
+    book: &'a Book,
+    groups: [Option<&'a Group>; 2],
+}
+
+impl Surroundings for Around<'_> {
+    fn registered_at(&self) -> Option<Instant> {
+        self.groups
+            .iter()
+            .flatten()
+            .filter_map(|g| g.firsts.get(&Kind::Registration))
+            .min()
+            .copied()
+    }
+
+    fn first_at(&self) -> Option<Instant> {
+        self.groups
+            .iter()
+            .flatten()
+            .flat_map(|group| group.firsts.values())
+            .min()
+            .copied()
+    }
+
+    fn has(&self, kind: &Kind) -> bool {
+        self.groups
+            .iter()
+            .flatten()
+            .any(|group| group.firsts.contains_key(kind))
+    }
+
+    fn total_minor(&self, kind: &Kind, from: Instant, to: Instant) -> i128 {
+        // The customer's conversions, else those of the click; never both, they overlap.
+        let [customer, click] = self.groups;
+        let members = customer
+            .or(click)
+            .into_iter()
+            .flat_map(|group| &group.conversions);
+        members
+            .map(|&number| self.book.conversion(number))
+            .filter(|member| member.counts && member.kind == *kind)
+            .filter(|member| (from..=to).contains(&member.occurred_at()))
+            .map(|member| i128::from(member.amount_minor.unwrap_or(0)))
+            .fold(0, i128::saturating_add)
+    }
+}
+
+impl Book {
+    /// The rules that price a conversion for a partner: those of its kind whose conditions hold,
+    /// the first of each group.
+    pub(super) fn matched(&self, conversion: &Conversion, partner: &Slug) -> Option<Matched> {
+        let terms = self.terms_of(conversion, partner)?;
+        let keys = conversion.keys();
+        let around = Around {
+            book: self,
+            groups: [self.group(keys.customer), self.group(keys.click)],
+        };
+        let click = self.click_of(conversion);
+        let mut groups_taken = BTreeSet::new();
+        let (mut rules, mut unmet_rules) = (Vec::new(), Vec::new());
+        for (place, rule) in terms.rules.iter().enumerate() {
+            if rule.on != conversion.kind {
+                continue;
+            }
+            if rule
+                .group
+                .as_ref()
+                .is_some_and(|group| groups_taken.contains(group))
+            {
+                continue;
+            }
+            if unmet(&rule.when, conversion, click, &around).is_some() {
+                unmet_rules.push(place);
+            } else {
+                groups_taken.extend(rule.group.clone());
+                rules.push(place);
+            }
+        }
+        Some(Matched {
+            terms,
+            rules,
+            unmet: unmet_rules,
+        })
+    }
+
+    fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
+        self.clicks.get(conversion.references.click_id.as_deref()?)
+    }
+
+    /// A conversion with its status and its changes of money in its own currency.
+    pub(super) fn situation<'a>(&self, conversion: &'a Conversion) -> Situation<'a> {
+        let money = self
+            .changes_of(conversion)
+            .into_iter()
+            .filter_map(|change| {
+                let amount_minor = match (change.amount_minor, change.currency) {
+                    (Some(amount), Some(currency)) if currency != conversion.currency => {
+                        // A change in a currency without a rate yet has no effect yet.
+                        let at = change.order.occurred_at;
+                        Some(self.exchanged(amount, currency, conversion.currency, at)?)
+                    }
+                    (amount, _) => amount,
+                };
+                let occurred_at = change.order.occurred_at;
+                Some(MoneyChange {
+                    change: change.change,
+                    occurred_at,
+                    amount_minor,
+                })
+            });
+        Situation {
+            conversion,
+            status: self.status_by_facts(conversion),
+            money: money.collect(),
+        }
+    }
+
+    fn exchanged(&self, amount: i64, from: Currency, to: Currency, at: Instant) -> Option<i64> {
+        let rate = self.programme.rate(from, to, at)?;
+        Exchange {
+            rate: Some(rate),
+            from,
+            to,
+        }
+        .exchange(amount)
+    }
+
+    /// What the changes within a rule's window have taken of a conversion.
+    pub(super) fn left(
+        &self,
+        rule: &CompiledRule,
+        situation: &Situation<'_>,
+    ) -> (Taken, Remaining) {
+        let conversion = situation.conversion;
+        let until = rule.clawback_days.map_or(Instant::MAX, |days| {
+            conversion
+                .occurred_at()
+                .plus_micros(DAY_US.saturating_mul(i64::from(days)))
+        });
+        let in_time = situation
+            .money
+            .iter()
+            .filter(|change| change.occurred_at <= until);
+        let taken = taken(conversion.amount_minor, in_time.copied());
+        let abused = self.is_abused(conversion, until);
+        (
+            taken,
+            remaining(rule, conversion.amount_minor, &taken, abused),
+        )
+    }
+
+    /// What a rule gives for a conversion, its cap included.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that the price of a line depends on"
+    )]
+    pub(super) fn given(
+        &mut self,
+        terms: &CompiledTerms,
+        rule: &CompiledRule,
+        number: ConversionNumber,
+        partner: &Slug,
+        currency: Currency,
+        left: &Remaining,
+        later: &mut Touched,
+    ) -> Given {
+        let conversion = self.conversion(number);
+        let offer_currency = self.programme.offer(&conversion.offer).currency;
+        let from = price_currency(rule, conversion, offer_currency);
+        let rate = if from == currency {
+            None
+        } else {
+            let rate = self
+                .programme
+                .rate(from, currency, conversion.occurred_at());
+            self.rate_users
+                .entry((from, currency))
+                .or_default()
+                .insert(number);
+            match rate {
+                Some(rate) => Some(rate),
+                None => return Given::nothing(ZeroReason::AwaitingFx),
+            }
+        };
+        let exchange = Exchange {
+            rate,
+            from,
+            to: currency,
+        };
+        let conversion = self.conversion(number);
+        let pool =
+            tiers_pool(terms, rule, conversion, partner).and_then(|key| self.pools.get(&key));
+        let given = price(rule, conversion, offer_currency, exchange, left, pool);
+        match cap_pool(terms, rule, conversion, partner) {
+            None => given,
+            Some(key) => self.capped(rule, number, key, currency, given, later),
+        }
+    }
+}
+
+/// Where a line stands: by the status that facts give, else by the rule's approval.
+pub(super) fn standing(
+    rule: &CompiledRule,
+    status: Option<StatusSince>,
+    occurred_at: Instant,
+) -> Standing {
+    let available = |at: Instant| at.plus_days(rule.hold_days);
+    match (status, rule.approval) {
+        (
+            Some(StatusSince {
+                status: Status::Approved,
+                since,
+            }),
+            _,
+        ) => Standing::Approved {
+            available_at: available(since.max(occurred_at)),
+        },
+        (Some(_), _) | (None, Approval::Manual | Approval::Status) => {
+            Standing::Pending { approves: None }
+        }
+        (None, Approval::Auto) => Standing::Approved {
+            available_at: available(occurred_at),
+        },
+        (None, Approval::AfterDays(days)) => {
+            let at = occurred_at.plus_days(days);
+            Standing::Pending {
+                approves: Some((at, available(at))),
+            }
+        }
+    }
+}
+
+/// A line's row and what is posted for it.
+pub(super) fn line(
+    (terms, rule): (&CompiledTerms, &CompiledRule),
+    partner: &Slug,
+    currency: Currency,
+    given: &Given,
+    standing: Standing,
+    carried: &Carried,
+) -> Option<(EarningLine, PostedLine)> {
+    let memo = line_memo(given.base_minor, given.net_minor, carried)?;
+    let (state, available_at) = match standing {
+        _ if given.net_minor == 0 => (LineState::Zero, None),
+        Standing::Pending { .. } => (LineState::Pending, None),
+        Standing::Approved { available_at } => (LineState::Approved, Some(available_at)),
+    };
+    let row = EarningLine {
+        rule: Some(rule.id.clone()),
+        terms_version: Some(terms.version.clone()),
+        partner: Some(partner.clone()),
+        amount_minor: given.net_minor,
+        currency: Some(currency),
+        state,
+        reason: given.reason.filter(|_| given.net_minor == 0),
+        available_at,
+        earned_minor: memo.earned_minor,
+        reversed_minor: memo.reversed_minor,
+        clawed_back_minor: memo.clawed_back_minor,
+        recovered_minor: memo.recovered_minor,
+        carried_minor: carried.now_minor,
+        payout_id: carried.payout_id,
+    };
+    let posted = PostedLine {
+        rule: rule.id.clone(),
+        terms_version: terms.version.clone(),
+        partner: partner.clone(),
+        currency,
+        amount_minor: given.net_minor,
+        standing,
+        memo,
+        payout_id: carried.payout_id,
+    };
+    Some((row, posted))
+}
+
+/// A line that earns nothing because no rule applies.
+pub(super) fn zero_line(
+    rule: Option<(&CompiledTerms, &CompiledRule)>,
+    partner: Option<Slug>,
+    currency: Option<Currency>,
+    reason: ZeroReason,
+) -> EarningLine {
+    EarningLine {
+        rule: rule.map(|(_, rule)| rule.id.clone()),
+        terms_version: rule.map(|(terms, _)| terms.version.clone()),
+        partner,
+        amount_minor: 0,
+        currency,
+        state: LineState::Zero,
+        reason: Some(reason),
+        available_at: None,
+        earned_minor: 0,
+        reversed_minor: 0,
+        clawed_back_minor: 0,
+        recovered_minor: 0,
+        carried_minor: 0,
+        payout_id: None,
+    }
+}

@@ -1,0 +1,166 @@
+//! The book: all that the facts say, folded one by one.
+
+mod derive;
+mod earn;
+mod fold;
+mod lines;
+mod pay;
+mod volume;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use postbook_schemas::{Currency, Envelope, FactId, Instant, OfferRef, Slug, traffic::Device};
+use thiserror::Error;
+
+use crate::{
+    conversion::{Conversion, ConversionNumber, Corrected, Decided},
+    groups::Group,
+    payouts::{Carriers, Payout},
+    pools::{Pool, PoolKey},
+    programme::Programme,
+    rows::{Changes, ParkedRow},
+};
+
+/// Why a fact cannot be folded. The fold stops there: a book that skipped a fact would be wrong in
+/// silence.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the fact at position {position} ({id}) cannot be folded: {what}")]
+pub struct BookError {
+    /// Where.
+    pub position: u64,
+    /// Which fact.
+    pub id: FactId,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// What the book needs to know of a click.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClickSeen {
+    /// Its id.
+    pub click_id: String,
+    /// Where it is in the log.
+    pub position: u64,
+    /// The offer of its link.
+    pub offer: OfferRef,
+    /// The partner of its link.
+    pub partner: Slug,
+    /// When it happened.
+    pub occurred_at: Instant,
+    /// ISO 3166 country.
+    pub country: Option<String>,
+    /// Class of device.
+    pub device: Device,
+    /// `sub1` to `sub5`; may be left empty unless [`Book::wants_subs`] says so.
+    pub subs: BTreeMap<String, String>,
+}
+
+/// All that the facts say, folded one by one in the order of the log.
+///
+/// Clicks are many and few of them convert, so the book does not ask for all of them. Before
+/// [`Book::apply`] is called with a fact, whoever drives it asks [`Book::wanted_click`] and, if there
+/// is such a click in the log, hands it in with [`Book::see_click`]. Facts of type `click.recorded`
+/// may be applied too (or not): they change nothing but what a conversion that named them waits for.
+///
+/// Hash maps here are only looked up in, never walked: their order is nobody's business.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    programme: Programme,
+    clicks: HashMap<String, ClickSeen>,
+    conversions: Vec<Conversion>,
+    ids: HashMap<FactId, ConversionNumber>,
+    by_dedupe_key: HashMap<u128, ConversionNumber>,
+    by_offer: BTreeMap<OfferRef, Vec<ConversionNumber>>,
+    by_coupon: HashMap<u128, Vec<ConversionNumber>>,
+    groups: HashMap<u128, Group>,
+    decisions: HashMap<FactId, Vec<Decided>>,
+    corrections: HashMap<FactId, Vec<Corrected>>,
+    /// Ids of facts that are folded, other than reports (whose ids are in `ids`).
+    folded: HashSet<FactId>,
+    parked: BTreeMap<u64, (u128, ParkedRow)>,
+    pools: HashMap<PoolKey, Pool>,
+    rate_users: BTreeMap<(Currency, Currency), BTreeSet<ConversionNumber>>,
+    payouts: BTreeMap<FactId, Payout>,
+    carriers: Carriers,
+    /// The payout whose money the fact at hand books or takes back.
+    turned: Option<FactId>,
+    postings: u64,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The id of the click that applying this fact will ask for, if the book does not know it yet.
+    pub fn wanted_click<'a>(&self, envelope: &'a Envelope) -> Option<&'a str> {
+        let report = envelope.fact.as_report()?;
+        let click_id = report.references.click_id.as_deref()?;
+        (!self.clicks.contains_key(click_id)).then_some(click_id)
+    }
+
+    /// Whether `when` conditions of the offer's terms look at the subs of clicks.
+    pub fn wants_subs(&self, offer: &OfferRef) -> bool {
+        self.programme
+            .all_terms(offer)
+            .iter()
+            .any(|terms| terms.looks_at_subs())
+    }
+
+    /// Tells the book of a click that a fact to come names. Nothing is derived from it yet.
+    pub fn see_click(&mut self, click: ClickSeen) {
+        self.clicks.entry(click.click_id.clone()).or_insert(click);
+    }
+
+    /// Folds one fact, and adds the rows that change to `changes`.
+    ///
+    /// # Errors
+    /// A sum leaves 64 bits. The book is then unusable.
+    pub fn apply(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        changes: &mut Changes,
+    ) -> Result<(), BookError> {
+        self.fold(position, envelope, changes)
+            .map_err(|crate::posted::Overflow| BookError {
+                position,
+                id: envelope.id,
+                what: "an amount does not fit 64 bits".to_owned(),
+            })
+    }
+
+    /// How many conversions there are.
+    pub fn conversion_count(&self) -> usize {
+        self.conversions.len()
+    }
+
+    fn conversion(&self, number: ConversionNumber) -> &Conversion {
+        self.conversions
+            .get(number)
+            .expect("conversion numbers are places in this list")
+    }
+
+    fn conversion_mut(&mut self, number: ConversionNumber) -> &mut Conversion {
+        self.conversions
+            .get_mut(number)
+            .expect("conversion numbers are places in this list")
+    }
+
+    fn group(&self, key: Option<u128>) -> Option<&Group> {
+        self.groups.get(&key?)
+    }
+
+    fn terms_of(
+        &self,
+        conversion: &Conversion,
+        partner: &Slug,
+    ) -> Option<Arc<crate::rules::CompiledTerms>> {
+        self.programme
+            .terms(&conversion.offer, partner, conversion.occurred_at())
+    }
+}

@@ -1,0 +1,197 @@
+//! Payouts: their state, which lines they carried, and what later payouts recovered (SPEC 8, 9).
+
+use std::collections::BTreeMap;
+
+use postbook_schemas::{FactId, payout::PayoutProposed};
+
+use crate::{
+    order::OrderKey,
+    rows::{Memo, PayoutState},
+};
+
+/// One payout, as far as facts tell. A move may be known before the proposal.
+#[derive(Clone, Debug, Default)]
+pub struct Payout {
+    /// Where and how it was proposed.
+    pub proposed: Option<(OrderKey, u64, PayoutProposed)>,
+    /// How it moved on, in any order.
+    pub moves: Vec<(OrderKey, PayoutState, Option<String>)>,
+    /// Whether its money counts as paid in the book.
+    pub is_carried: bool,
+}
+
+impl Payout {
+    /// Its last move, in the order of facts.
+    pub fn last_move(&self) -> Option<&(OrderKey, PayoutState, Option<String>)> {
+        self.moves.iter().max_by(|a, b| a.0.cmp(&b.0))
+    }
+
+    /// Its state.
+    pub fn state(&self) -> PayoutState {
+        self.last_move()
+            .map_or(PayoutState::Proposed, |(_, state, _)| *state)
+    }
+
+    /// Whether its money is on the way or has arrived.
+    pub fn should_be_carried(&self) -> bool {
+        self.proposed.is_some() && matches!(self.state(), PayoutState::Sent | PayoutState::Settled)
+    }
+}
+
+/// A subject of payouts: an earning line by conversion and rule, or an adjustment.
+pub type Subject = (FactId, Option<String>);
+
+/// Which payouts carried which lines.
+#[derive(Clone, Debug, Default)]
+pub struct Carriers {
+    by_subject: BTreeMap<Subject, BTreeMap<(OrderKey, FactId), i64>>,
+}
+
+/// What payouts carry of one line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Now, recoveries deducted.
+    pub now_minor: i64,
+    /// At its highest, in the order of the payouts.
+    pub peak_minor: i64,
+    /// The last payout that added to it.
+    pub payout_id: Option<FactId>,
+}
+
+impl Carriers {
+    /// Books the lines of a payout, or takes them out again.
+    pub fn set(&mut self, order: &OrderKey, payout: &PayoutProposed, carried: bool) {
+        for line in &payout.lines {
+            let subject = (line.subject_id, line.rule.clone());
+            let payouts = self.by_subject.entry(subject.clone()).or_default();
+            let key = (order.clone(), payout.payout_id);
+            if carried {
+                let amount = payouts.entry(key).or_insert(0);
+                *amount = amount.saturating_add(line.amount_minor);
+            } else {
+                payouts.remove(&key);
+                if payouts.is_empty() {
+                    self.by_subject.remove(&subject);
+                }
+            }
+        }
+    }
+
+    /// The rules under which payouts carried something of a conversion, with those payouts.
+    pub fn lines(&self, ids: &[FactId]) -> Vec<(String, FactId)> {
+        if self.by_subject.is_empty() {
+            return Vec::new();
+        }
+        let of_id = |id: &FactId| {
+            let from = (*id, None);
+            let all = self.by_subject.range(from..);
+            let id = *id;
+            all.take_while(move |((subject, _), _)| *subject == id)
+        };
+        let lines = ids
+            .iter()
+            .flat_map(of_id)
+            .filter_map(|((_, rule), payouts)| Some((rule.clone()?, payouts)));
+        lines
+            .flat_map(|(rule, payouts)| payouts.keys().map(move |(_, id)| (rule.clone(), *id)))
+            .collect()
+    }
+
+    /// What payouts carry of a line; the conversion may be known under several ids, and only
+    /// payouts of the line's partner count.
+    pub fn of(&self, ids: &[FactId], rule: &str, is_partners: impl Fn(&FactId) -> bool) -> Carried {
+        if self.by_subject.is_empty() {
+            return Carried::default();
+        }
+        let mut payouts: Vec<(&(OrderKey, FactId), i64)> = ids
+            .iter()
+            .filter_map(|id| self.by_subject.get(&(*id, Some(rule.to_owned()))))
+            .flatten()
+            .filter(|((_, payout), _)| is_partners(payout))
+            .map(|(key, &amount)| (key, amount))
+            .collect();
+        payouts.sort_unstable();
+        payouts
+            .into_iter()
+            .fold(Carried::default(), |so_far, ((_, payout), amount)| {
+                let now_minor = so_far.now_minor.saturating_add(amount);
+                let payout_id = if amount > 0 {
+                    Some(*payout)
+                } else {
+                    so_far.payout_id
+                };
+                Carried {
+                    now_minor,
+                    peak_minor: so_far.peak_minor.max(now_minor),
+                    payout_id,
+                }
+            })
+    }
+}
+
+/// The memo totals of an earning line, from sets of facts alone, so that they do not depend on the
+/// order of arrival (`docs/decisions` says why): `base` is what the line is worth without its own
+/// reversals, `net` what it is worth now.
+///
+/// A line that no payout carried is reversed; one that was carried is clawed back as far as it fell
+/// below the highest amount ever carried, and what later payouts took off again is recovered.
+/// Always: earned − reversed − clawed back = net.
+pub fn line_memo(base_minor: i64, net_minor: i64, carried: &Carried) -> Option<Memo> {
+    if carried.peak_minor <= 0 {
+        return Some(Memo {
+            earned_minor: base_minor,
+            reversed_minor: base_minor.checked_sub(net_minor)?,
+            ..Memo::default()
+        });
+    }
+    let earned_minor = base_minor.max(carried.peak_minor).max(net_minor);
+    let clawed_back_minor = carried.peak_minor.checked_sub(net_minor)?.max(0);
+    let off_again = carried.peak_minor.checked_sub(carried.now_minor)?;
+    Some(Memo {
+        earned_minor,
+        reversed_minor: earned_minor
+            .checked_sub(clawed_back_minor)?
+            .checked_sub(net_minor)?,
+        clawed_back_minor,
+        recovered_minor: off_again.min(clawed_back_minor),
+        ..Memo::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// base, net, carried now, highest carried → earned, reversed, clawed back, recovered
+    const EXAMPLES: &[(i64, i64, i64, i64, [i64; 4])] = &[
+        (100, 100, 0, 0, [100, 0, 0, 0]),
+        (100, 70, 0, 0, [100, 30, 0, 0]),
+        (100, 70, 100, 100, [100, 0, 30, 0]),
+        (100, 70, 70, 100, [100, 0, 30, 30]),
+        (100, 100, 70, 100, [100, 0, 0, 0]),
+        (100, 20, 50, 50, [100, 50, 30, 0]),
+        (0, 0, 100, 100, [100, 0, 100, 0]),
+        (100, -15, 100, 100, [100, 0, 115, 0]),
+        (-50, -50, 0, 0, [-50, 0, 0, 0]),
+        (-50, -50, -50, 0, [-50, 0, 0, 0]),
+    ];
+
+    #[test]
+    fn memo_totals_follow_the_worked_examples() {
+        for &(base, net, now_minor, peak_minor, expected) in EXAMPLES {
+            let carried = Carried {
+                now_minor,
+                peak_minor,
+                payout_id: None,
+            };
+            let memo = line_memo(base, net, &carried).expect("small numbers");
+            let actual = [
+                memo.earned_minor,
+                memo.reversed_minor,
+                memo.clawed_back_minor,
+                memo.recovered_minor,
+            ];
+            assert_eq!(actual, expected, "{base} {net} {now_minor} {peak_minor}");
+        }
+    }
+}

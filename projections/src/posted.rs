@@ -1,0 +1,290 @@
+//! What is posted for an earning line, and the postings that bring it to what facts say now: the
+//! one principle (SPEC 6).
+
+use std::collections::BTreeMap;
+
+use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
+
+use crate::rows::{Account, Entry, Memo, Posting, PostingKind};
+
+/// Where an earning line's amount stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not approved; approved by itself at a time, if one is given.
+    Pending {
+        /// When it is approved by itself, and when it is payable then.
+        approves: Option<(Instant, Instant)>,
+    },
+    /// Approved, and payable from a time.
+    Approved {
+        /// From when it is payable.
+        available_at: Instant,
+    },
+}
+
+/// What is posted for one earning line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostedLine {
+    /// The rule.
+    pub rule: String,
+    /// The version of the terms.
+    pub terms_version: String,
+    /// Whose earning it is.
+    pub partner: Slug,
+    /// The partner's currency.
+    pub currency: Currency,
+    /// How much.
+    pub amount_minor: i64,
+    /// Where it stands.
+    pub standing: Standing,
+    /// What it contributes to the memo totals.
+    pub memo: Memo,
+    /// The last payout that carried it.
+    pub payout_id: Option<FactId>,
+}
+
+impl PostedLine {
+    /// Whether two lines are the same line at different times.
+    pub fn is_same_line(&self, other: &Self) -> bool {
+        self.rule == other.rule && self.partner == other.partner && self.currency == other.currency
+    }
+
+    /// Whether anything is posted.
+    fn is_empty(&self) -> bool {
+        self.amount_minor == 0 && self.memo == Memo::default()
+    }
+
+    /// A line of which nothing is posted.
+    fn emptied(&self) -> Self {
+        Self {
+            amount_minor: 0,
+            memo: Memo::default(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The fact that makes differences be posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Where it is.
+    pub position: u64,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// When it happened, if it is something that happened; configuration says how things always
+    /// were, and takes effect when the conversion happened.
+    pub happened_at: Option<Instant>,
+}
+
+impl Cause {
+    /// When its effect on a conversion takes effect.
+    pub fn effective_at(&self, conversion_at: Instant) -> Instant {
+        self.happened_at
+            .map_or(conversion_at, |at| at.max(conversion_at))
+    }
+
+    /// The month in which it is posted.
+    pub fn period(&self) -> String {
+        self.recorded_at.to_chrono().format("%Y-%m").to_string()
+    }
+}
+
+/// A sum that left the 64 bits of an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+/// The postings (still without numbers) that turn what was posted for a conversion into what facts
+/// say now.
+///
+/// # Errors
+/// A difference does not fit 64 bits.
+pub fn differences(
+    before: &[PostedLine],
+    after: &[PostedLine],
+    conversion: (FactId, &OfferRef, Instant),
+    cause: &Cause,
+) -> Result<Vec<Posting>, Overflow> {
+    let mut postings = Vec::new();
+    for line in after {
+        let old = before.iter().find(|old| old.is_same_line(line));
+        let old = old.map_or_else(|| line.emptied(), Clone::clone);
+        difference(&old, line, conversion, cause, &mut postings)?;
+    }
+    for old in before {
+        if !after.iter().any(|line| line.is_same_line(old)) {
+            difference(old, &old.emptied(), conversion, cause, &mut postings)?;
+        }
+    }
+    Ok(postings)
+}
+
+fn difference(
+    old: &PostedLine,
+    new: &PostedLine,
+    (conversion_id, offer, conversion_at): (FactId, &OfferRef, Instant),
+    cause: &Cause,
+    postings: &mut Vec<Posting>,
+) -> Result<(), Overflow> {
+    if old.is_empty() && new.is_empty() {
+        return Ok(());
+    }
+    let now = cause.effective_at(conversion_at);
+    let mut slots = BTreeMap::new();
+    add_slots(&mut slots, old, now, conversion_at, -1)?;
+    add_slots(&mut slots, new, now, conversion_at, 1)?;
+    slots.retain(|_, amount| *amount != 0);
+    let memo = memo_difference(&new.memo, &old.memo).ok_or(Overflow)?;
+    if slots.is_empty() && memo == Memo::default() {
+        return Ok(());
+    }
+    let mut times: Vec<Instant> = slots.keys().map(|slot| slot.effective_at).collect();
+    times.push(now);
+    times.sort_unstable();
+    times.dedup();
+    for effective_at in times {
+        let is_now = effective_at == now;
+        let memo = if is_now { memo } else { Memo::default() };
+        let entries = entries(&slots, effective_at, &new.partner, offer)?;
+        if entries.is_empty() && memo == Memo::default() {
+            continue;
+        }
+        let kind = if is_now {
+            kind(old, new, entries.is_empty(), &memo)
+        } else {
+            PostingKind::Approval
+        };
+        postings.push(Posting {
+            number: 0,
+            cause: cause.position,
+            kind,
+            conversion_id: Some(conversion_id),
+            rule: Some(new.rule.clone()),
+            terms_version: Some(new.terms_version.clone()),
+            partner: new.partner.clone(),
+            currency: new.currency,
+            payout_id: new.payout_id.filter(|_| kind == PostingKind::Clawback),
+            effective_at,
+            recorded_at: cause.recorded_at,
+            period: cause.period(),
+            entries,
+            memo,
+        });
+    }
+    Ok(())
+}
+
+fn kind(old: &PostedLine, new: &PostedLine, no_entries: bool, memo: &Memo) -> PostingKind {
+    if no_entries {
+        PostingKind::Reclassification
+    } else if new.amount_minor == old.amount_minor {
+        PostingKind::Approval
+    } else if new.amount_minor < old.amount_minor {
+        match memo.clawed_back_minor {
+            1.. => PostingKind::Clawback,
+            _ if memo.earned_minor < 0 && old.amount_minor == 0 => PostingKind::Earning,
+            _ => PostingKind::Reversal,
+        }
+    } else if memo.reversed_minor < 0 || memo.clawed_back_minor < 0 {
+        PostingKind::Restoration
+    } else {
+        PostingKind::Earning
+    }
+}
+
+/// An amount on an account from a time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Slot {
+    effective_at: Instant,
+    available_at: Option<Instant>,
+}
+
+/// Adds a line's amounts, times `sign`, as they stand from `now` on. What is approved later moves
+/// from pending to approved then; if that time is past, it has moved already.
+fn add_slots(
+    slots: &mut BTreeMap<Slot, i64>,
+    line: &PostedLine,
+    now: Instant,
+    conversion_at: Instant,
+    sign: i64,
+) -> Result<(), Overflow> {
+    let amount = line.amount_minor.checked_mul(sign).ok_or(Overflow)?;
+    let mut add = |effective_at: Instant, available_at, amount: i64| {
+        let slot = slots
+            .entry(Slot {
+                effective_at,
+                available_at,
+            })
+            .or_insert(0);
+        *slot = slot.checked_add(amount).ok_or(Overflow)?;
+        Ok(())
+    };
+    match line.standing {
+        Standing::Approved { available_at } => add(now, Some(available_at), amount),
+        Standing::Pending { approves: None } => add(now, None, amount),
+        Standing::Pending {
+            approves: Some((at, available_at)),
+        } => {
+            let at = at.max(now).max(conversion_at);
+            add(now, None, amount)?;
+            add(at, None, amount.checked_neg().ok_or(Overflow)?)?;
+            add(at, Some(available_at), amount)
+        }
+    }
+}
+
+fn entries(
+    slots: &BTreeMap<Slot, i64>,
+    effective_at: Instant,
+    partner: &Slug,
+    offer: &OfferRef,
+) -> Result<Vec<Entry>, Overflow> {
+    let mut entries = Vec::new();
+    let mut total = 0_i64;
+    for (slot, &amount) in slots
+        .iter()
+        .filter(|(slot, _)| slot.effective_at == effective_at)
+    {
+        total = total.checked_add(amount).ok_or(Overflow)?;
+        let account = match slot.available_at {
+            None => Account::Pending(partner.clone()),
+            Some(_) => Account::Approved(partner.clone()),
+        };
+        let amount_minor = amount.checked_neg().ok_or(Overflow)?;
+        entries.push(Entry {
+            account,
+            amount_minor,
+            available_at: slot.available_at,
+        });
+    }
+    if total != 0 {
+        let account = Account::Commission(offer.clone());
+        entries.push(Entry {
+            account,
+            amount_minor: total,
+            available_at: None,
+        });
+    }
+    Ok(entries)
+}
+
+/// One memo less another; `None` if it does not fit.
+pub fn memo_difference(a: &Memo, b: &Memo) -> Option<Memo> {
+    memo_with(a, b, i64::checked_sub)
+}
+
+/// Two memos added; `None` if the sum does not fit.
+pub fn memo_sum(a: &Memo, b: &Memo) -> Option<Memo> {
+    memo_with(a, b, i64::checked_add)
+}
+
+fn memo_with(a: &Memo, b: &Memo, with: fn(i64, i64) -> Option<i64>) -> Option<Memo> {
+    Some(Memo {
+        earned_minor: with(a.earned_minor, b.earned_minor)?,
+        reversed_minor: with(a.reversed_minor, b.reversed_minor)?,
+        clawed_back_minor: with(a.clawed_back_minor, b.clawed_back_minor)?,
+        recovered_minor: with(a.recovered_minor, b.recovered_minor)?,
+        written_off_minor: with(a.written_off_minor, b.written_off_minor)?,
+        adjusted_minor: with(a.adjusted_minor, b.adjusted_minor)?,
+        paid_minor: with(a.paid_minor, b.paid_minor)?,
+    })
+}

@@ -1,0 +1,325 @@
+//! What a rule gives for a conversion: exact, rounded once (SPEC 6).
+
+use postbook_schemas::{
+    Currency, ZeroReason,
+    terms::{OnAbuse, OnChargeback, OnRefund, TierBy, TierMode, Tiers},
+};
+use rust_decimal::Decimal;
+
+use crate::{
+    conversion::Conversion,
+    exact::Product,
+    pools::Pool,
+    rules::{CompiledRule, Price},
+    standing::Taken,
+};
+
+/// What remains of an earning after refunds, chargebacks and abuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// The part that remains: numerator.
+    pub part: i64,
+    /// The part that remains: denominator, above zero.
+    pub of: i64,
+    /// Whether a chargeback fee falls due.
+    pub fee: bool,
+    /// What took all of it, if nothing remains.
+    pub reason: Option<ZeroReason>,
+}
+
+impl Remaining {
+    /// Nothing was taken.
+    pub const WHOLE: Self = Self {
+        part: 1,
+        of: 1,
+        fee: false,
+        reason: None,
+    };
+
+    fn nothing(reason: ZeroReason, fee: bool) -> Self {
+        Self {
+            part: 0,
+            of: 1,
+            fee,
+            reason: Some(reason),
+        }
+    }
+}
+
+/// What changes within the rule's window leave of its earning.
+pub fn remaining(
+    rule: &CompiledRule,
+    amount_minor: Option<i64>,
+    taken: &Taken,
+    abused: bool,
+) -> Remaining {
+    let amount = amount_minor.unwrap_or(0).max(0);
+    let fee = taken.charged_back && rule.chargeback_fee.is_some();
+    if abused && rule.on_abuse == OnAbuse::Full {
+        return Remaining::nothing(ZeroReason::Abuse, fee);
+    }
+    let charged = match rule.on_chargeback {
+        OnChargeback::Full if taken.charged_back => {
+            return Remaining::nothing(ZeroReason::ChargedBack, fee);
+        }
+        OnChargeback::Proportional => taken.charged_back_minor,
+        OnChargeback::Full | OnChargeback::Keep => 0,
+    };
+    let total = taken.refunded && taken.refunded_minor >= amount;
+    let refunded = match rule.on_refund {
+        OnRefund::Proportional if amount == 0 && taken.refunded => {
+            return Remaining::nothing(ZeroReason::Refunded, fee);
+        }
+        OnRefund::Full if taken.refunded => {
+            return Remaining::nothing(ZeroReason::Refunded, fee);
+        }
+        OnRefund::FullIfTotal if total => {
+            return Remaining::nothing(ZeroReason::Refunded, fee);
+        }
+        OnRefund::Proportional => taken.refunded_minor,
+        OnRefund::Full | OnRefund::FullIfTotal | OnRefund::Keep => 0,
+    };
+    let part = amount
+        .saturating_sub(refunded)
+        .saturating_sub(charged)
+        .max(0);
+    if amount == 0 || part == amount {
+        return Remaining {
+            fee,
+            ..Remaining::WHOLE
+        };
+    }
+    let reason = if charged > 0 {
+        ZeroReason::ChargedBack
+    } else {
+        ZeroReason::Refunded
+    };
+    Remaining {
+        part,
+        of: amount,
+        fee,
+        reason: (part == 0).then_some(reason),
+    }
+}
+
+/// What turns a rule's amounts into the partner's currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// How much of the partner's currency one unit is; `None` where both are the same.
+    pub rate: Option<Decimal>,
+    /// From which currency.
+    pub from: Currency,
+    /// To which.
+    pub to: Currency,
+}
+
+impl Exchange {
+    /// An amount in the other currency; `None` if it does not fit.
+    pub fn exchange(self, amount_minor: i64) -> Option<i64> {
+        self.apply(Product::of(amount_minor)).rounded()
+    }
+
+    fn apply(self, product: Product) -> Product {
+        match self.rate {
+            None => product,
+            Some(rate) => {
+                let exponent = |currency: Currency| i32::try_from(currency.exponent()).unwrap_or(2);
+                product
+                    .times_decimal(rate)
+                    .shifted(exponent(self.to).saturating_sub(exponent(self.from)))
+            }
+        }
+    }
+}
+
+/// The currency in which a rule's price is written: that of its fixed amounts, else that of the
+/// conversion's amounts.
+pub fn price_currency(rule: &CompiledRule, conversion: &Conversion, offer: Currency) -> Currency {
+    match rule.price {
+        Price::Cpa(_) | Price::PerUnit(_) => rule.currency.unwrap_or(offer),
+        Price::Revshare(_) | Price::Param(_) => conversion.currency,
+    }
+}
+
+/// Why a rule gives nothing, or what it gives before rounding.
+type Priced = Result<Product, ZeroReason>;
+
+/// What a price gives for a conversion, in minor units of the price's currency.
+fn gross(price: Price, rule: &CompiledRule, conversion: &Conversion, currency: Currency) -> Priced {
+    let exponent = i32::try_from(currency.exponent()).unwrap_or(2);
+    match price {
+        Price::Cpa(amount) => Ok(Product::of_decimal(amount).shifted(exponent)),
+        Price::Revshare(rate) => {
+            let amount = conversion.amount_minor.ok_or(ZeroReason::NothingToEarn)?;
+            Ok(Product::of(amount).times_decimal(rate))
+        }
+        Price::PerUnit(amount) => {
+            let quantity = conversion.quantity.ok_or(ZeroReason::NothingToEarn)?;
+            Ok(Product::of_decimal(amount)
+                .times_decimal(quantity)
+                .shifted(exponent))
+        }
+        Price::Param(max) => {
+            let given = conversion.payout_minor.ok_or(ZeroReason::NothingToEarn)?;
+            let most = max.or(match rule.price {
+                Price::Param(max) => max,
+                Price::Cpa(_) | Price::Revshare(_) | Price::PerUnit(_) => None,
+            });
+            let most = most.and_then(|max| Product::of_decimal(max).shifted(exponent).rounded());
+            Ok(Product::of(most.map_or(given, |most| given.min(most))))
+        }
+    }
+}
+
+/// The price of a conversion at its place in the pool of its tiers.
+///
+/// By count, a step holds from its number on; by amount, from its amount in major units on. With
+/// `mode = "all"` the volume of the whole period decides, with `"above"` what came before.
+fn tiered(
+    rule: &CompiledRule,
+    tiers: &Tiers,
+    pool: &Pool,
+    conversion: &Conversion,
+    currency: Currency,
+) -> Priced {
+    let place = pool.place(&conversion.order);
+    let member = pool.contains(&conversion.order);
+    let exponent = conversion.currency.exponent();
+    let major = |minor: Decimal| {
+        let mut major = minor;
+        major.set_scale(exponent).map_or(minor, |()| major)
+    };
+    let volume = match (tiers.by, tiers.mode) {
+        (TierBy::Count, TierMode::All) => {
+            Decimal::from(pool.count().saturating_add(usize::from(!member)))
+        }
+        (TierBy::Count, TierMode::Above) => Decimal::from(place.saturating_add(1)),
+        (TierBy::Amount, TierMode::All) => {
+            let own = if member {
+                0
+            } else {
+                conversion.amount_minor.unwrap_or(0)
+            };
+            let all = pool
+                .amount_before(pool.count())
+                .checked_add(Decimal::from(own));
+            major(all.ok_or(ZeroReason::OutOfRange)?)
+        }
+        (TierBy::Amount, TierMode::Above) => {
+            if let Price::Revshare(_) = rule.price {
+                let before = major(pool.amount_before(place));
+                return sliced(rule, tiers, before, conversion);
+            }
+            major(pool.amount_before(place))
+        }
+    };
+    gross(rule.price_at(tiers, volume), rule, conversion, currency)
+}
+
+/// A share of an amount that crosses steps: each slice at the rate of its step.
+fn sliced(
+    rule: &CompiledRule,
+    tiers: &Tiers,
+    before_major: Decimal,
+    conversion: &Conversion,
+) -> Priced {
+    let amount_minor = conversion.amount_minor.ok_or(ZeroReason::NothingToEarn)?;
+    let mut amount = Decimal::from(amount_minor);
+    amount
+        .set_scale(conversion.currency.exponent())
+        .map_err(|_| ZeroReason::OutOfRange)?;
+    let end = before_major
+        .checked_add(amount)
+        .ok_or(ZeroReason::OutOfRange)?;
+    let (low, high, sign) = if end >= before_major {
+        (before_major, end, Decimal::ONE)
+    } else {
+        (end, before_major, Decimal::NEGATIVE_ONE)
+    };
+    let mut sum = Decimal::ZERO;
+    let mut from = low;
+    while from < high {
+        let next = tiers
+            .steps
+            .iter()
+            .map(|step| step.from.decimal())
+            .find(|step| *step > from);
+        let to = next.map_or(high, |next| next.min(high));
+        let Price::Revshare(rate) = rule.price_at(tiers, from) else {
+            return Err(ZeroReason::NothingToEarn);
+        };
+        let slice = to.checked_sub(from).and_then(|part| part.checked_mul(rate));
+        sum = slice
+            .and_then(|slice| sum.checked_add(slice))
+            .ok_or(ZeroReason::OutOfRange)?;
+        from = to;
+    }
+    let exponent = i32::try_from(conversion.currency.exponent()).unwrap_or(2);
+    let signed = sum.checked_mul(sign).ok_or(ZeroReason::OutOfRange)?;
+    Ok(Product::of_decimal(signed).shifted(exponent))
+}
+
+/// What a rule gives: without its own reversals, and as things stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Before refunds, chargebacks and abuse, in minor units of the partner's currency.
+    pub base_minor: i64,
+    /// After them.
+    pub net_minor: i64,
+    /// Why the net is zero.
+    pub reason: Option<ZeroReason>,
+}
+
+impl Given {
+    /// Nothing, for a reason.
+    pub fn nothing(reason: ZeroReason) -> Self {
+        Self {
+            base_minor: 0,
+            net_minor: 0,
+            reason: Some(reason),
+        }
+    }
+}
+
+/// Prices a conversion by a rule. `pool` holds the conversions that share its tiers or cap.
+pub fn price(
+    rule: &CompiledRule,
+    conversion: &Conversion,
+    offer_currency: Currency,
+    convert: Exchange,
+    left: &Remaining,
+    pool: Option<&Pool>,
+) -> Given {
+    let currency = price_currency(rule, conversion, offer_currency);
+    let priced = match (&rule.tiers, pool) {
+        (Some(tiers), Some(pool)) => tiered(rule, tiers, pool, conversion, currency),
+        _ => gross(rule.price, rule, conversion, currency),
+    };
+    let product = match priced {
+        Ok(product) => convert.apply(product),
+        Err(reason) => return Given::nothing(reason),
+    };
+    let net = product.clone().times(left.part).over(left.of);
+    let fee = rule.chargeback_fee.filter(|_| left.fee).map(|fee| {
+        let exponent = i32::try_from(currency.exponent()).unwrap_or(2);
+        convert
+            .apply(Product::of_decimal(fee).shifted(exponent))
+            .rounded()
+    });
+    let amounts = product
+        .rounded()
+        .zip(net.rounded())
+        .and_then(|(base, net)| {
+            let fee = fee.map_or(Some(0), |fee| fee)?;
+            Some((base, net.checked_sub(fee)?))
+        });
+    let Some((base_minor, net_minor)) = amounts else {
+        return Given::nothing(ZeroReason::OutOfRange);
+    };
+    let reason = (net_minor == 0).then(|| left.reason.unwrap_or(ZeroReason::NothingToEarn));
+    Given {
+        base_minor,
+        net_minor,
+        reason,
+    }
+}

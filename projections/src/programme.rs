@@ -1,0 +1,213 @@
+//! The programme as the facts define it: offers, partners, coupons, terms and rates.
+//!
+//! The newest definition holds, by the order of facts; coupons and rates also have a time from when
+//! they hold. Definitions may arrive after what they concern.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use postbook_schemas::{
+    Currency, Instant, OfferRef, Slug,
+    configuration::{Candidate, Coupon, FxRate, Offer, Partner, TermsPublished},
+    terms::PartnerScope,
+};
+use rust_decimal::Decimal;
+
+use crate::{order::OrderKey, rules::CompiledTerms};
+
+/// The newest of something, by the order of facts.
+#[derive(Clone, Debug)]
+struct Newest<T> {
+    order: OrderKey,
+    value: T,
+}
+
+/// What attribution needs to know of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferSettings {
+    /// How long a click can be credited, in days.
+    pub click_window_days: u32,
+    /// The candidates, in order.
+    pub candidates: Vec<Candidate>,
+    /// The currency of amounts that name none.
+    pub currency: Currency,
+}
+
+impl OfferSettings {
+    fn of(offer: &Offer) -> Self {
+        Self {
+            click_window_days: offer.click_window_days,
+            candidates: offer.attribution.clone(),
+            currency: offer.currency,
+        }
+    }
+
+    /// What holds for an offer that is not defined yet.
+    fn undefined() -> Self {
+        Self {
+            click_window_days: 30,
+            candidates: vec![
+                Candidate::ClickId,
+                Candidate::CouponCode,
+                Candidate::CustomerId,
+            ],
+            currency: Currency::USD,
+        }
+    }
+}
+
+/// Whose a coupon was: by start (none sorts first) and order of facts.
+type Assignments = BTreeMap<(Option<Instant>, OrderKey), Slug>;
+
+/// The programme so far.
+#[derive(Clone, Debug, Default)]
+pub struct Programme {
+    offers: BTreeMap<OfferRef, Newest<OfferSettings>>,
+    partners: BTreeMap<Slug, Newest<Currency>>,
+    coupons: BTreeMap<(OfferRef, String), Assignments>,
+    rates: BTreeMap<(Currency, Currency), BTreeMap<(Instant, OrderKey), Decimal>>,
+    terms: BTreeMap<OfferRef, Vec<Arc<CompiledTerms>>>,
+    offer_names: BTreeSet<OfferRef>,
+    partner_names: BTreeSet<Slug>,
+}
+
+impl Programme {
+    /// The settings of an offer.
+    pub fn offer(&self, offer: &OfferRef) -> OfferSettings {
+        self.offers
+            .get(offer)
+            .map_or_else(OfferSettings::undefined, |newest| newest.value.clone())
+    }
+
+    /// Defines an offer; true if that changes what is derived.
+    pub fn define_offer(&mut self, order: OrderKey, offer: &Offer) -> bool {
+        let reference = offer.reference();
+        let before = self.offer(&reference);
+        define(
+            &mut self.offers,
+            reference.clone(),
+            order,
+            OfferSettings::of(offer),
+        );
+        before != self.offer(&reference)
+    }
+
+    /// What a partner is paid in; `None` until the partner is defined.
+    pub fn partner_currency(&self, partner: &Slug) -> Option<Currency> {
+        self.partners.get(partner).map(|newest| newest.value)
+    }
+
+    /// Defines a partner; true if that changes what is derived.
+    pub fn define_partner(&mut self, order: OrderKey, partner: &Partner) -> bool {
+        let before = self.partner_currency(&partner.slug);
+        define(
+            &mut self.partners,
+            partner.slug.clone(),
+            order,
+            partner.currency,
+        );
+        before != self.partner_currency(&partner.slug)
+    }
+
+    /// Whose coupon it was at a time.
+    pub fn coupon(&self, offer: &OfferRef, code: &str, at: Instant) -> Option<&Slug> {
+        let assignments = self.coupons.get(&(offer.clone(), coupon_code(code)))?;
+        // Without a start an assignment holds for all time; it sorts before those with one.
+        assignments
+            .iter()
+            .rfind(|((from, _), _)| from.is_none_or(|from| from <= at))
+            .map(|(_, partner)| partner)
+    }
+
+    /// Assigns a coupon.
+    pub fn define_coupon(&mut self, order: OrderKey, coupon: &Coupon) {
+        self.coupons
+            .entry((coupon.offer.clone(), coupon_code(&coupon.code)))
+            .or_default()
+            .insert((coupon.effective_from, order), coupon.partner.clone());
+    }
+
+    /// The newest rate at a time: how much of `quote` one unit of `base` is.
+    pub fn rate(&self, base: Currency, quote: Currency, at: Instant) -> Option<Decimal> {
+        let rates = self.rates.get(&(base, quote))?;
+        rates
+            .iter()
+            .rfind(|((from, _), _)| *from <= at)
+            .map(|(_, &rate)| rate)
+    }
+
+    /// Records a rate.
+    pub fn record_rate(&mut self, order: OrderKey, rate: &FxRate) {
+        self.rates
+            .entry((rate.base, rate.quote))
+            .or_default()
+            .insert((rate.at, order), rate.rate.decimal());
+    }
+
+    /// Publishes terms.
+    pub fn publish_terms(&mut self, order: OrderKey, published: &TermsPublished) {
+        let all = self.terms.entry(published.terms.offer.clone()).or_default();
+        if all.iter().all(|known| known.order.id != order.id) {
+            all.push(Arc::new(CompiledTerms::new(order, published)));
+        }
+    }
+
+    /// The terms for a conversion: the partner's own before those for all, then the newest that
+    /// were effective when it happened.
+    pub fn terms(
+        &self,
+        offer: &OfferRef,
+        partner: &Slug,
+        at: Instant,
+    ) -> Option<Arc<CompiledTerms>> {
+        let all = self.terms.get(offer)?;
+        let newest = |scope: &PartnerScope| {
+            all.iter()
+                .filter(|terms| terms.scope == *scope && terms.effective_from <= at)
+                .max_by(|a, b| (a.effective_from, &a.order).cmp(&(b.effective_from, &b.order)))
+        };
+        newest(&PartnerScope::One(partner.clone()))
+            .or_else(|| newest(&PartnerScope::All))
+            .cloned()
+    }
+
+    /// All terms of an offer.
+    pub fn all_terms(&self, offer: &OfferRef) -> &[Arc<CompiledTerms>] {
+        self.terms.get(offer).map_or(&[], Vec::as_slice)
+    }
+
+    /// The one shared copy of an offer's name, so that a million conversions do not hold a million.
+    pub fn shared_offer(&mut self, offer: &OfferRef) -> OfferRef {
+        if let Some(known) = self.offer_names.get(offer) {
+            return known.clone();
+        }
+        self.offer_names.insert(offer.clone());
+        offer.clone()
+    }
+
+    /// The one shared copy of a partner's name.
+    pub fn shared_partner(&mut self, partner: &Slug) -> Slug {
+        if let Some(known) = self.partner_names.get(partner) {
+            return known.clone();
+        }
+        self.partner_names.insert(partner.clone());
+        partner.clone()
+    }
+}
+
+fn define<K: Ord, V>(map: &mut BTreeMap<K, Newest<V>>, key: K, order: OrderKey, value: V) {
+    match map.get_mut(&key) {
+        Some(newest) if newest.order >= order => {}
+        Some(newest) => *newest = Newest { order, value },
+        None => {
+            map.insert(key, Newest { order, value });
+        }
+    }
+}
+
+/// The written form of a coupon code under which it is compared.
+pub fn coupon_code(code: &str) -> String {
+    code.trim().to_uppercase()
+}
