@@ -9,6 +9,7 @@ pub mod commands;
 pub mod directory;
 pub mod http;
 pub mod intake;
+pub mod meters;
 pub mod projector;
 pub mod secrets;
 pub mod service;

@@ -1,12 +1,19 @@
 //! The service: its parts, put together once.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use postbook_schemas::ClickIdKey;
 
 use crate::{
-    clock::Clock, directory::Directory, projector::Projector, secrets::Secrets, store::writer::Log,
+    clock::Clock,
+    directory::{Directory, DirectoryError},
+    intake::click::Devices,
+    meters::Meters,
+    projector::Projector,
+    secrets::Secrets,
+    store::{Append, Appended, StoreError, writer::Log},
     tables::Tables,
 };
 
@@ -19,6 +26,15 @@ pub struct Options {
     pub log: Option<String>,
     /// Other read models than the embedded ones.
     pub projections: Option<String>,
+}
+
+/// How the HTTP front behaves.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// From where `X-Forwarded-For`, `X-Forwarded-Proto` and the country header are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which a trusted proxy says the visitor's country.
+    pub country_header: Option<axum::http::HeaderName>,
 }
 
 /// The parts of the running service.
@@ -38,4 +54,72 @@ pub struct Service {
     pub tables: Tables,
     /// Drives the read models.
     pub projector: Projector,
+    /// What is counted and timed.
+    pub meters: Meters,
+    /// Tells classes of device.
+    pub devices: Devices,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Service {
+    /// The service out of its parts; reads the programme from the log.
+    ///
+    /// # Errors
+    /// The programme cannot be read.
+    pub async fn assemble(
+        clock: Arc<dyn Clock>,
+        log: Log,
+        click_ids: Arc<ClickIdKey>,
+        secrets: Secrets,
+        tables: Tables,
+        projector: Projector,
+    ) -> Result<Self, DirectoryError> {
+        let directory = Directory::load(&**log.store()).await?;
+        Ok(Self {
+            clock,
+            log,
+            click_ids,
+            secrets: Arc::new(secrets),
+            directory: Arc::new(ArcSwap::from_pointee(directory)),
+            tables,
+            projector,
+            meters: Meters::new(),
+            devices: Devices::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Brings the directory up to date, after configuration was appended.
+    ///
+    /// # Errors
+    /// The programme cannot be read; the directory stays as it was.
+    pub async fn refresh_directory(&self) -> Result<(), DirectoryError> {
+        // One at a time: a slower refresh must not put an older directory in a newer one's place.
+        let _only = self.refreshing.lock().await;
+        let known = Directory::clone(&self.directory.load());
+        let directory = known.brought_up_to_date(&**self.log.store()).await?;
+        self.directory.store(Arc::new(directory));
+        Ok(())
+    }
+
+    /// Appends one fact and times it; returns once it is durable.
+    ///
+    /// # Errors
+    /// It could not be appended.
+    pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let start = Instant::now();
+        let appended = self.log.append(append).await;
+        self.meters.appended(start.elapsed(), appended.is_ok());
+        appended
+    }
+
+    /// The position up to which the read models are.
+    pub fn projector_position(&self) -> u64 {
+        self.log.store().head()
+    }
+
+    /// Why the projector has stopped, if it has.
+    pub fn projector_failed(&self) -> Option<String> {
+        None
+    }
 }

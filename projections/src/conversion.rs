@@ -10,7 +10,7 @@ use crate::{
     order::{OrderKey, short},
     pools::PoolKey,
     posted::PostedLine,
-    rows::Attribution,
+    rows::{AttributedBy, Attribution},
 };
 
 /// The number of a conversion in the book's arena.
@@ -101,9 +101,11 @@ impl Conversion {
         self.order.occurred_at
     }
 
-    /// Whether what is derived for it has to do with a partner.
+    /// Whether what is derived for it may have to do with a partner: corrected conversions also
+    /// have to do with whoever would be credited without the correction.
     pub fn concerns(&self, partner: &Slug) -> bool {
         self.attribution.partner.as_ref() == Some(partner)
+            || self.attribution.by == Some(AttributedBy::Correction)
             || self.posted.iter().any(|line| line.partner == *partner)
     }
 

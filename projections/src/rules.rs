@@ -14,7 +14,7 @@ use postbook_schemas::{
 };
 use rust_decimal::Decimal;
 
-use crate::order::OrderKey;
+use crate::{order::OrderKey, pools::Step};
 
 /// One version of an offer's terms.
 #[derive(Clone, Debug)]
@@ -202,17 +202,25 @@ impl CompiledRule {
         self.cap.is_some() || self.tiers.is_some()
     }
 
-    /// Whether tiers count amounts rather than conversions.
-    pub fn counts_amounts(&self) -> bool {
-        self.tiers
+    /// At which volumes reaching or leaving a step reprices the whole period.
+    pub fn repricing_steps(&self) -> Vec<Step> {
+        let Some(tiers) = self
+            .tiers
             .as_ref()
-            .is_some_and(|tiers| tiers.by == TierBy::Amount)
-    }
-
-    /// Whether reaching a step reprices the whole period.
-    pub fn reprices_all(&self) -> bool {
-        self.tiers
-            .as_ref()
-            .is_some_and(|tiers| tiers.mode == TierMode::All)
+            .filter(|tiers| tiers.mode == TierMode::All)
+        else {
+            return Vec::new();
+        };
+        let step = |from: Decimal| match tiers.by {
+            TierBy::Amount => Step::Amount,
+            TierBy::Count => {
+                Step::Count(usize::try_from(from.ceil().mantissa()).unwrap_or(usize::MAX))
+            }
+        };
+        tiers
+            .steps
+            .iter()
+            .map(|tier| step(tier.from.decimal()))
+            .collect()
     }
 }

@@ -1,12 +1,19 @@
 //! The command line: one file per verb.
 
+mod attempts;
+mod balance;
 mod client;
 mod demo;
+mod doctor;
+mod events;
 mod exit;
 mod global;
 mod output;
+mod reader;
+mod replay;
 mod schema;
 mod values;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,6 +40,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Balance(balance::BalanceVerb),
+    Attempts(attempts::Attempts),
+    Events(events::Events),
+    Replay(replay::Replay),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
 }
 
@@ -57,10 +70,24 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn run(self) -> Result<(), CliError> {
+        let global = self.global;
         match self.verb {
+            Verb::Balance(verb) => block_on(verb.run(&global)),
+            Verb::Attempts(verb) => block_on(verb.run(&global)),
+            Verb::Events(verb) => block_on(verb.run(&global)),
+            Verb::Replay(verb) => block_on(verb.run(&global)),
+            Verb::Doctor(verb) => block_on(verb.run(&global)),
+            Verb::Verify(verb) => block_on(verb.run(&global)),
             Verb::Schema(verb) => verb.run(),
         }
     }
+}
+
+fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(CliError::failed)?.block_on(work)
 }
 
 /// The command line, every flag mirrored by a variable: `--dry-run` by `POSTBOOK_DRY_RUN`.

@@ -1,1 +1,69 @@
-//! To be written.
+//! The HTTP front: which path leads where.
+
+pub mod auth;
+mod body;
+mod ops;
+mod peer;
+mod postback;
+pub mod problem;
+mod redirect;
+pub mod server;
+pub mod v1;
+
+use std::{any::Any, sync::Arc};
+
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use self::peer::PeerAddress;
+use self::problem::Problem;
+use crate::service::{ServerOptions, Service};
+
+/// What the handlers of intake share.
+#[derive(Clone, Debug)]
+struct Front {
+    service: Arc<Service>,
+    options: Arc<ServerOptions>,
+}
+
+/// The whole service as one router.
+pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
+    let front = Front {
+        service: Arc::clone(&service),
+        options: Arc::new(options),
+    };
+    let intake = Router::new()
+        .route("/postback", any(postback::postback))
+        .route("/api/postback/{brand}/{offer}", any(postback::offer_postback))
+        .route("/{slug}", any(redirect::follow))
+        .with_state(front);
+    let ops = Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .with_state(Arc::clone(&service));
+    intake
+        .merge(ops)
+        .merge(v1::router(service))
+        .fallback(not_found)
+        .layer(CatchPanicLayer::custom(caught))
+}
+
+async fn not_found() -> Problem {
+    Problem::not_found("there is nothing at this path")
+}
+
+/// A panic is a bug of ours: it costs one request, not the process.
+fn caught(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let what = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text");
+    tracing::error!(panic = what, "a request ended in a panic");
+    Problem::internal().into_response()
+}

@@ -19,6 +19,7 @@ pub use self::{
     caller::{Caller, Role, Scope, UnknownRole},
     plain::Plain,
 };
+pub(crate) use self::plain::{TOKEN_LENGTH, TOKEN_PREFIX};
 use self::{
     file::{SecretRow, SecretsFile, TokenRow},
     plain::{Hash, hash_of},

@@ -15,8 +15,8 @@ CREATE INDEX postings_partner ON postings (partner, number);
 -- Balances read this one only: the lines of one account, with all that a sum over them asks for.
 CREATE INDEX entries_account ON entries
     (account_id, currency, effective_at, recorded_at, available_at, amount_minor);
--- What a partner could be paid is found through the partner's own lines.
-CREATE INDEX earnings_partner ON earnings (partner, state) WHERE state <> 'zero';
+-- Lines that a payout would have to settle: few, since what is paid carries what it earns.
+CREATE INDEX earnings_due ON earnings (partner, currency) WHERE amount_minor <> carried_minor;
 CREATE UNIQUE INDEX payouts_id ON payouts (id);
 CREATE INDEX payouts_partner ON payouts (partner, position);
 CREATE INDEX payout_lines_subject ON payout_lines (subject_id);

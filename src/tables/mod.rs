@@ -189,6 +189,7 @@ async fn connect(path: &Path, building: Building) -> Result<SqliteConnection, Ta
         Building::Beside => options(path)
             .journal_mode(SqliteJournalMode::Off)
             .synchronous(SqliteSynchronous::Off)
+            .pragma("threads", "2")
             .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive),
     };
     SqliteConnection::connect_with(&options)

@@ -5,5 +5,8 @@ mod cli;
 mod docs;
 mod reference;
 mod schemas;
+mod store_contract;
+mod store_faults;
 mod support;
+mod tables;
 mod tidy;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use postbook_schemas::{Change, Instant, Status};
+use postbook_schemas::{Change, Instant, Kind, Status};
 
 use super::Book;
 use crate::{
@@ -161,27 +161,33 @@ impl Book {
         let keys = conversion.keys();
         self.conversion_mut(number).counts = counts;
         for key in [keys.click, keys.customer].into_iter().flatten() {
-            let Some(group) = self.groups.get(&key) else {
-                continue;
-            };
-            let members = group
-                .conversions
-                .iter()
-                .map(|&member| self.conversion(member));
-            let first = members
-                .filter(|member| member.counts && member.kind == kind)
-                .map(Conversion::occurred_at)
-                .min();
-            if of_interest {
+            if of_interest && let Some(group) = self.groups.get(&key) {
                 touched.extend(group.conversions.iter().copied());
             }
-            if let Some(group) = self.groups.get_mut(&key) {
-                match first {
-                    Some(at) => group.firsts.insert(kind.clone(), at),
-                    None => group.firsts.remove(&kind),
-                };
-            }
+            self.derive_first(key, &kind);
         }
+    }
+
+    /// Derives when the first conversion of a kind happened in a group.
+    pub(super) fn derive_first(&mut self, key: u128, kind: &Kind) {
+        let Some(group) = self.groups.get(&key) else {
+            return;
+        };
+        let members = group
+            .conversions
+            .iter()
+            .map(|&member| self.conversion(member));
+        let first = members
+            .filter(|member| member.counts && member.kind == *kind)
+            .map(Conversion::occurred_at)
+            .min();
+        let Some(group) = self.groups.get_mut(&key) else {
+            return;
+        };
+        match first {
+            Some(at) => group.firsts.insert(kind.clone(), at),
+            None => group.firsts.remove(kind),
+        };
     }
 
     /// The status that facts give a conversion.

@@ -1,6 +1,6 @@
 //! The ordinary days of the demo's month: what a casino, a shop and a broker report.
 
-use super::traffic::{Call, Credential, DAYS, LAST_SLOT, Planner, SLOTS_PER_DAY};
+use super::traffic::{Call, Credential, DAYS, LAST_SLOT, Planner, Postback, SLOTS_PER_DAY};
 
 impl Planner {
     /// Plans the month's ordinary days.

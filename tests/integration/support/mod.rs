@@ -1,5 +1,7 @@
 //! What several areas share.
 
+pub(crate) mod changes;
 pub(crate) mod facts;
+pub(crate) mod faulty_store;
 pub(crate) mod repository;
 pub(crate) mod stores;

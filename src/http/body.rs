@@ -1,0 +1,89 @@
+//! Reads request bodies up to a limit, and within a time.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderMap, header},
+};
+use http_body_util::BodyExt;
+
+use crate::intake::{fields::Fault, request::BODY_BYTES_MAX};
+
+/// How long a sender may take over a body.
+const TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Bytes of a body that is too large which are read all the same and dropped, since many clients
+/// read no answer before they have sent everything.
+const DRAINED_BYTES_MAX: usize = 1 << 20;
+
+/// A body as far as it was read.
+pub(super) struct Read {
+    /// The beginning, at most a little more than the limit.
+    pub(super) bytes: Bytes,
+    /// The whole length, as far as it is known.
+    pub(super) length: u64,
+    /// Why it ended early.
+    pub(super) fault: Option<Fault>,
+}
+
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Read {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_none() && body.is_end_stream() {
+        return Read {
+            bytes: Bytes::new(),
+            length: 0,
+            fault: None,
+        };
+    }
+    let mut read = Gathered::default();
+    let fault = match tokio::time::timeout(TIME_MAX, read.gather(body)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(())) => Some(Fault::new("the body broke off")),
+        Err(_) => Some(Fault::new("the body did not arrive in time")),
+    };
+    Read {
+        length: declared.unwrap_or(0).max(read.length as u64),
+        bytes: read.finish(),
+        fault,
+    }
+}
+
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    more: Vec<u8>,
+    length: usize,
+}
+
+impl Gathered {
+    async fn gather(&mut self, mut body: Body) -> Result<(), ()> {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(drop)?.into_data() else {
+                continue;
+            };
+            if self.length == 0 {
+                // Most bodies come in one piece and are not copied.
+                self.first = data.clone();
+            } else if self.length <= BODY_BYTES_MAX {
+                self.more.extend_from_slice(&data);
+            }
+            self.length += data.len();
+            if self.length > DRAINED_BYTES_MAX {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first;
+        }
+        let mut whole = self.first.to_vec();
+        whole.extend(self.more);
+        whole.into()
+    }
+}

@@ -1,0 +1,96 @@
+//! `/postback` and `/api/postback/{brand}/{offer}`: HTTP in, HTTP out; intake is in between.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{Front, auth, body, peer, problem::{PROBLEM_JSON, Problem}};
+use crate::intake::{
+    self,
+    answer::Answer,
+    request::{Endpoint, Method, Request as Postback, Sealed},
+};
+
+const SECRET: HeaderName = HeaderName::from_static("x-postback-secret");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The prefix of an offer's own path.
+const OFFER_PATH: &str = "/api/postback/";
+
+pub(super) async fn postback(State(front): State<Front>, request: Request<Body>) -> Response {
+    answer(&front, Endpoint::Postback, request).await
+}
+
+pub(super) async fn offer_postback(State(front): State<Front>, request: Request<Body>) -> Response {
+    // As it stands in the path: slugs need no encoding, so an encoded one is none.
+    let path = request.uri().path();
+    let offer = path.strip_prefix(OFFER_PATH).unwrap_or("").to_owned();
+    answer(&front, Endpoint::Offer(offer), request).await
+}
+
+async fn answer(front: &Front, endpoint: Endpoint, request: Request<Body>) -> Response {
+    let method = match *request.method() {
+        HttpMethod::GET => Method::Get,
+        HttpMethod::POST => Method::Post,
+        _ => return Problem::method_not_allowed("GET, POST").into_response(),
+    };
+    let postback = read(front, endpoint, method, request).await;
+    into_response(intake::postback(&front.service, &postback).await)
+}
+
+async fn read(
+    front: &Front,
+    endpoint: Endpoint,
+    method: Method,
+    request: Request<Body>,
+) -> Postback {
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts.headers, body).await;
+    let headers = &parts.headers;
+    Postback {
+        endpoint,
+        method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        content_type: text(headers, &header::CONTENT_TYPE),
+        bearer: auth::bearer(headers).map(Sealed),
+        secret: text(headers, &SECRET).map(Sealed),
+        idempotency_key: text(headers, &IDEMPOTENCY_KEY),
+        body: body.bytes,
+        body_bytes: body.length,
+        body_fault: body.fault,
+        peer: peer::peer(&parts.extensions, headers, &front.options),
+    }
+}
+
+/// A header as text; what is not UTF-8 becomes text that fits nothing.
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+fn into_response(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, answer.body).into_response();
+    let headers = response.headers_mut();
+    let content_type = if answer.is_problem { PROBLEM_JSON } else { JSON };
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer realm=\"postbook\"");
+        headers.insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    if let Some(seconds) = answer.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    for warning in answer.warnings {
+        // 299 is the code for warnings that are meant to be seen.
+        if let Ok(value) = HeaderValue::try_from(format!("299 postbook \"{warning}\"")) {
+            headers.append(header::WARNING, value);
+        }
+    }
+    response
+}

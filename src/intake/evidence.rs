@@ -1,0 +1,358 @@
+//! Gathers what a decision needs to know, so that the decision itself is a pure function.
+
+use std::sync::Arc;
+
+use postbook_schemas::{
+    Envelope, Event, Fact, Instant, OfferRef, configuration::Offer, dedupe,
+    postback::References,
+};
+
+use super::{
+    credentials::{self, Admission, Shown},
+    decide,
+    fields::{self, Fault, Fields, Name},
+    form::{self, Form},
+    refusal::Refusal,
+    request::{Endpoint, Request},
+};
+use crate::{
+    directory::{Directory, PayoutLimit},
+    service::Service,
+    store::StoreError,
+};
+
+/// Which offer an attempt is for.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// This one.
+    Offer(Arc<Offer>),
+    /// One is named that there is not.
+    Unknown,
+    /// None is named, and nothing else tells.
+    Not,
+}
+
+/// The click that an attempt names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClickCheck {
+    /// None is named, or it has not been looked up.
+    Unasked,
+    /// Its id was never given out.
+    NeverGivenOut,
+    /// This one.
+    Found(FoundClick),
+}
+
+/// A click as far as intake needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundClick {
+    /// Its place in the log.
+    pub position: u64,
+    /// The offer of its link.
+    pub offer: OfferRef,
+    /// The campaign of its link.
+    pub campaign: Option<String>,
+    /// When the link was followed.
+    pub occurred_at: Instant,
+}
+
+/// What a change or abuse report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// It has not been looked up, or the attempt is a report.
+    Unasked,
+    /// Nothing that is known yet.
+    Unknown,
+    /// The conversion that was first reported by this fact.
+    Conversion(postbook_schemas::FactId),
+}
+
+/// Everything that a decision looks at.
+#[derive(Debug)]
+pub struct Evidence<'r> {
+    /// The request.
+    pub request: &'r Request,
+    /// When it came in.
+    pub now: Instant,
+    /// Its fields, as far as they could be read.
+    pub fields: Fields<'r>,
+    /// Why they could not be read further.
+    pub fault: Option<Fault>,
+    /// The offer it is for.
+    pub told: Told,
+    /// What it shows to be let in.
+    pub shown: Shown,
+    /// Whether that lets it in; `None` while the offer is not known.
+    pub admission: Option<Result<Admission, &'static str>>,
+    /// Its fields as values; `None` while the offer is not known or the fields cannot be read.
+    pub form: Option<Result<Form, Refusal>>,
+    /// The most that its payout may be.
+    pub payout_limit: PayoutLimit,
+    /// The click it names.
+    pub click: ClickCheck,
+    /// Whether its coupon was the offer's.
+    pub coupon: bool,
+    /// Whether its customer is bound to a partner.
+    pub customer: bool,
+    /// What it changes.
+    pub target: Target,
+}
+
+/// Gathers the evidence about a request. Look-ups that a refusal makes needless are left out, so
+/// that whoever is not let in costs little.
+///
+/// # Errors
+/// The log could not be read.
+pub async fn gather<'r>(
+    service: &Service,
+    request: &'r Request,
+    now: Instant,
+) -> Result<Evidence<'r>, StoreError> {
+    let directory = service.directory.load_full();
+    let (fields, fault) = fields::read(request);
+    let named = named_offer(request, &fields, &directory);
+    let path_offer = match &named {
+        Told::Offer(offer) => Some(&**offer),
+        Told::Unknown | Told::Not => None,
+    };
+    let shown = credentials::look(request, &fields, path_offer, &service.secrets, now);
+    let mut evidence = Evidence {
+        request,
+        now,
+        fields,
+        fault,
+        told: named,
+        shown,
+        admission: None,
+        form: None,
+        payout_limit: PayoutLimit::NoRule,
+        click: ClickCheck::Unasked,
+        coupon: false,
+        customer: false,
+        target: Target::Unasked,
+    };
+    evidence.tell_offer(service, &directory).await?;
+    evidence.check_form(&directory);
+    if decide::refusal(&evidence).is_none() {
+        evidence.look_up(service, &directory).await?;
+    }
+    Ok(evidence)
+}
+
+fn named_offer(request: &Request, fields: &Fields<'_>, directory: &Directory) -> Told {
+    let name = match &request.endpoint {
+        Endpoint::Offer(name) => Some(name.as_str()),
+        Endpoint::Postback => fields.get(Name::Offer),
+    };
+    match name.map(|name| directory.offer(name)) {
+        Some(Some(offer)) => Told::Offer(Arc::clone(offer)),
+        Some(None) => Told::Unknown,
+        None => Told::Not,
+    }
+}
+
+impl Evidence<'_> {
+    /// The form, where there is one without fault.
+    pub fn good_form(&self) -> Option<&Form> {
+        self.form.as_ref()?.as_ref().ok()
+    }
+
+    /// The offer, where it is known.
+    pub fn offer(&self) -> Option<&Arc<Offer>> {
+        match &self.told {
+            Told::Offer(offer) => Some(offer),
+            Told::Unknown | Told::Not => None,
+        }
+    }
+
+    /// Where no offer is named: that of the token, else of the click, else of the coupon.
+    async fn tell_offer(
+        &mut self,
+        service: &Service,
+        directory: &Directory,
+    ) -> Result<(), StoreError> {
+        let (Told::Not, Shown::Token(caller)) = (&self.told, &self.shown) else {
+            return Ok(());
+        };
+        if let crate::secrets::Scope::Offer(own) = &caller.scope {
+            self.told = known(directory, own);
+            return Ok(());
+        }
+        if self.fault.is_some() {
+            return Ok(());
+        }
+        if let Some(click_id) = self.fields.get(Name::ClickId) {
+            self.click = find_click(service, directory, click_id).await?;
+            if let ClickCheck::Found(click) = &self.click {
+                self.told = known(directory, &click.offer);
+                return Ok(());
+            }
+        }
+        if let Some(code) = self.fields.get(Name::CouponCode) {
+            let mut offers = directory.offers_of_coupon(code);
+            if let (Some(only), None) = (offers.next(), offers.next()) {
+                self.told = known(directory, only);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_form(&mut self, directory: &Directory) {
+        let Told::Offer(offer) = &self.told else {
+            return;
+        };
+        self.admission = Some(credentials::admit(
+            &self.shown,
+            &self.request.endpoint,
+            offer,
+        ));
+        if self.fault.is_some() {
+            return;
+        }
+        let idempotency_key = self.request.idempotency_key.as_deref();
+        let form = form::check(&self.fields, idempotency_key, offer, self.now);
+        if let Ok(form) = &form
+            && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)
+        {
+            let at = form.timestamp.unwrap_or(self.now);
+            self.payout_limit = directory.payout_limit(&offer.reference(), kind, at);
+        }
+        self.form = Some(form);
+    }
+
+    async fn look_up(
+        &mut self,
+        service: &Service,
+        directory: &Directory,
+    ) -> Result<(), StoreError> {
+        let (Some(offer), Some(Ok(form))) = (self.offer(), &self.form) else {
+            return Ok(());
+        };
+        let reference = offer.reference();
+        let references = form.references.clone();
+        let at = form.timestamp.unwrap_or(self.now);
+        let is_report = matches!(form.event, Event::Report(_));
+        if let (Some(click_id), ClickCheck::Unasked) = (&references.click_id, &self.click) {
+            self.click = find_click(service, directory, click_id).await?;
+        }
+        if let Some(code) = &references.coupon_code {
+            self.coupon = directory.coupon(&reference, code, at).is_some();
+        }
+        if is_report {
+            if let Some(customer_id) = &references.customer_id
+                && !decide::matched_without_customer(self)
+            {
+                self.customer = is_bound(service, &reference, customer_id).await?;
+            }
+        } else {
+            self.target = find_target(service, &reference, &references).await?;
+        }
+        Ok(())
+    }
+}
+
+fn known(directory: &Directory, offer: &OfferRef) -> Told {
+    directory
+        .offer(offer.as_str())
+        .map_or(Told::Unknown, |offer| Told::Offer(Arc::clone(offer)))
+}
+
+/// Finds a click by the id that was handed on: by decoding an id of ours, by key one from elsewhere.
+async fn find_click(
+    service: &Service,
+    directory: &Directory,
+    click_id: &str,
+) -> Result<ClickCheck, StoreError> {
+    let store = service.log.store();
+    if let Some(position) = service.click_ids.decode(click_id)
+        && position <= store.head()
+        && let Some(head) = store.clicks(vec![position]).await?.pop().flatten()
+    {
+        return Ok(match directory.link_at(head.link_position) {
+            Some(entry) => ClickCheck::Found(FoundClick {
+                position,
+                offer: entry.link.offer.clone(),
+                campaign: entry.link.campaign.clone(),
+                occurred_at: head.occurred_at,
+            }),
+            None => read_click(service, position, click_id).await?,
+        });
+    }
+    match store.find(&dedupe::foreign_click_key(click_id)).await? {
+        Some(position) => read_click(service, position, click_id).await,
+        None => Ok(ClickCheck::NeverGivenOut),
+    }
+}
+
+async fn read_click(
+    service: &Service,
+    position: u64,
+    click_id: &str,
+) -> Result<ClickCheck, StoreError> {
+    let envelope = read_fact(service, position).await?;
+    Ok(match envelope.fact {
+        Fact::ClickRecorded(click) if click.click_id == click_id => {
+            ClickCheck::Found(FoundClick {
+                position,
+                offer: click.offer,
+                campaign: click.campaign,
+                occurred_at: envelope.occurred_at,
+            })
+        }
+        // A key that only looks alike.
+        _ => ClickCheck::NeverGivenOut,
+    })
+}
+
+async fn is_bound(
+    service: &Service,
+    offer: &OfferRef,
+    customer_id: &str,
+) -> Result<bool, StoreError> {
+    let key = dedupe::bound_customer_key(offer, customer_id);
+    let Some(position) = service.log.store().find(&key).await? else {
+        return Ok(false);
+    };
+    let envelope = read_fact(service, position).await?;
+    Ok(envelope.fact.as_report().is_some_and(|report| {
+        report.offer == *offer && report.references.customer_id.as_deref() == Some(customer_id)
+    }))
+}
+
+/// Finds the conversion that a change is about: by transaction, else by click, else by customer.
+pub async fn find_target(
+    service: &Service,
+    offer: &OfferRef,
+    references: &References,
+) -> Result<Target, StoreError> {
+    let keys = dedupe::reference_keys(offer, references);
+    let Some(key) = keys.first() else {
+        return Ok(Target::Unknown);
+    };
+    let Some(position) = service.log.store().find(key).await? else {
+        return Ok(Target::Unknown);
+    };
+    let envelope = read_fact(service, position).await?;
+    Ok(match envelope.fact.as_report() {
+        Some(report) if dedupe::reference_keys(&report.offer, &report.references).contains(key) => {
+            Target::Conversion(envelope.id)
+        }
+        _ => Target::Unknown,
+    })
+}
+
+/// Reads a fact that the log has said to be there.
+///
+/// # Errors
+/// The log could not be read, or is damaged at this place.
+pub async fn read_fact(service: &Service, position: u64) -> Result<Envelope, StoreError> {
+    let damaged = |what: String| StoreError::Damaged { position, what };
+    let line = service.log.store().read_one(position).await?;
+    let line = line.ok_or_else(|| damaged("a fact that has a key is missing".to_owned()))?;
+    Envelope::decode(&line).map_err(|error| damaged(error.to_string()))
+}
+
+/// Whether a change waits for its conversion. A status or refund of nothing known yet does.
+pub fn is_parked(form: &Form, target: Target) -> bool {
+    matches!(form.event, Event::Change(_)) && target == Target::Unknown
+}

@@ -1,0 +1,279 @@
+//! Reads the fields of a postback out of query, form or JSON, as texts and nothing more.
+
+mod json;
+pub(crate) mod pairs;
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+pub(super) use self::json::sensitive_ranges;
+use super::{
+    redact,
+    request::{Method, Request},
+};
+
+/// Most parameters that are looked at.
+const PARAMETERS_MAX: usize = 1_000;
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)+) => {
+        /// A field that intake knows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Name {
+            /// All fields.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name of the parameter.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// The field with this parameter name.
+            pub fn parse(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+names! {
+    /// The click id that was handed on.
+    ClickId = "click_id";
+    /// The kind of event.
+    Event = "event";
+    /// Money in major units.
+    Amount = "amount";
+    /// Money in minor units.
+    Value = "value";
+    /// The currency of the money.
+    Currency = "currency";
+    /// The advertiser's id of the transaction.
+    TxnId = "txn_id";
+    /// The advertiser's id of this very event.
+    EventId = "event_id";
+    /// The advertiser's id of the customer.
+    CustomerId = "customer_id";
+    /// The status of the conversion.
+    Status = "status";
+    /// Commission that the advertiser calculated, in major units.
+    Payout = "payout";
+    /// Lots or units.
+    Quantity = "quantity";
+    /// The coupon that was used.
+    CouponCode = "coupon_code";
+    /// Passed through.
+    Sub1 = "sub1";
+    /// Passed through.
+    Sub2 = "sub2";
+    /// Passed through.
+    Sub3 = "sub3";
+    /// Passed through.
+    Sub4 = "sub4";
+    /// Passed through.
+    Sub5 = "sub5";
+    /// When it happened.
+    Timestamp = "timestamp";
+    /// The offer, on `/postback`.
+    Offer = "offer";
+    /// The offer's secret, on its endpoint.
+    Secret = "secret";
+}
+
+/// The fields that are passed through.
+pub const SUBS: [Name; 5] = [Name::Sub1, Name::Sub2, Name::Sub3, Name::Sub4, Name::Sub5];
+
+/// Why a request could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong, never quoting the request.
+    pub detail: &'static str,
+    /// The field it is about.
+    pub field: Option<Cow<'static, str>>,
+}
+
+impl Fault {
+    /// A fault of the request as a whole.
+    pub const fn new(detail: &'static str) -> Self {
+        Self {
+            detail,
+            field: None,
+        }
+    }
+
+    fn of(detail: &'static str, field: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            detail,
+            field: Some(field.into()),
+        }
+    }
+}
+
+/// What can be in a field.
+enum Value<'r> {
+    /// Nothing: JSON `null`, or an empty text, which is what an unused macro leaves.
+    Empty,
+    /// A text, or a number or truth value by its text.
+    Scalar(Cow<'r, str>),
+    /// A JSON list.
+    List,
+    /// A JSON object, as its text.
+    Object(&'r str),
+}
+
+/// The fields of a request as texts, as far as they are known to intake.
+#[derive(Clone, Default)]
+pub struct Fields<'r> {
+    known: [Option<Cow<'r, str>>; Name::ALL.len()],
+    /// `metadata.*` and the entries of a `metadata` object.
+    pub metadata: BTreeMap<Cow<'r, str>, Cow<'r, str>>,
+    /// Whether the request may hold what must not be kept: a secret, personal data, or something
+    /// nested that was not looked into.
+    pub sensitive: bool,
+    /// Whether a parameter's name says that it holds personal data.
+    pub personal: bool,
+    parameters: usize,
+}
+
+impl<'r> Fields<'r> {
+    /// The text of a field.
+    pub fn get(&self, name: Name) -> Option<&str> {
+        self.known[name as usize].as_deref()
+    }
+
+    fn add(&mut self, name: &Cow<'r, str>, value: Value<'r>) -> Result<(), Fault> {
+        self.parameters += 1;
+        if self.parameters > PARAMETERS_MAX {
+            return Err(Fault::new("more than 1000 parameters"));
+        }
+        if let Some(known) = Name::parse(name) {
+            self.sensitive |= known == Name::Secret;
+            return match value {
+                Value::Empty => Ok(()),
+                Value::Scalar(text) => self.set(known, text),
+                Value::List => Err(Fault::of("a list where one value belongs", known.as_str())),
+                Value::Object(_) => {
+                    Err(Fault::of("an object where one value belongs", known.as_str()))
+                }
+            };
+        }
+        self.personal |= redact::is_personal(name);
+        self.sensitive |= redact::is_sensitive(name)
+            || matches!(value, Value::List | Value::Object(_));
+        if name == "metadata" {
+            return match value {
+                Value::Object(object) => json::read_metadata(object, self),
+                Value::Empty => Ok(()),
+                Value::Scalar(_) | Value::List => {
+                    Err(Fault::of("metadata is an object of texts", "metadata"))
+                }
+            };
+        }
+        match (name.strip_prefix("metadata."), value) {
+            (Some(key), Value::Scalar(text)) => self.add_metadata(key.to_owned().into(), text),
+            (Some(_), Value::List | Value::Object(_)) => {
+                Err(Fault::of("metadata holds single values", name.to_string()))
+            }
+            // Senders add parameters of their own; they are in the raw request that is kept.
+            (Some(_), Value::Empty) | (None, _) => Ok(()),
+        }
+    }
+
+    fn set(&mut self, name: Name, text: Cow<'r, str>) -> Result<(), Fault> {
+        let place = &mut self.known[name as usize];
+        if place.is_some() {
+            return Err(Fault::of("given more than once", name.as_str()));
+        }
+        *place = Some(text);
+        Ok(())
+    }
+
+    fn add_metadata(&mut self, key: Cow<'r, str>, text: Cow<'r, str>) -> Result<(), Fault> {
+        self.personal |= redact::is_personal(&key);
+        match self.metadata.insert(key, text) {
+            None => Ok(()),
+            Some(_) => Err(Fault::of("given more than once", "metadata")),
+        }
+    }
+}
+
+/// How a body is written.
+enum BodyForm {
+    Json,
+    Form,
+}
+
+/// Reads the fields of a request. What was read before a fault stands, so that a refusal can still
+/// say what it referred to.
+pub fn read<'r>(request: &'r Request) -> (Fields<'r>, Option<Fault>) {
+    let mut fields = Fields::default();
+    let fault = read_into(request, &mut fields).err();
+    (fields, fault)
+}
+
+fn read_into<'r>(request: &'r Request, fields: &mut Fields<'r>) -> Result<(), Fault> {
+    if request.is_too_large() {
+        return Ok(());
+    }
+    if let Some(query) = &request.query {
+        pairs::read(query, fields)?;
+    }
+    if let Some(fault) = &request.body_fault {
+        return Err(fault.clone());
+    }
+    // A GET has no body to speak of; what some clients send along is not looked at.
+    if request.method == Method::Get || request.body.is_empty() {
+        return Ok(());
+    }
+    let body = std::str::from_utf8(&request.body)
+        .map_err(|_| Fault::new("the body is not valid UTF-8"))?;
+    match body_form(request.content_type.as_deref(), body)? {
+        BodyForm::Json => json::read(body, fields),
+        BodyForm::Form => pairs::read(body.trim_end_matches(['\r', '\n']), fields),
+    }
+}
+
+fn body_form(content_type: Option<&str>, body: &str) -> Result<BodyForm, Fault> {
+    let looks_like_json = body.trim_start().starts_with(['{', '[']);
+    let essence = content_type.map_or("", |given| given.split(';').next().unwrap_or("").trim());
+    if essence.eq_ignore_ascii_case("application/json")
+        || essence.to_ascii_lowercase().ends_with("+json")
+    {
+        return Ok(BodyForm::Json);
+    }
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if looks_like_json {
+            return Err(Fault::new(
+                "the body is JSON but its content type says form: send Content-Type: application/json",
+            ));
+        }
+        return Ok(BodyForm::Form);
+    }
+    if essence.is_empty() || essence.eq_ignore_ascii_case("text/plain") {
+        return Ok(if looks_like_json {
+            BodyForm::Json
+        } else {
+            BodyForm::Form
+        });
+    }
+    Err(Fault::new(
+        "the content type is neither application/json nor application/x-www-form-urlencoded",
+    ))
+}
+
+impl std::fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // One of the fields is a secret.
+        f.debug_struct("Fields").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

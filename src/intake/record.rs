@@ -1,0 +1,263 @@
+//! Turns a decided attempt into the fact that is kept of it.
+
+use std::sync::Arc;
+
+use postbook_schemas::{
+    Attempt, Event, Fact, FactId, Instant, OfferRef, Outcome, dedupe,
+    envelope::{Draft, Source},
+    postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
+};
+
+use super::{
+    credentials,
+    decide,
+    differences,
+    evidence::Evidence,
+    form::{self, Form},
+    redact,
+    refusal::Refusal,
+    request::{Endpoint, truncated},
+};
+use crate::{secrets::Secrets, store::Append};
+
+/// An attempt that nothing refuses, ready to be appended unless it repeats another.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Its id; that of the conversion, for a report.
+    pub id: FactId,
+    /// The fact.
+    pub fact: Fact,
+    /// `accepted`, `parked` or `sandbox`.
+    pub outcome: Outcome,
+    /// Whether anything attributes it.
+    pub matched: bool,
+    /// What makes it unique.
+    pub dedupe_key: Option<String>,
+    occurred_at: Option<Instant>,
+    references: Vec<String>,
+}
+
+/// The attempt that nothing refuses, as a fact. `None` if there is no form, which the decision has
+/// refused before.
+pub fn candidate(evidence: &Evidence<'_>, id: FactId) -> Option<Candidate> {
+    let offer = evidence.offer()?;
+    let form = evidence.good_form()?;
+    let outcome = decide::acceptance(evidence);
+    let matched = decide::matched(evidence);
+    let reference = offer.reference();
+    let real_key = dedupe_key(&reference, form);
+    let dedupe_key = if outcome == Outcome::Sandbox {
+        real_key.map(|key| dedupe::sandbox_key(&key))
+    } else {
+        real_key
+    };
+    let references = match (&form.event, outcome) {
+        // Test traffic must not be found by changes to real conversions.
+        (Event::Report(_), Outcome::Accepted) => found_by(evidence, &reference, form),
+        _ => Vec::new(),
+    };
+    Some(Candidate {
+        id,
+        fact: fact(evidence, &reference, form, outcome, matched, dedupe_key.clone()),
+        outcome,
+        matched,
+        dedupe_key,
+        occurred_at: form.timestamp,
+        references,
+    })
+}
+
+fn dedupe_key(offer: &OfferRef, form: &Form) -> Option<String> {
+    let idempotency_key = form.idempotency_key.as_deref();
+    match &form.event {
+        Event::Report(kind) => dedupe::report_key(offer, kind, &form.references, idempotency_key),
+        Event::Change(change) => dedupe::change_key(
+            offer,
+            *change,
+            &form.references,
+            form.amount_minor,
+            form.timestamp,
+            idempotency_key,
+        ),
+        Event::Abuse(abuse) => {
+            dedupe::abuse_key(offer, *abuse, &form.references, idempotency_key)
+        }
+    }
+}
+
+/// The keys under which changes find a report, and later reports its customer's partner.
+fn found_by(evidence: &Evidence<'_>, offer: &OfferRef, form: &Form) -> Vec<String> {
+    let mut keys = dedupe::reference_keys(offer, &form.references);
+    if let Some(customer_id) = &form.references.customer_id
+        && decide::matched_without_customer(evidence)
+    {
+        keys.push(dedupe::bound_customer_key(offer, customer_id));
+    }
+    keys
+}
+
+fn fact(
+    evidence: &Evidence<'_>,
+    offer: &OfferRef,
+    form: &Form,
+    outcome: Outcome,
+    matched: bool,
+    dedupe_key: Option<String>,
+) -> Fact {
+    let offer = offer.clone();
+    let references = form.references.clone();
+    let attempt = attempt(evidence);
+    match &form.event {
+        Event::Report(kind) => Fact::of_report(Report {
+            outcome,
+            offer,
+            kind: kind.clone(),
+            event: form.event_word.clone(),
+            references,
+            amount_minor: form.amount_minor,
+            currency: form.currency,
+            payout_minor: form.payout.map(|payout| payout.minor),
+            quantity: form.quantity,
+            status: form.status,
+            subs: form.subs.clone(),
+            metadata: form.metadata.clone(),
+            dedupe_key,
+            matched,
+            attempt,
+        }),
+        Event::Change(change) => Fact::of_change(ChangeReport {
+            outcome,
+            offer,
+            change: *change,
+            references,
+            amount_minor: form.amount_minor,
+            currency: form.amount_minor.map(|_| form.currency),
+            status: (*change == postbook_schemas::Change::Status)
+                .then_some(form.status)
+                .flatten(),
+            dedupe_key,
+            attempt,
+        }),
+        Event::Abuse(abuse) => Fact::AbuseReported(AbuseReport {
+            outcome,
+            offer,
+            abuse: *abuse,
+            references,
+            dedupe_key,
+            attempt,
+        }),
+    }
+}
+
+fn attempt(evidence: &Evidence<'_>) -> Attempt {
+    let admission = evidence.admission.as_ref();
+    let readable = evidence.fault.is_none() && !evidence.request.is_too_large();
+    Attempt {
+        credential: admission
+            .and_then(|admission| admission.as_ref().ok())
+            .map(|admission| admission.credential.clone()),
+        request: redact::kept(evidence.request, &evidence.fields, readable),
+        warnings: decide::warnings(evidence),
+    }
+}
+
+fn actor(evidence: &Evidence<'_>) -> Arc<str> {
+    match (&evidence.admission, &evidence.shown) {
+        (Some(Ok(admission)), _) => Arc::clone(&admission.actor),
+        (_, credentials::Shown::Token(caller)) => Arc::clone(&caller.actor),
+        _ => credentials::anonymous(),
+    }
+}
+
+fn source(evidence: &Evidence<'_>) -> Source {
+    let endpoint = match &evidence.request.endpoint {
+        Endpoint::Postback => "/postback",
+        Endpoint::Offer(_) => "/api/postback",
+    };
+    Source {
+        endpoint: endpoint.to_owned(),
+        address: Some(truncated(evidence.request.peer.address).to_string()),
+    }
+}
+
+impl Candidate {
+    /// The append of this attempt. `not_at` are positions that were found to hold another key.
+    pub fn append(&self, evidence: &Evidence<'_>, secrets: &Secrets, not_at: &[u64]) -> Append {
+        Append {
+            draft: draft(evidence, secrets, self.id, self.occurred_at, &self.fact),
+            unique: self.dedupe_key.clone(),
+            not_at: not_at.to_vec(),
+            references: self.references.clone(),
+            seat: None,
+        }
+    }
+}
+
+fn draft(
+    evidence: &Evidence<'_>,
+    secrets: &Secrets,
+    id: FactId,
+    occurred_at: Option<Instant>,
+    fact: &Fact,
+) -> Draft {
+    let mut draft = Draft::new(id, occurred_at, actor(evidence), source(evidence), fact);
+    redact::scrub(&mut draft.data, secrets);
+    draft
+}
+
+fn plain_append(draft: Draft) -> Append {
+    Append {
+        draft,
+        unique: None,
+        not_at: Vec::new(),
+        references: Vec::new(),
+        seat: None,
+    }
+}
+
+/// The append of an attempt that is refused.
+pub fn rejected(
+    evidence: &Evidence<'_>,
+    secrets: &Secrets,
+    id: FactId,
+    refusal: &Refusal,
+) -> Append {
+    let fact = Fact::PostbackRejected(Rejected {
+        outcome: refusal.outcome,
+        detail: refusal.detail.to_string(),
+        field: refusal.field.as_ref().map(ToString::to_string),
+        offer: evidence.offer().map(|offer| offer.reference()),
+        references: form::readable_references(&evidence.fields),
+        attempt: attempt(evidence),
+    });
+    plain_append(draft(evidence, secrets, id, None, &fact))
+}
+
+/// The fact of an attempt that repeats an earlier one, whose fact is given.
+pub fn repeated(
+    evidence: &Evidence<'_>,
+    candidate: &Candidate,
+    first: &postbook_schemas::Envelope,
+) -> Option<Repeated> {
+    let form = evidence.good_form()?;
+    Some(Repeated {
+        outcome: Outcome::Duplicate,
+        offer: evidence.offer()?.reference(),
+        first_id: first.id,
+        dedupe_key: candidate.dedupe_key.clone()?,
+        differences: differences::between(first, form),
+        references: form.references.clone(),
+        attempt: attempt(evidence),
+    })
+}
+
+/// The append of a repeat.
+pub fn repeated_append(
+    evidence: &Evidence<'_>,
+    secrets: &Secrets,
+    id: FactId,
+    repeated: Repeated,
+) -> Append {
+    let fact = Fact::PostbackRepeated(repeated);
+    plain_append(draft(evidence, secrets, id, None, &fact))
+}

@@ -1,0 +1,136 @@
+//! A postback request as it came in, before anything is known about it.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use bytes::Bytes;
+
+use super::fields::Fault;
+
+/// Most bytes of a body, and of a query, that are looked at.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The two endpoints that take postbacks; each has its way to authenticate and to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/postback`: a bearer token.
+    Postback,
+    /// `/api/postback/{brand}/{offer}`: the offer's secret. Holds `brand/offer` as in the path.
+    Offer(String),
+}
+
+/// How a postback was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Everything is in the query.
+    Get,
+    /// A body, and perhaps a query.
+    Post,
+}
+
+impl Method {
+    /// The word of the protocol.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// A text that must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub String);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(hidden)")
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The sender's address: of the connection, or as a trusted proxy says.
+    pub address: IpAddr,
+    /// Whether the sender used HTTPS, as a trusted proxy says.
+    pub https: bool,
+    /// Whether the connection comes from a trusted proxy.
+    pub by_proxy: bool,
+}
+
+/// A postback request as it came in.
+#[derive(Clone)]
+pub struct Request {
+    /// Where it came in.
+    pub endpoint: Endpoint,
+    /// How.
+    pub method: Method,
+    /// The path as sent.
+    pub path: String,
+    /// The query as sent.
+    pub query: Option<String>,
+    /// The content type as sent.
+    pub content_type: Option<String>,
+    /// The credentials of `Authorization: Bearer`; empty for another scheme.
+    pub bearer: Option<Sealed>,
+    /// `X-Postback-Secret`.
+    pub secret: Option<Sealed>,
+    /// `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// The body, cut at a little over [`BODY_BYTES_MAX`].
+    pub body: Bytes,
+    /// How long the body was, as far as it is known.
+    pub body_bytes: u64,
+    /// What went wrong while the body was read, if anything did.
+    pub body_fault: Option<Fault>,
+    /// Who sent it.
+    pub peer: Peer,
+}
+
+impl Request {
+    /// Whether it is larger than what is looked at.
+    pub fn is_too_large(&self) -> bool {
+        self.body_bytes > BODY_BYTES_MAX as u64
+            || self.body.len() > BODY_BYTES_MAX
+            || self.query.as_ref().is_some_and(|q| q.len() > BODY_BYTES_MAX)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Query and body may hold secrets.
+        f.debug_struct("Request")
+            .field("endpoint", &self.endpoint)
+            .field("method", &self.method)
+            .field("body_bytes", &self.body_bytes)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address as it is kept: without the last octet (IPv4) or the last 80 bits (IPv6).
+pub fn truncated(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & 0xffff_ff00).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_without_what_names_one_person() {
+        for (whole, kept) in [
+            ("203.0.113.77", "203.0.113.0"),
+            ("::ffff:203.0.113.77", "203.0.113.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+        ] {
+            assert_eq!(truncated(whole.parse().unwrap()).to_string(), kept);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a payout to a partner would have to carry: amounts that are not what payouts carry of them.
+
+use postbook_projections::rows::LineState;
+use postbook_schemas::{Currency, FactId, Instant, Slug};
+use sqlx::sqlite::SqliteRow;
+
+use super::select;
+use crate::tables::{Tables, error::TablesError, row::Reader, words};
+
+/// An earning line or adjustment whose amount is not what payouts carry of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueLine {
+    /// The conversion, or the adjustment's fact.
+    pub subject_id: FactId,
+    /// The rule; absent for an adjustment.
+    pub rule: Option<String>,
+    /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
+    /// off.
+    pub amount_minor: i64,
+    /// From when a positive amount can be paid; absent while it is not approved.
+    pub available_at: Option<Instant>,
+    /// When the conversion happened or the adjustment took effect.
+    pub occurred_at: Instant,
+}
+
+/// Payouts that are neither on their way nor given up hold on to their lines. Those on their way are
+/// in what the lines carry.
+const OPEN: &str = "('proposed', 'approved')";
+
+impl Tables {
+    /// Lines of a partner that payouts do not carry as they stand, in no order.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub async fn due_lines(
+        &self,
+        partner: &Slug,
+        currency: Currency,
+    ) -> Result<Vec<DueLine>, TablesError> {
+        let mut query = select(
+            "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, e.state AS state, \
+             e.amount_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
+             c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
+             (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+              JOIN payouts p ON p.id = l.payout_id \
+              WHERE l.subject_id = c.id AND l.rule IS e.rule AND p.partner = e.partner \
+              AND p.state IN ",
+        );
+        query
+            .push(OPEN)
+            .push(
+                ") AS reserved_minor FROM earnings e \
+                 JOIN conversions c ON c.position = e.conversion_position \
+                 WHERE e.amount_minor <> e.carried_minor AND e.partner = ",
+            )
+            .push_bind(partner.as_str().to_owned())
+            .push(" AND e.currency = ")
+            .push_bind(currency.code().to_owned());
+        let rows = self.fetch(query).await?;
+        let mut lines: Vec<DueLine> = rows.iter().map(earning).collect::<Result<_, _>>()?;
+        lines.extend(self.due_adjustments(partner, currency).await?);
+        lines.retain(|line| line.amount_minor != 0);
+        Ok(lines)
+    }
+
+    async fn due_adjustments(
+        &self,
+        partner: &Slug,
+        currency: Currency,
+    ) -> Result<Vec<DueLine>, TablesError> {
+        let mut query = select(
+            "SELECT a.position AS position, a.id AS subject_id, a.amount_minor AS open_minor, \
+             a.occurred_at AS occurred_at, \
+             (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+              JOIN payouts p ON p.id = l.payout_id \
+              WHERE l.subject_id = a.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
+        );
+        query
+            .push(OPEN)
+            .push(")) AS reserved_minor FROM adjustments a WHERE a.partner = ")
+            .push_bind(partner.as_str().to_owned())
+            .push(" AND a.currency = ")
+            .push_bind(currency.code().to_owned());
+        let rows = self.fetch(query).await?;
+        rows.iter().map(adjustment).collect()
+    }
+
+    /// What open payouts to a partner reserve.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub async fn reserved_minor(
+        &self,
+        partner: &Slug,
+        currency: Currency,
+    ) -> Result<i64, TablesError> {
+        let mut query = select(
+            "SELECT COALESCE(SUM(amount_minor), 0) AS reserved_minor FROM payouts WHERE state IN ",
+        );
+        query
+            .push(OPEN)
+            .push(" AND partner = ")
+            .push_bind(partner.as_str().to_owned())
+            .push(" AND currency = ")
+            .push_bind(currency.code().to_owned());
+        let rows = self.fetch(query).await?;
+        rows.first().map_or(Ok(0), |row| {
+            Reader::new("payouts", row).number("reserved_minor")
+        })
+    }
+}
+
+fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
+    let row = Reader::new("earnings", row);
+    let time = |column| {
+        row.number_option(column)
+            .map(|micros| micros.map(Instant::from_micros))
+    };
+    let occurred_at = Instant::from_micros(row.number("occurred_at")?);
+    let (available_at, approves_at) = (time("available_at")?, time("approves_at")?);
+    let available_at = match words::parse_line_state(row.text("state")?) {
+        Some(LineState::Approved) => Some(available_at.unwrap_or(occurred_at)),
+        Some(LineState::Pending) => approves_at.map(|at| available_at.map_or(at, |to| to.max(at))),
+        Some(LineState::Zero) | None => None,
+    };
+    Ok(DueLine {
+        subject_id: row.id("subject_id")?,
+        rule: row.text_option("rule")?,
+        amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
+        available_at,
+        occurred_at,
+    })
+}
+
+fn adjustment(row: &SqliteRow) -> Result<DueLine, TablesError> {
+    let row = Reader::new("adjustments", row);
+    let occurred_at = Instant::from_micros(row.number("occurred_at")?);
+    Ok(DueLine {
+        subject_id: row.id("subject_id")?,
+        rule: None,
+        amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
+        available_at: Some(occurred_at),
+        occurred_at,
+    })
+}

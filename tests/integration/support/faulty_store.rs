@@ -1,0 +1,153 @@
+//! A store that fails when it is told to: appends and answers get lost, reads come up short.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use postbook::store::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
+use postbook_schemas::Instant;
+use tokio::sync::{Semaphore, watch};
+
+/// What goes wrong with one append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// The group is not appended, and the error says so.
+    AppendLost,
+    /// The group is appended, but the answer is an error.
+    AnswerLost,
+    /// The append waits for [`FaultyStore::release`].
+    Stall,
+}
+
+/// A store around another.
+#[derive(Debug)]
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn LogStore>,
+    faults: Mutex<VecDeque<Fault>>,
+    stalled: Semaphore,
+    released: Semaphore,
+    pub(crate) groups: Mutex<Vec<usize>>,
+    pub(crate) short_reads: bool,
+}
+
+impl FaultyStore {
+    /// A store whose next appends meet these faults, in order.
+    pub(crate) fn new(inner: Arc<dyn LogStore>, faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self {
+            inner,
+            faults: Mutex::new(faults.into_iter().collect()),
+            stalled: Semaphore::new(0),
+            released: Semaphore::new(0),
+            groups: Mutex::default(),
+            short_reads: false,
+        }
+    }
+
+    /// Waits until an append stalls.
+    pub(crate) async fn stalled(&self) {
+        self.stalled
+            .acquire()
+            .await
+            .expect("it is never closed")
+            .forget();
+    }
+
+    /// Lets one stalled append go on.
+    pub(crate) fn release(&self) {
+        self.released.add_permits(1);
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Failed {
+        doing: "written",
+        cause: Arc::new(std::io::Error::other("told to fail")),
+    }
+}
+
+impl LogStore for FaultyStore {
+    fn append(
+        &self,
+        group: Vec<Append>,
+        now: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+        let next = self.faults.lock().expect("no test panics here").pop_front();
+        self.groups
+            .lock()
+            .expect("no test panics here")
+            .push(group.len());
+        async move {
+            match next.unwrap_or(Fault::None) {
+                Fault::None => self.inner.append(group, now).await,
+                Fault::AppendLost => Err(lost()),
+                Fault::AnswerLost => {
+                    self.inner.append(group, now).await?;
+                    Err(lost())
+                }
+                Fault::Stall => {
+                    self.stalled.add_permits(1);
+                    self.released
+                        .acquire()
+                        .await
+                        .expect("it is never closed")
+                        .forget();
+                    self.inner.append(group, now).await
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn head(&self) -> u64 {
+        self.inner.head()
+    }
+
+    fn follow(&self) -> watch::Receiver<u64> {
+        self.inner.follow()
+    }
+
+    fn read(
+        &self,
+        from: u64,
+        to: u64,
+        filter: Filter,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+        let bytes_max = if self.short_reads { 1 } else { bytes_max };
+        self.inner.read(from, to, filter, bytes_max)
+    }
+
+    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+        self.inner.read_one(position)
+    }
+
+    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.inner.find(key)
+    }
+
+    fn clicks(
+        &self,
+        positions: Vec<u64>,
+    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
+        self.inner.clicks(positions)
+    }
+
+    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+        self.inner.root(size)
+    }
+
+    fn check<'a>(
+        &'a self,
+        progress: &'a (dyn Fn(u64) + Sync),
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner.check(progress)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}

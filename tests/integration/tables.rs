@@ -1,0 +1,177 @@
+//! The tables: what is written is read back, whatever the batches.
+
+use postbook::tables::{
+    Tables,
+    digest::Running,
+    query::{Slice, balances::AsOf, conversions::ConversionFilter},
+    write::Writer,
+};
+use postbook_schemas::Instant;
+
+use crate::support::changes;
+
+async fn write(writer: &mut Writer, running: &mut Running, borders: &[u64]) {
+    for pair in borders.windows(2) {
+        let batch = changes::batch(pair[0] + 1, pair[1]);
+        running.apply(&batch);
+        writer.write(&batch, running.digest()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn batch_borders_do_not_matter() {
+    let mut digests = Vec::new();
+    for borders in [
+        vec![0, 500],
+        vec![0, 1, 2, 100, 105, 500],
+        vec![0, 9, 10, 499, 500],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Tables::open(directory.path()).await.unwrap();
+        let (mut writer, mut running) = (tables.writer().await.unwrap(), Running::default());
+        write(&mut writer, &mut running, &borders).await;
+        let checkpoint = tables.checkpoint().await.unwrap();
+        assert_eq!(checkpoint.position, 500);
+        assert_eq!(checkpoint.digest, running.digest());
+        assert_eq!(
+            tables.scan_digest().await.unwrap(),
+            running.digest(),
+            "{borders:?}"
+        );
+        digests.push(running.digest());
+    }
+    assert!(
+        digests.windows(2).all(|pair| pair[0] == pair[1]),
+        "{digests:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_amount_shows_in_the_digest_of_the_scan() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::open(directory.path()).await.unwrap();
+    let (mut writer, mut running) = (tables.writer().await.unwrap(), Running::default());
+    write(&mut writer, &mut running, &[0, 50]).await;
+    drop(writer);
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(directory.path().join("readmodels.sqlite"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("UPDATE entries SET amount_minor = amount_minor + 1 WHERE posting = 7")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_ne!(tables.scan_digest().await.unwrap(), running.digest());
+}
+
+#[tokio::test]
+async fn rows_come_back_as_they_were_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::open(directory.path()).await.unwrap();
+    let (mut writer, mut running) = (tables.writer().await.unwrap(), Running::default());
+    write(&mut writer, &mut running, &[0, 30]).await;
+    let conversion = tables.conversion(changes::id(20)).await.unwrap();
+    assert_eq!(conversion, Some(changes::conversion(20, 250)));
+    let slice = Slice {
+        after: 28,
+        limit: 10,
+    };
+    let rest = tables
+        .conversions(&ConversionFilter::default(), slice)
+        .await
+        .unwrap();
+    assert_eq!(
+        rest,
+        [changes::conversion(29, 300), changes::conversion(30, 300)]
+    );
+    let as_of = AsOf {
+        effective: Instant::MAX,
+        known: Instant::MAX,
+    };
+    let balances = tables.balances(&changes::partner(20), as_of).await.unwrap();
+    assert_eq!(balances["USD"].payable_minor, 250);
+    assert!(balances["USD"].adds_up());
+    assert!(
+        tables
+            .trial_balance()
+            .await
+            .unwrap()
+            .iter()
+            .map(|total| total.amount_minor)
+            .sum::<i64>()
+            == 0
+    );
+}
+
+#[tokio::test]
+async fn a_new_generation_takes_the_place_of_the_live_one_in_one_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::open(directory.path()).await.unwrap();
+    let mut live = tables.writer().await.unwrap();
+    write(&mut live, &mut Running::default(), &[0, 20]).await;
+    let (mut beside, mut running) = (tables.next_generation().await.unwrap(), Running::default());
+    write(&mut beside, &mut running, &[0, 15, 40]).await;
+    assert_eq!(tables.checkpoint().await.unwrap().position, 20);
+    let mut writer = tables.switch_to(beside).await.unwrap();
+    let checkpoint = tables.checkpoint().await.unwrap();
+    assert_eq!((checkpoint.generation, checkpoint.position), (2, 40));
+    write(&mut writer, &mut running, &[40, 60]).await;
+    assert_eq!(tables.scan_digest().await.unwrap(), running.digest());
+    let files: Vec<_> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !files
+            .iter()
+            .any(|name| name.to_str().unwrap().contains("-1.sqlite")),
+        "{files:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn measure_writing() {
+    const FACTS: u64 = 250_000;
+    let directory = tempfile::tempdir_in("/work/wt/tables/target").unwrap();
+    let tables = Tables::open(directory.path()).await.unwrap();
+    for beside in [true, false, true, false] {
+        let batches: Vec<_> = (0..FACTS / 5_000)
+            .map(|n| changes::batch(n * 5_000 + 1, (n + 1) * 5_000))
+            .collect();
+        let started = std::time::Instant::now();
+        let mut running = Running::default();
+        for batch in &batches {
+            running.apply(batch);
+        }
+        let digested = started.elapsed();
+        let started = std::time::Instant::now();
+        let mut writer = if beside {
+            tables.next_generation().await.unwrap()
+        } else {
+            drop(tables.close().await);
+            let directory = tempfile::tempdir_in("/work/wt/tables/target")
+                .unwrap()
+                .keep();
+            Tables::open(&directory)
+                .await
+                .unwrap()
+                .writer()
+                .await
+                .unwrap()
+        };
+        for batch in &batches {
+            writer.write(batch, running.digest()).await.unwrap();
+        }
+        let written = started.elapsed();
+        let mut switched = std::time::Duration::ZERO;
+        if beside {
+            let started = std::time::Instant::now();
+            drop(tables.switch_to(writer).await.unwrap());
+            switched = started.elapsed();
+        }
+        let rows: usize = batches.iter().map(|batch| batch.row_count()).sum();
+        println!(
+            "beside {beside}: digest {digested:?}, written {written:?}, switch {switched:?}, rows {rows}"
+        );
+    }
+}
