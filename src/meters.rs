@@ -156,4 +156,3 @@ impl fmt::Debug for Meters {
         f.debug_struct("Meters").finish_non_exhaustive()
     }
 }
-

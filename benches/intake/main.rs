@@ -108,7 +108,6 @@ struct Bench {
     empty: Server,
     postgres: Option<Server>,
     postbook: Server,
-    viewer: String,
     postbacks: Postbacks,
     _cluster: Option<rivals::Cluster>,
     _data: tempfile::TempDir,
@@ -135,8 +134,7 @@ impl Bench {
         };
         let directory = data.path().join("data");
         apply(&directory, PROGRAMME)?;
-        let ingest = token(&directory, "ingest", "bench")?;
-        let viewer = token(&directory, "viewer", "bench-viewer")?;
+        let ingest = token(&directory, "bench")?;
         let postbook = Server::postbook(&directory)?;
         let postbacks = Postbacks::new(&ingest);
         Ok(Self {
@@ -144,7 +142,6 @@ impl Bench {
             empty,
             postgres,
             postbook,
-            viewer,
             postbacks,
             _cluster: cluster,
             _data: data,
@@ -216,7 +213,7 @@ impl Bench {
     fn wait_until_quiet(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_mins(10);
         while Instant::now() < deadline {
-            if rivals::has_caught_up(self.postbook.address, &self.viewer)? {
+            if rivals::has_caught_up(self.postbook.address)? {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));

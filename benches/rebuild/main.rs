@@ -7,10 +7,6 @@
 mod disk;
 mod fill;
 mod people;
-#[path = "../support"]
-mod support {
-    pub(crate) mod command;
-}
 
 use std::{
     fs,
@@ -27,7 +23,6 @@ use postbook::{
     tables::Tables,
 };
 use postbook_schemas::ClickIdKey;
-use support::command::scratch;
 
 #[derive(Clone, Debug, Parser)]
 struct Options {
@@ -69,7 +64,7 @@ fn main() -> anyhow::Result<()> {
         (Some(Step::Fill), Some(folder)) => runtime.block_on(fill_log(&options, &folder)),
         (Some(Step::Rebuild), Some(folder)) => runtime.block_on(rebuild(&folder)),
         (_, folder) => {
-            let temporary = scratch("postbook-bench-rebuild-")?;
+            let temporary = tempfile::tempdir()?;
             let folder = folder.unwrap_or_else(|| temporary.path().to_owned());
             if !folder.join("log.sqlite").exists() {
                 step(&options, &folder, "fill")?;

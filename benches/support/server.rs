@@ -110,15 +110,13 @@ fn read_on(pipe: impl Read + Send + 'static, found: mpsc::Sender<Said>) {
     });
 }
 
-/// Makes a token and returns it.
+/// Makes a token that may report for the offer `acme/casino`, and returns it.
 ///
 /// # Errors
 /// It cannot be made.
-pub(crate) fn token(data: &Path, role: &str, name: &str) -> anyhow::Result<String> {
+pub(crate) fn token(data: &Path, name: &str) -> anyhow::Result<String> {
     let mut command = postbook(data);
-    command.args(["token", "create", "--role", role, "--name", name]);
-    if role == "ingest" {
-        command.args(["--offer", "acme/casino"]);
-    }
+    command.args(["token", "create", "--role", "ingest", "--name", name]);
+    command.args(["--offer", "acme/casino"]);
     Ok(output(&mut command)?.trim().to_owned())
 }

@@ -171,12 +171,10 @@ impl Directory {
         }
         let rules = in_force.values().flat_map(|version| &version.terms.rules);
         let taking = rules.filter(|rule| rule.param == Some(true) && rule.on.0 == *kind);
-        taking.fold(PayoutLimit::NoRule, |limit, rule| {
-            match (limit, rule.max) {
-                (PayoutLimit::Unlimited, _) | (_, None) => PayoutLimit::Unlimited,
-                (PayoutLimit::NoRule, Some(max)) => PayoutLimit::AtMost(max),
-                (PayoutLimit::AtMost(other), Some(max)) => PayoutLimit::AtMost(other.max(max)),
-            }
+        taking.fold(PayoutLimit::NoRule, |limit, rule| match (limit, rule.max) {
+            (PayoutLimit::Unlimited, _) | (_, None) => PayoutLimit::Unlimited,
+            (PayoutLimit::NoRule, Some(max)) => PayoutLimit::AtMost(max),
+            (PayoutLimit::AtMost(other), Some(max)) => PayoutLimit::AtMost(other.max(max)),
         })
     }
 

@@ -35,7 +35,10 @@ impl Authenticated {
         if self.role.covers(needed) {
             return Ok(());
         }
-        let detail = format!("this takes the role {needed}, and the token has {}", self.role);
+        let detail = format!(
+            "this takes the role {needed}, and the token has {}",
+            self.role
+        );
         Err(Problem::forbidden(detail))
     }
 
@@ -46,9 +49,9 @@ impl Authenticated {
     pub fn require_unscoped(&self) -> Result<(), Problem> {
         match self.scope {
             Scope::All => Ok(()),
-            Scope::Offer(_) | Scope::Partner(_) => {
-                Err(Problem::forbidden("the token is for one partner or offer only"))
-            }
+            Scope::Offer(_) | Scope::Partner(_) => Err(Problem::forbidden(
+                "the token is for one partner or offer only",
+            )),
         }
     }
 
@@ -79,7 +82,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let service = Arc::<Service>::from_ref(state);
         let Some(token) = bearer(&parts.headers) else {
-            return Err(Problem::unauthorized("a token is missing: send Authorization: Bearer"));
+            return Err(Problem::unauthorized(
+                "a token is missing: send Authorization: Bearer",
+            ));
         };
         service
             .secrets

@@ -38,7 +38,10 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
     };
     let intake = Router::new()
         .route("/postback", any(postback::postback))
-        .route("/api/postback/{brand}/{offer}", any(postback::offer_postback))
+        .route(
+            "/api/postback/{brand}/{offer}",
+            any(postback::offer_postback),
+        )
         .route("/{slug}", any(redirect::follow))
         .with_state(front);
     let ops = Router::new()

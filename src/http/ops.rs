@@ -64,5 +64,8 @@ pub(super) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
     let position = service.projector_position();
     service.meters.places(head, position, failed);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], service.meters.render())
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        service.meters.render(),
+    )
 }

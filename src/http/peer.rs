@@ -19,7 +19,12 @@ pub(super) fn peer(extensions: &Extensions, headers: &HeaderMap, options: &Serve
         .get::<PeerAddress>()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
         .to_canonical();
-    let trusted = |address: &IpAddr| options.trusted_proxies.iter().any(|net| net.contains(address));
+    let trusted = |address: &IpAddr| {
+        options
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(address))
+    };
     if options.trusted_proxies.is_empty() || !trusted(&connected) {
         return Peer {
             address: connected,
@@ -89,8 +94,16 @@ mod tests {
         for (connected, forwarded, expected) in [
             ("203.0.113.9", &["198.51.100.1"][..], "203.0.113.9 false"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1 true"),
-            ("10.0.0.1", &["6.6.6.6, 198.51.100.1, 10.0.0.2"], "198.51.100.1 true"),
-            ("10.0.0.1", &["6.6.6.6", "198.51.100.1"], "198.51.100.1 true"),
+            (
+                "10.0.0.1",
+                &["6.6.6.6, 198.51.100.1, 10.0.0.2"],
+                "198.51.100.1 true",
+            ),
+            (
+                "10.0.0.1",
+                &["6.6.6.6", "198.51.100.1"],
+                "198.51.100.1 true",
+            ),
             ("10.0.0.1", &["nonsense"], "10.0.0.1 true"),
             ("10.0.0.1", &[], "10.0.0.1 true"),
         ] {

@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Front, auth, body, peer, problem::{PROBLEM_JSON, Problem}};
+use super::{
+    Front, auth, body, peer,
+    problem::{PROBLEM_JSON, Problem},
+};
 use crate::intake::{
     self,
     answer::Answer,
@@ -77,7 +80,11 @@ fn into_response(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, answer.body).into_response();
     let headers = response.headers_mut();
-    let content_type = if answer.is_problem { PROBLEM_JSON } else { JSON };
+    let content_type = if answer.is_problem {
+        PROBLEM_JSON
+    } else {
+        JSON
+    };
     headers.insert(header::CONTENT_TYPE, content_type);
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer realm=\"postbook\"");

@@ -127,12 +127,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = answer::json(&ProblemBody {
             field: self.field.as_deref(),
-            ..ProblemBody::new(
-                self.status.as_u16(),
-                &self.code,
-                &self.title,
-                &self.detail,
-            )
+            ..ProblemBody::new(self.status.as_u16(), &self.code, &self.title, &self.detail)
         });
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();

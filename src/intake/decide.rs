@@ -131,7 +131,11 @@ fn own_click<'e>(evidence: &'e Evidence<'_>) -> Option<&'e FoundClick> {
 
 fn is_expired(evidence: &Evidence<'_>) -> bool {
     let expires = |click: &FoundClick| -> Option<Instant> {
-        Some(click.occurred_at.plus_days(evidence.offer()?.retention_days))
+        Some(
+            click
+                .occurred_at
+                .plus_days(evidence.offer()?.retention_days),
+        )
     };
     found_click(evidence)
         .and_then(expires)
@@ -145,9 +149,7 @@ fn has_other_reference(evidence: &Evidence<'_>) -> bool {
     let is_report = evidence
         .good_form()
         .is_none_or(|form| matches!(form.event, Event::Report(_)));
-    given(Name::CouponCode)
-        || given(Name::CustomerId)
-        || (!is_report && given(Name::TxnId))
+    given(Name::CouponCode) || given(Name::CustomerId) || (!is_report && given(Name::TxnId))
 }
 
 fn payload_too_large(evidence: &Evidence<'_>) -> Option<Refusal> {
@@ -266,8 +268,7 @@ fn payout_not_allowed(evidence: &Evidence<'_>) -> Option<Refusal> {
 }
 
 fn unknown_click(evidence: &Evidence<'_>) -> Option<Refusal> {
-    let refused =
-        evidence.click == ClickCheck::NeverGivenOut && !has_other_reference(evidence);
+    let refused = evidence.click == ClickCheck::NeverGivenOut && !has_other_reference(evidence);
     let click_id = evidence.fields.get(Name::ClickId).unwrap_or("");
     let detail = if click_id.contains(['{', '}']) {
         "the click_id was never given out: a macro seems not to have been replaced"

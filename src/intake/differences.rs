@@ -12,7 +12,11 @@ pub fn between(first: &Envelope, repeat: &Form) -> Vec<Difference> {
     let mut found = Found(Vec::new());
     match &first.fact {
         Fact::AbuseReported(report) => {
-            found.compare("event", Some(report.abuse.code()), Some(word(&repeat.event)));
+            found.compare(
+                "event",
+                Some(report.abuse.code()),
+                Some(word(&repeat.event)),
+            );
             found.references(&report.references, &repeat.references);
         }
         fact => {
@@ -25,11 +29,19 @@ pub fn between(first: &Envelope, repeat: &Form) -> Vec<Difference> {
                 found.compare("payout_minor", report.payout_minor, payout);
                 found.compare("quantity", report.quantity, repeat.quantity);
                 let status = |status: postbook_schemas::Status| status.code();
-                found.compare("status", report.status.map(status), repeat.status.map(status));
+                found.compare(
+                    "status",
+                    report.status.map(status),
+                    repeat.status.map(status),
+                );
                 found.maps("", &report.subs, &repeat.subs);
                 found.maps("metadata.", &report.metadata, &repeat.metadata);
             } else if let Some(change) = fact.as_change() {
-                found.compare("event", Some(change.change.code()), Some(word(&repeat.event)));
+                found.compare(
+                    "event",
+                    Some(change.change.code()),
+                    Some(word(&repeat.event)),
+                );
                 found.references(&change.references, &repeat.references);
                 found.compare("amount_minor", change.amount_minor, repeat.amount_minor);
                 let currency = repeat.amount_minor.map(|_| repeat.currency);

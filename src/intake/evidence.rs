@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use postbook_schemas::{
-    Envelope, Event, Fact, Instant, OfferRef, configuration::Offer, dedupe,
-    postback::References,
+    Envelope, Event, Fact, Instant, OfferRef, configuration::Offer, dedupe, postback::References,
 };
 
 use super::{
@@ -291,14 +290,12 @@ async fn read_click(
 ) -> Result<ClickCheck, StoreError> {
     let envelope = read_fact(service, position).await?;
     Ok(match envelope.fact {
-        Fact::ClickRecorded(click) if click.click_id == click_id => {
-            ClickCheck::Found(FoundClick {
-                position,
-                offer: click.offer,
-                campaign: click.campaign,
-                occurred_at: envelope.occurred_at,
-            })
-        }
+        Fact::ClickRecorded(click) if click.click_id == click_id => ClickCheck::Found(FoundClick {
+            position,
+            offer: click.offer,
+            campaign: click.campaign,
+            occurred_at: envelope.occurred_at,
+        }),
         // A key that only looks alike.
         _ => ClickCheck::NeverGivenOut,
     })

@@ -99,8 +99,7 @@ pub fn check(
 /// `click_id` is missing, and everything that could stand in for it.
 pub fn missing(fields: &Fields<'_>, event: Option<&Event>) -> Result<(), Refusal> {
     let given = |name| fields.get(name).is_some();
-    let attributes =
-        given(Name::ClickId) || given(Name::CouponCode) || given(Name::CustomerId);
+    let attributes = given(Name::ClickId) || given(Name::CouponCode) || given(Name::CustomerId);
     let (refers, needs) = match event {
         Some(Event::Report(_)) => (
             attributes,
@@ -162,7 +161,10 @@ fn checked_text(field: &'static str, text: &str, length_max: usize) -> Result<()
         return Err(Refusal::invalid(field, detail));
     }
     if text.chars().any(char::is_control) {
-        return Err(Refusal::invalid(field, "control characters are not allowed"));
+        return Err(Refusal::invalid(
+            field,
+            "control characters are not allowed",
+        ));
     }
     Ok(())
 }
@@ -171,16 +173,11 @@ fn currency(fields: &Fields<'_>, offer: &Offer) -> Result<Currency, Refusal> {
     let Some(code) = fields.get(Name::Currency) else {
         return Ok(offer.currency);
     };
-    Currency::from_code(code).ok_or_else(|| {
-        Refusal::invalid("currency", "not an ISO 4217 currency with minor units")
-    })
+    Currency::from_code(code)
+        .ok_or_else(|| Refusal::invalid("currency", "not an ISO 4217 currency with minor units"))
 }
 
-fn amount(
-    fields: &Fields<'_>,
-    currency: Currency,
-    event: &Event,
-) -> Result<Option<i64>, Refusal> {
+fn amount(fields: &Fields<'_>, currency: Currency, event: &Event) -> Result<Option<i64>, Refusal> {
     let major = fields
         .get(Name::Amount)
         .map(|text| currency.parse_major(text))
@@ -225,8 +222,7 @@ fn payout(fields: &Fields<'_>, currency: Currency) -> Result<Option<Payout>, Ref
     if minor < 0 {
         return Err(Refusal::invalid("payout", "a payout is not negative"));
     }
-    let major = Exact::parse(text)
-        .ok_or_else(|| Refusal::invalid("payout", "out of range"))?;
+    let major = Exact::parse(text).ok_or_else(|| Refusal::invalid("payout", "out of range"))?;
     Ok(Some(Payout { minor, major }))
 }
 
@@ -268,7 +264,10 @@ fn metadata(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Refusal> {
     let mut metadata = BTreeMap::new();
     for (key, text) in &fields.metadata {
         if key.is_empty() || key.len() > ID_LENGTH_MAX || key.chars().any(char::is_control) {
-            return Err(Refusal::invalid("metadata", "a key is empty, too long or not text"));
+            return Err(Refusal::invalid(
+                "metadata",
+                "a key is empty, too long or not text",
+            ));
         }
         if text.chars().count() > TEXT_LENGTH_MAX || text.contains('\0') {
             let detail = "a value is longer than 1024 characters or has NUL characters";

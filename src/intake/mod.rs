@@ -142,9 +142,8 @@ async fn duplicate(
     first: &Envelope,
 ) -> Result<(Outcome, Answer), StoreError> {
     let id = service.clock.new_id();
-    let repeated = record::repeated(evidence, candidate, first).ok_or(StoreError::Closed(
-        "a repeat has no key, which is a bug",
-    ))?;
+    let repeated = record::repeated(evidence, candidate, first)
+        .ok_or(StoreError::Closed("a repeat has no key, which is a bug"))?;
     let differs = !repeated.differences.is_empty();
     let append = record::repeated_append(evidence, &service.secrets, id, repeated);
     service.append(append).await?;
@@ -177,10 +176,12 @@ async fn conversion_of(
         (_, Some(change)) => (&change.offer, &change.references),
         _ => return Ok((None, false)),
     };
-    Ok(match evidence::find_target(service, offer, references).await? {
-        Target::Conversion(id) => (Some(id), true),
-        Target::Unasked | Target::Unknown => (None, false),
-    })
+    Ok(
+        match evidence::find_target(service, offer, references).await? {
+            Target::Conversion(id) => (Some(id), true),
+            Target::Unasked | Target::Unknown => (None, false),
+        },
+    )
 }
 
 fn click_id<'e>(evidence: &'e Evidence<'_>) -> Option<&'e str> {

@@ -9,9 +9,7 @@ use postbook_schemas::{
 };
 
 use super::{
-    credentials,
-    decide,
-    differences,
+    credentials, decide, differences,
     evidence::Evidence,
     form::{self, Form},
     redact,
@@ -58,7 +56,14 @@ pub fn candidate(evidence: &Evidence<'_>, id: FactId) -> Option<Candidate> {
     };
     Some(Candidate {
         id,
-        fact: fact(evidence, &reference, form, outcome, matched, dedupe_key.clone()),
+        fact: fact(
+            evidence,
+            &reference,
+            form,
+            outcome,
+            matched,
+            dedupe_key.clone(),
+        ),
         outcome,
         matched,
         dedupe_key,
@@ -79,9 +84,7 @@ fn dedupe_key(offer: &OfferRef, form: &Form) -> Option<String> {
             form.timestamp,
             idempotency_key,
         ),
-        Event::Abuse(abuse) => {
-            dedupe::abuse_key(offer, *abuse, &form.references, idempotency_key)
-        }
+        Event::Abuse(abuse) => dedupe::abuse_key(offer, *abuse, &form.references, idempotency_key),
     }
 }
 

@@ -20,14 +20,42 @@ const CUT_BYTES: usize = 4 * 1024;
 
 /// Names, or parts of them, of parameters that hold secrets.
 const SECRET_NAMES: &[&str] = &[
-    "secret", "token", "passw", "api_key", "apikey", "api-key", "authorization", "signature",
+    "secret",
+    "token",
+    "passw",
+    "api_key",
+    "apikey",
+    "api-key",
+    "authorization",
+    "signature",
 ];
 
 /// Names of parameters that hold personal data.
 const PERSONAL_NAMES: &[&str] = &[
-    "email", "e-mail", "e_mail", "mail", "email_address", "phone", "phone_number", "telephone",
-    "tel", "msisdn", "name", "first_name", "firstname", "last_name", "lastname", "full_name",
-    "fullname", "surname", "address", "street", "birthdate", "birthday", "date_of_birth", "dob",
+    "email",
+    "e-mail",
+    "e_mail",
+    "mail",
+    "email_address",
+    "phone",
+    "phone_number",
+    "telephone",
+    "tel",
+    "msisdn",
+    "name",
+    "first_name",
+    "firstname",
+    "last_name",
+    "lastname",
+    "full_name",
+    "fullname",
+    "surname",
+    "address",
+    "street",
+    "birthdate",
+    "birthday",
+    "date_of_birth",
+    "dob",
     "passport",
 ];
 
@@ -39,7 +67,9 @@ pub fn is_sensitive(name: &str) -> bool {
 /// Whether a parameter of this name holds personal data.
 pub fn is_personal(name: &str) -> bool {
     let name = name.strip_prefix("metadata.").unwrap_or(name);
-    PERSONAL_NAMES.iter().any(|personal| personal.eq_ignore_ascii_case(name))
+    PERSONAL_NAMES
+        .iter()
+        .any(|personal| personal.eq_ignore_ascii_case(name))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -183,9 +213,15 @@ fn secret_like(data: &[u8]) -> Vec<(usize, usize)> {
             continue;
         }
         let before = data[..window].iter().rev();
-        let start = window - before.take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let start = window
+            - before
+                .take_while(|byte| byte.is_ascii_alphanumeric())
+                .count();
         let after = data[window..].iter();
-        let stop = window + after.take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let stop = window
+            + after
+                .take_while(|byte| byte.is_ascii_alphanumeric())
+                .count();
         if stop - start == LENGTH {
             runs.push((start, stop));
         }
@@ -212,7 +248,8 @@ mod tests {
 
     #[test]
     fn sensitive_members_are_taken_out_and_the_rest_stays_as_it_is() {
-        let body = r#"{"secret" : "x", "amount": 1.50, "a":{"email":"a@b.c","n":1},"l":[{"phone":1}]}"#;
+        let body =
+            r#"{"secret" : "x", "amount": 1.50, "a":{"email":"a@b.c","n":1},"l":[{"phone":1}]}"#;
         let kept = r#"{"secret" : "[redacted]", "amount": 1.50, "a":{"email":"[redacted]","n":1},"l":"[redacted]"}"#;
         assert_eq!(without_sensitive_members(body), kept);
         assert_eq!(without_sensitive_members(r#"{"secret":"x"#), WITHHELD);

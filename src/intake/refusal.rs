@@ -26,11 +26,7 @@ impl Refusal {
     }
 
     /// A refusal for one field.
-    pub fn of(
-        outcome: Outcome,
-        field: &'static str,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn of(outcome: Outcome, field: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             field: Some(field.into()),
             ..Self::new(outcome, detail)

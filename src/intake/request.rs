@@ -95,7 +95,10 @@ impl Request {
     pub fn is_too_large(&self) -> bool {
         self.body_bytes > BODY_BYTES_MAX as u64
             || self.body.len() > BODY_BYTES_MAX
-            || self.query.as_ref().is_some_and(|q| q.len() > BODY_BYTES_MAX)
+            || self
+                .query
+                .as_ref()
+                .is_some_and(|q| q.len() > BODY_BYTES_MAX)
     }
 }
 

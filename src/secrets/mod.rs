@@ -15,11 +15,11 @@ use postbook_schemas::{Instant, OfferRef};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+pub(crate) use self::plain::{TOKEN_LENGTH, TOKEN_PREFIX};
 pub use self::{
     caller::{Caller, Role, Scope, UnknownRole},
     plain::Plain,
 };
-pub(crate) use self::plain::{TOKEN_LENGTH, TOKEN_PREFIX};
 use self::{
     file::{SecretRow, SecretsFile, TokenRow},
     plain::{Hash, hash_of},

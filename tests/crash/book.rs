@@ -68,13 +68,7 @@ impl Book {
     pub(crate) fn read(&mut self, lines: &str) -> anyhow::Result<()> {
         for line in lines.lines() {
             let line: Value = serde_json::from_str(line).context("a line is JSON")?;
-            let position = line["position"].as_u64().context("a line has a position")?;
-            ensure!(
-                position == self.read_to + 1,
-                "position {position} comes after {}",
-                self.read_to
-            );
-            self.read_to = position;
+            self.read_to += 1;
             self.read_fact(&line)?;
         }
         Ok(())
@@ -103,8 +97,14 @@ impl Book {
         Ok(())
     }
 
-    /// What was answered is in the log, under the id that was answered.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    /// What was answered is in the log, under the id that was answered, and the log has as many
+    /// lines as its head says: positions without gaps.
+    pub(crate) fn check(&self, head: u64) -> anyhow::Result<()> {
+        ensure!(
+            self.read_to == head,
+            "the head is {head}, and {} facts were read",
+            self.read_to
+        );
         for (txn_id, conversion_id) in &self.answered {
             ensure!(
                 self.in_log.get(txn_id) == Some(conversion_id),

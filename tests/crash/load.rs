@@ -59,6 +59,18 @@ impl Load {
         })
     }
 
+    /// The position of the log's last fact.
+    pub(crate) fn head(&self) -> anyhow::Result<u64> {
+        runtime()?.block_on(async {
+            let mut connection = Connection::init(self.address).await?;
+            let answer = connection.ask(&get("/readyz", "")).await?;
+            let ready: Value = serde_json::from_slice(answer.body)?;
+            ready["log_head"]
+                .as_u64()
+                .context("the server tells its head")
+        })
+    }
+
     /// Drives the server from many connections; `kill` runs beside them on a thread of its own.
     pub(crate) fn until_killed(
         &self,

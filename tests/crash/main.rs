@@ -104,7 +104,7 @@ impl Run {
         let data = folder.join("data");
         apply(&data, PROGRAMME)?;
         Ok(Self {
-            token: token(&data, "ingest", "crash")?,
+            token: token(&data, "crash")?,
             data,
             random: StdRng::seed_from_u64(seed),
             connections: options.connections,
@@ -161,17 +161,16 @@ impl Run {
     /// Everything that was answered is there, once; positions are gapless; the program's own check
     /// finds nothing.
     fn check(&mut self, kill: u32) -> anyhow::Result<()> {
-        {
+        let head = {
             let server = Server::postbook(&self.data)?;
-            Load::new(server.address, &self.token).repeat(&mut self.book, &mut self.random)?;
-        }
-        let events = output(
-            postbook(&self.data)
-                .args(["events", "--from"])
-                .arg(self.book.next().to_string()),
-        )?;
+            let load = Load::new(server.address, &self.token);
+            load.repeat(&mut self.book, &mut self.random)?;
+            load.head()?
+        };
+        let from = self.book.next().to_string();
+        let events = output(postbook(&self.data).args(["events", "--from", &from]))?;
         self.book.read(&events)?;
-        self.book.check()?;
+        self.book.check(head)?;
         output(postbook(&self.data).arg("verify"))?;
         println!(
             "kill {kill:>3}: {} acknowledged, {} facts in the log, verified, {:.0} s",

@@ -124,10 +124,19 @@ mod tests {
     fn macros_are_filled_in_and_encoded() {
         for (template, expected) in [
             ("https://a.example/", "https://a.example/?cid=k3p9x7qAbc"),
-            ("https://a.example?x=1#top", "https://a.example?x=1&cid=k3p9x7qAbc#top"),
+            (
+                "https://a.example?x=1#top",
+                "https://a.example?x=1&cid=k3p9x7qAbc#top",
+            ),
             ("https://a.example/?", "https://a.example/?cid=k3p9x7qAbc"),
-            ("https://a.example/?x&", "https://a.example/?x&cid=k3p9x7qAbc"),
-            ("https://a.example/{click_id}", "https://a.example/k3p9x7qAbc"),
+            (
+                "https://a.example/?x&",
+                "https://a.example/?x&cid=k3p9x7qAbc",
+            ),
+            (
+                "https://a.example/{click_id}",
+                "https://a.example/k3p9x7qAbc",
+            ),
             (
                 "https://a.example/?s={sub1}&t={sub2}",
                 "https://a.example/?s=a%20b%26c%7Bclick_id%7D&t=&cid=k3p9x7qAbc",
@@ -136,8 +145,14 @@ mod tests {
                 "https://a.example/{offer}/{partner}?c={campaign}&g={geo}&d={device}&u={source}",
                 "https://a.example/casino/p1?c=spring&g=DE&d=mobile&u=&cid=k3p9x7qAbc",
             ),
-            ("https://a.example/{other}{", "https://a.example/{other}{?cid=k3p9x7qAbc"),
-            ("https://ä.example/ö\r\nx", "https://%C3%A4.example/%C3%B6%0D%0Ax?cid=k3p9x7qAbc"),
+            (
+                "https://a.example/{other}{",
+                "https://a.example/{other}{?cid=k3p9x7qAbc",
+            ),
+            (
+                "https://ä.example/ö\r\nx",
+                "https://%C3%A4.example/%C3%B6%0D%0Ax?cid=k3p9x7qAbc",
+            ),
         ] {
             assert_eq!(filled(template), expected);
         }

@@ -78,7 +78,9 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
         ..
     } = appended
     else {
-        return Err(StoreError::Closed("a click was given no id, which is a bug"));
+        return Err(StoreError::Closed(
+            "a click was given no id, which is a bug",
+        ));
     };
     service.meters.click();
     Ok(Some(destination::with_click_id(

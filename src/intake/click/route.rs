@@ -117,6 +117,9 @@ mod tests {
         for _ in 0..10_000 {
             seen[usize::from(draw(clock.new_id()))] += 1;
         }
-        assert!(seen.iter().all(|&count| (50..200).contains(&count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|&count| (50..200).contains(&count)),
+            "{seen:?}"
+        );
     }
 }

@@ -159,14 +159,15 @@ impl<'r> Fields<'r> {
                 Value::Empty => Ok(()),
                 Value::Scalar(text) => self.set(known, text),
                 Value::List => Err(Fault::of("a list where one value belongs", known.as_str())),
-                Value::Object(_) => {
-                    Err(Fault::of("an object where one value belongs", known.as_str()))
-                }
+                Value::Object(_) => Err(Fault::of(
+                    "an object where one value belongs",
+                    known.as_str(),
+                )),
             };
         }
         self.personal |= redact::is_personal(name);
-        self.sensitive |= redact::is_sensitive(name)
-            || matches!(value, Value::List | Value::Object(_));
+        self.sensitive |=
+            redact::is_sensitive(name) || matches!(value, Value::List | Value::Object(_));
         if name == "metadata" {
             return match value {
                 Value::Object(object) => json::read_metadata(object, self),

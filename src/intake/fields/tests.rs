@@ -93,7 +93,15 @@ fn broken_json_is_a_fault() {
     let deep = "[".repeat(60_000);
     let deeper = format!("{{\"a\":{}", "{\"a\":".repeat(10_000));
     for body in [
-        "{", "[]", "1", "\"a\"", "{\"a\":1}x", "{\"a\":\"\\ud800\"}", "{'a':1}", &deep, &deeper,
+        "{",
+        "[]",
+        "1",
+        "\"a\"",
+        "{\"a\":1}x",
+        "{\"a\":\"\\ud800\"}",
+        "{'a':1}",
+        &deep,
+        &deeper,
         "{\"click_id\":\"\\ud800\"}",
     ] {
         let field = json(body).err().map(|(_, field)| field);
@@ -119,7 +127,10 @@ fn the_content_type_decides_how_a_body_is_read() {
         (None, "txn_id=1\n"),
         (None, " {\"txn_id\":1}"),
         (Some("text/plain"), "{\"txn_id\":1}"),
-        (Some("application/vnd.acme+json; charset=utf-8"), "{\"txn_id\":1}"),
+        (
+            Some("application/vnd.acme+json; charset=utf-8"),
+            "{\"txn_id\":1}",
+        ),
     ] {
         let read = shown(&request("", content_type, body.as_bytes()));
         assert_eq!(read, Ok(txn.clone()), "{content_type:?} {body}");
