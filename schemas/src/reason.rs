@@ -82,9 +82,13 @@ mod tests {
     #[test]
     fn the_list_of_all_reasons_is_complete() {
         let schema = schemars::schema_for!(ZeroReason).to_value();
-        let described = schema["oneOf"].as_array().expect("one entry per reason");
+        let described = schema.get("oneOf").and_then(|list| list.as_array());
+        let known: Vec<_> = described
+            .expect("one entry per reason")
+            .iter()
+            .filter_map(|one| one.get("const")?.as_str())
+            .collect();
         let codes: Vec<_> = ZeroReason::ALL.iter().map(|one| one.code()).collect();
-        let known: Vec<_> = described.iter().map(|one| &one["const"]).collect();
         assert_eq!(codes, known);
     }
 }

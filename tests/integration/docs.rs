@@ -71,6 +71,7 @@ fn outcomes_name_their_status_and_code() {
             if outcome.is_rejection() {
                 assert_eq!(answer["code"], outcome.code());
                 assert_eq!(answer["status"], outcome.http_status());
+                assert_eq!(answer["title"], postbook::intake::answer::title(*outcome));
             }
         }
     }
