@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use postbook_schemas::ClickIdKey;
+use thiserror::Error;
 
 use crate::{
     clock::Clock,
@@ -12,10 +13,34 @@ use crate::{
     intake::click::Devices,
     meters::Meters,
     projector::Projector,
-    secrets::Secrets,
-    store::{Append, Appended, StoreError, writer::Log},
-    tables::Tables,
+    secrets::{Secrets, SecretsError},
+    store::{
+        Append, Appended, LogStore, StoreError,
+        open::{self, Location},
+        writer::Log,
+    },
+    tables::{Tables, error::TablesError},
 };
+
+/// Why the service could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The read models.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// The programme.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The URL of the read models names what this program does not have.
+    #[error("read models in `{0}:` are not built yet: leave --projections out")]
+    Projections(String),
+}
 
 /// Where the service keeps things.
 #[derive(Clone, Debug)]
@@ -62,19 +87,38 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service out of its parts; reads the programme from the log.
+    /// Opens everything in its place, and starts the writer and the projector. The log is locked: a
+    /// second process is refused.
+    ///
+    /// # Errors
+    /// Something cannot be opened; the error names it.
+    pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let secrets = Secrets::open(&options.data).await?;
+        let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
+        let location = Location::choose(options.log.as_deref(), &options.data)?;
+        if let Some(url) = &options.projections {
+            let scheme = url.split(':').next().unwrap_or("").to_owned();
+            return Err(OpenError::Projections(scheme));
+        }
+        let store = open::open(&location, Arc::clone(&click_ids)).await?;
+        let tables = Tables::open(&options.data).await?;
+        Ok(Self::assemble(clock, store, click_ids, secrets, tables).await?)
+    }
+
+    /// The service out of its parts: reads the programme, starts the writer and the projector.
     ///
     /// # Errors
     /// The programme cannot be read.
     pub async fn assemble(
         clock: Arc<dyn Clock>,
-        log: Log,
+        store: Arc<dyn LogStore>,
         click_ids: Arc<ClickIdKey>,
         secrets: Secrets,
         tables: Tables,
-        projector: Projector,
     ) -> Result<Self, DirectoryError> {
-        let directory = Directory::load(&**log.store()).await?;
+        let directory = Directory::load(&*store).await?;
+        let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
+        let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
         Ok(Self {
             clock,
             log,
@@ -113,13 +157,10 @@ impl Service {
         appended
     }
 
-    /// The position up to which the read models are.
-    pub fn projector_position(&self) -> u64 {
-        self.log.store().head()
-    }
-
-    /// Why the projector has stopped, if it has.
-    pub fn projector_failed(&self) -> Option<String> {
-        None
+    /// Takes no more facts, finishes those that wait, and lets go of all files.
+    pub async fn shut_down(&self) {
+        self.log.shut_down().await;
+        self.projector.stop().await;
+        self.tables.close().await;
     }
 }

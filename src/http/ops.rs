@@ -33,14 +33,16 @@ struct Readiness {
     lag: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     projector_failed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projector_trouble: Option<String>,
 }
 
 /// Postbacks can be kept, and what is read is nearly current.
 pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
     let log_head = service.log.store().head();
-    let projector_position = service.projector_position();
+    let projector_position = service.projector.position();
     let lag = log_head.saturating_sub(projector_position);
-    let projector_failed = service.projector_failed();
+    let projector_failed = service.projector.failed();
     let ready = projector_failed.is_none() && lag <= LAG_MAX;
     let (code, status) = if ready {
         (StatusCode::OK, "ready")
@@ -53,6 +55,7 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
         projector_position,
         lag,
         projector_failed,
+        projector_trouble: service.projector.trouble(),
     };
     (code, Json(body)).into_response()
 }
@@ -60,8 +63,8 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
 /// Everything that is counted, in Prometheus' text format.
 pub(super) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
     let head = service.log.store().head();
-    let failed = service.projector_failed().is_some();
-    let position = service.projector_position();
+    let failed = service.projector.failed().is_some();
+    let position = service.projector.position();
     service.meters.places(head, position, failed);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     (

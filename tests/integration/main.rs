@@ -3,6 +3,10 @@
 mod apply;
 mod cli;
 mod docs;
+mod hostile;
+mod intake;
+mod outcomes;
+mod redirect;
 mod reference;
 mod schemas;
 mod store_contract;
