@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use postbook_schemas::{Envelope, FactType, Outcome, ZeroReason, json_schema::fact_schema};
 use serde_json::Value;
 
-use crate::support::repository::{files, read, root};
+use crate::support::repository::{SourceFile, files, read, root, rust_files};
 
 /// The text below each heading of the given depth, in order.
 fn sections(text: &str, depth: usize) -> Vec<(String, String)> {
@@ -32,6 +32,13 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
         .filter_map(|rest| rest.split_once("\n```"))
         .map(|(block, _)| block.to_owned())
         .collect()
+}
+
+/// All documents of the repository.
+fn documents() -> impl Iterator<Item = SourceFile> {
+    files()
+        .into_iter()
+        .filter(|file| file.path.ends_with(".md"))
 }
 
 fn titles(path: &str, depth: usize) -> Vec<String> {
@@ -133,10 +140,7 @@ fn every_field_of_every_fact_is_explained() {
 /// An invariant that names no test is a wish.
 #[test]
 fn every_invariant_names_a_test_that_exists() {
-    let sources: Vec<_> = files()
-        .into_iter()
-        .filter(|file| file.path.ends_with(".rs"))
-        .collect();
+    let sources = rust_files();
     let text = read("docs/architecture.md");
     let invariants: Vec<_> = text
         .lines()
@@ -200,6 +204,31 @@ fn links_between_documents_lead_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// A walkthrough that names a file which was moved leads nowhere.
+#[test]
+fn paths_in_the_documents_exist() {
+    const FOLDERS: [&str; 7] = [
+        "src/",
+        "schemas/",
+        "projections/",
+        "tests/",
+        "benches/",
+        "docs/",
+        ".ci/",
+    ];
+    let mut missing = Vec::new();
+    for file in documents() {
+        for word in file.text.split('`').skip(1).step_by(2) {
+            let is_path = FOLDERS.iter().any(|folder| word.starts_with(folder))
+                && !word.contains(|c: char| c.is_whitespace() || "*{}<>…".contains(c));
+            if is_path && !root().join(word).exists() {
+                missing.push(format!("{}: {word}", file.path));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn every_document_has_one_title() {
     for file in files()
@@ -239,10 +268,7 @@ fn the_changelog_lists_versions_newest_first() {
 #[test]
 fn commands_in_the_documents_exist() {
     let mut verbs = BTreeSet::new();
-    for file in files() {
-        if !file.path.ends_with(".md") || file.path == "CHANGELOG.md" {
-            continue;
-        }
+    for file in documents() {
         for block in blocks(&file.text, "sh") {
             verbs.extend(block.lines().filter_map(postbook_verb).map(str::to_owned));
         }

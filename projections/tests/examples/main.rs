@@ -63,7 +63,7 @@ const SHARE: &str = "
     clawback_days = 90
 ";
 
-/// The refund table of `reference/trackers.md` section 5, for a share: unpaid, partial, repeated,
+/// What trackers do with refunds, case by case, for a share: unpaid, partial, repeated,
 /// beyond the amount, after the window.
 #[test]
 fn refunds_of_an_unpaid_share_are_proportional_reversals() {
@@ -118,7 +118,7 @@ fn a_fixed_amount_falls_with_the_last_refund() {
     );
 }
 
-/// `reference/trackers.md` section 8, PartnerStack: earn 20, claw back 100 of an earlier payout: the
+/// As `PartnerStack` documents it: earn 20, claw back 100 of an earlier payout: the
 /// balance is −80 and stays until it is earned.
 #[test]
 fn a_clawback_of_what_was_paid_is_a_debt_that_later_earnings_recover() {
@@ -147,7 +147,7 @@ fn a_clawback_of_what_was_paid_is_a_debt_that_later_earnings_recover() {
     );
 }
 
-/// `reference/trackers.md` section 8: chargeback, then won. Nothing is owed any more, and what was
+/// A chargeback, then won (no tracker documents it; SPEC 8 does). Nothing is owed any more, and what was
 /// recovered meanwhile is payable again.
 #[test]
 fn a_chargeback_that_is_won_undoes_its_clawback() {
@@ -175,7 +175,7 @@ fn a_chargeback_that_is_won_undoes_its_clawback() {
     );
 }
 
-/// SPEC 3.2 `parked` and `reference/trackers.md` section 8: refund before sale, reject before
+/// SPEC 3.2 `parked`: refund before sale, reject before
 /// approve, status for a conversion that comes later.
 #[test]
 fn changes_that_come_first_wait_for_their_conversion() {
@@ -312,7 +312,7 @@ fn a_condition_on_the_customer_may_be_fulfilled_later() {
     );
 }
 
-/// `reference/trackers.md` section 8, lots: 4.00 a lot; and the `payout` parameter up to a maximum.
+/// Lot rebates as brokers publish them, 4.00 a lot; and the `payout` parameter up to a maximum.
 #[test]
 fn lots_and_payout_parameters_are_paid() {
     check(
@@ -339,7 +339,7 @@ fn lots_and_payout_parameters_are_paid() {
     );
 }
 
-/// `reference/trackers.md` section 8, Intelitics: 250 each; at 3 players 275 for all, at 5 players 300
+/// As Intelitics documents agreement tiers: 250 each; at 3 players 275 for all, at 5 players 300
 /// for all. The third posts 275 + 2 × 25, the fifth 300 + 4 × 25; a fraud takes the step back.
 #[test]
 fn reaching_a_tier_reprices_the_month_and_losing_a_player_undoes_it() {
@@ -438,7 +438,7 @@ fn clicks_coupons_and_customers_attribute_in_order() {
     );
 }
 
-/// `reference/trackers.md` section 0 item 4: coupon sales were credited and paid to the wrong partner.
+/// A real case of a partner platform: coupon sales were credited and paid to the wrong partner.
 /// The right partner is credited, the wrong one owes, and nothing of the history goes away.
 #[test]
 fn paid_to_the_wrong_partner_by_coupon() {

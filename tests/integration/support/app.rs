@@ -71,7 +71,10 @@ impl TestApp {
 
     pub(crate) async fn start_with(programme: &str, options: ServerOptions) -> Self {
         let ids = |secrets: &Secrets| Arc::new(ClickIdKey::new(secrets.click_id_key()));
-        Self::start_on(programme, options, ids, |ids| Arc::new(MemoryStore::new(ids))).await
+        Self::start_on(programme, options, ids, |ids| {
+            Arc::new(MemoryStore::new(ids))
+        })
+        .await
     }
 
     /// A service on the log that `store` makes.
