@@ -301,7 +301,7 @@ impl Book {
     fn leave_groups(&mut self, number: ConversionNumber, touched: &mut Touched) {
         let conversion = self.conversion_mut(number);
         conversion.counts = false;
-        let (keys, order) = (conversion.keys(), conversion.order.clone());
+        let (keys, order) = (conversion.keys, conversion.order.clone());
         let kind = conversion.kind.clone();
         for key in [keys.txn, keys.click, keys.customer].into_iter().flatten() {
             let Some(group) = self.groups.get_mut(&key) else {
@@ -325,7 +325,7 @@ impl Book {
         touched: &mut Touched,
     ) {
         let conversion = self.conversion(number);
-        let keys = conversion.keys();
+        let keys = conversion.keys;
         if let Some(code) = &conversion.references.coupon_code {
             let key = short(&["coupon", conversion.offer.as_str(), &coupon_code(code)]);
             self.by_coupon.entry(key).or_default().push(number);

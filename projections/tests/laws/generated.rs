@@ -255,7 +255,9 @@ impl Writer {
         self.facts.push(Envelope {
             id: self.id(),
             occurred_at,
-            recorded_at: Instant::from_micros(START + 60 * DAY + self.facts.len() as i64),
+            recorded_at: Instant::from_micros(
+                START + 60 * DAY + i64::try_from(self.facts.len()).expect("few facts"),
+            ),
             actor: "test".to_owned(),
             source: Source::default(),
             fact,
@@ -278,6 +280,12 @@ impl Writer {
         {
             return;
         }
+        self.tell_postback(happening);
+        self.tell_decision(happening);
+        self.tell_definition(happening);
+    }
+
+    fn tell_postback(&mut self, happening: &Happening) {
         match happening.clone() {
             Happening::Click {
                 click,
@@ -301,44 +309,7 @@ impl Writer {
                 }),
             ),
             Happening::Report { .. } => self.report(happening),
-            Happening::Change {
-                change,
-                by,
-                id,
-                offer: o,
-                amount,
-                status,
-                day,
-            } => {
-                let mut references = References::default();
-                match by {
-                    0 => references.txn_id = Some(format!("t{id}")),
-                    1 => references.click_id = Some(format!("click{}", id % 4)),
-                    _ => references.customer_id = Some(format!("c{}", id % 3)),
-                }
-                let amount_minor = if change == Change::Status {
-                    None
-                } else {
-                    amount
-                };
-                let dedupe_key =
-                    dedupe::change_key(&offer(o), change, &references, amount_minor, None, None)
-                        .map(|key| format!("{key}{day}"));
-                self.push(
-                    day,
-                    Fact::of_change(ChangeReport {
-                        outcome: Outcome::Accepted,
-                        offer: offer(o),
-                        change,
-                        references,
-                        amount_minor,
-                        currency: amount_minor.map(|_| Currency::USD),
-                        status: (change == Change::Status).then_some(status),
-                        dedupe_key,
-                        attempt: attempt(),
-                    }),
-                );
-            }
+            Happening::Change { .. } => self.change(happening),
             Happening::Abuse {
                 customer,
                 offer: o,
@@ -357,6 +328,12 @@ impl Writer {
                     attempt: attempt(),
                 }),
             ),
+            _ => {}
+        }
+    }
+
+    fn tell_decision(&mut self, happening: &Happening) {
+        match happening.clone() {
             Happening::Decide {
                 which,
                 decision,
@@ -409,6 +386,12 @@ impl Writer {
                     reason: "r".to_owned(),
                 }),
             ),
+            _ => {}
+        }
+    }
+
+    fn tell_definition(&mut self, happening: &Happening) {
+        match happening.clone() {
             Happening::Coupon { partner, from, day } => self.push(
                 day,
                 Fact::CouponDefined(Coupon {
@@ -461,7 +444,51 @@ impl Writer {
                     parent: None,
                 }),
             ),
+            _ => {}
         }
+    }
+
+    fn change(&mut self, happening: &Happening) {
+        let Happening::Change {
+            change,
+            by,
+            id,
+            offer: o,
+            amount,
+            status,
+            day,
+        } = happening.clone()
+        else {
+            return;
+        };
+        let mut references = References::default();
+        match by {
+            0 => references.txn_id = Some(format!("t{id}")),
+            1 => references.click_id = Some(format!("click{}", id % 4)),
+            _ => references.customer_id = Some(format!("c{}", id % 3)),
+        }
+        let amount_minor = if change == Change::Status {
+            None
+        } else {
+            amount
+        };
+        let dedupe_key =
+            dedupe::change_key(&offer(o), change, &references, amount_minor, None, None)
+                .map(|key| format!("{key}{day}"));
+        self.push(
+            day,
+            Fact::of_change(ChangeReport {
+                outcome: Outcome::Accepted,
+                offer: offer(o),
+                change,
+                references,
+                amount_minor,
+                currency: amount_minor.map(|_| Currency::USD),
+                status: (change == Change::Status).then_some(status),
+                dedupe_key,
+                attempt: attempt(),
+            }),
+        );
     }
 
     fn report(&mut self, happening: &Happening) {
@@ -642,7 +669,11 @@ fn terms(which: u8) -> Fact {
         which % 2,
         1 + which,
         20 + which,
-        if which % 2 == 0 { "USD" } else { "EUR" },
+        if which.is_multiple_of(2) {
+            "USD"
+        } else {
+            "EUR"
+        },
         if which < 3 { "all" } else { "above" },
     );
     let terms = Programme::parse(&written).expect("terms").terms.remove(0);
