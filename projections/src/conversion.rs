@@ -10,7 +10,7 @@ use crate::{
     order::{OrderKey, short},
     pools::PoolKey,
     posted::PostedLine,
-    rows::Attribution,
+    rows::{AttributedBy, Attribution},
 };
 
 /// The number of a conversion in the book's arena.
@@ -29,6 +29,8 @@ pub struct Conversion {
     pub offer: OfferRef,
     /// The kind.
     pub kind: Kind,
+    /// The groups it belongs to.
+    pub keys: Keys,
     /// What the report refers to.
     pub references: References,
     /// The amount, in minor units of `currency`.
@@ -69,6 +71,11 @@ impl Conversion {
             recorded_at,
             offer: report.offer.clone(),
             kind: report.kind.clone(),
+            keys: Keys::of(
+                &report.offer,
+                &report.references,
+                report.outcome == Outcome::Sandbox,
+            ),
             references: report.references.clone(),
             amount_minor: report.amount_minor,
             currency: report.currency,
@@ -101,15 +108,12 @@ impl Conversion {
         self.order.occurred_at
     }
 
-    /// Whether what is derived for it has to do with a partner.
+    /// Whether what is derived for it may have to do with a partner: corrected conversions also
+    /// have to do with whoever would be credited without the correction.
     pub fn concerns(&self, partner: &Slug) -> bool {
         self.attribution.partner.as_ref() == Some(partner)
+            || self.attribution.by == Some(AttributedBy::Correction)
             || self.posted.iter().any(|line| line.partner == *partner)
-    }
-
-    /// The groups it belongs to.
-    pub fn keys(&self) -> Keys {
-        Keys::of(&self.offer, &self.references, self.sandbox)
     }
 }
 

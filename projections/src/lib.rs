@@ -15,6 +15,7 @@ pub mod book;
 pub mod conditions;
 pub mod conversion;
 pub mod exact;
+pub mod explain;
 pub mod groups;
 pub mod order;
 pub mod payouts;

@@ -1,5 +1,7 @@
 //! Pools: the conversions that share a cap or the tiers of a rule, in the order of facts.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rust_decimal::Decimal;
 
 use crate::{conversion::ConversionNumber, order::OrderKey};
@@ -24,12 +26,41 @@ pub struct Member {
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     members: Vec<Member>,
+    /// Conversions that earn nothing and count for nothing here, but whose worth before their
+    /// reversal depends on the place they would have.
+    ghosts: BTreeMap<OrderKey, ConversionNumber>,
+    steps: BTreeSet<Step>,
+}
+
+/// A volume at which the whole period is repriced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// This many members.
+    Count(usize),
+    /// Some amount; any change may reach it.
+    Amount,
 }
 
 impl Pool {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.members.len()
+    }
+
+    /// Remembers at which volumes everything is repriced.
+    pub fn expect_steps(&mut self, steps: Vec<Step>) {
+        self.steps.extend(steps);
+    }
+
+    /// Whether a change of one member may have moved the pool over such a step: for members the
+    /// count itself, for ghosts one more (they would come on top).
+    pub fn may_reprice_all(&self) -> bool {
+        let count = self.members.len();
+        let near = count..=count.saturating_add(2);
+        self.steps.iter().any(|step| match step {
+            Step::Count(step) => near.contains(step),
+            Step::Amount => true,
+        })
     }
 
     /// Where a fact stands or would stand, from 0.
@@ -44,34 +75,42 @@ impl Pool {
             .is_some_and(|member| member.order == *order)
     }
 
-    /// Adds a member or changes its amount; the place from where others are affected, if any is.
-    pub fn put(&mut self, member: Member) -> Option<usize> {
+    /// Adds a member or changes its amount; true if that concerns others.
+    pub fn put(&mut self, member: Member) -> bool {
+        self.ghosts.remove(&member.order);
         let place = self.place(&member.order);
         match self
             .members
             .get_mut(place)
             .filter(|known| known.order == member.order)
         {
-            Some(known) if known.amount_minor == member.amount_minor => None,
+            Some(known) if known.amount_minor == member.amount_minor => false,
             Some(known) => {
                 known.amount_minor = member.amount_minor;
-                Some(place)
+                true
             }
             None => {
                 self.members.insert(place, member);
-                Some(place)
+                true
             }
         }
     }
 
-    /// Removes a member; the place from where others are affected.
-    pub fn remove(&mut self, order: &OrderKey) -> Option<usize> {
-        let place = self.place(order);
-        if !self.contains(order) {
-            return None;
+    /// Adds a ghost in place of the member it may have been; true if that concerns others.
+    pub fn put_ghost(&mut self, order: &OrderKey, conversion: ConversionNumber) -> bool {
+        let was_member = self.remove(order);
+        self.ghosts.insert(order.clone(), conversion);
+        was_member
+    }
+
+    /// Removes a member or ghost; true if that concerns others.
+    pub fn remove(&mut self, order: &OrderKey) -> bool {
+        self.ghosts.remove(order);
+        let is_member = self.contains(order);
+        if is_member {
+            self.members.remove(self.place(order));
         }
-        self.members.remove(place);
-        Some(place)
+        is_member
     }
 
     /// Remembers what a member is priced at; true if that changed.
@@ -90,12 +129,24 @@ impl Pool {
         }
     }
 
-    /// The conversions from a place on.
-    pub fn from_place(&self, place: usize) -> impl Iterator<Item = ConversionNumber> {
-        self.members
+    /// The conversions at and after a place in the order of facts, ghosts included.
+    pub fn from(&self, order: &OrderKey) -> impl Iterator<Item = ConversionNumber> {
+        let members = self
+            .members
             .iter()
-            .skip(place)
-            .map(|member| member.conversion)
+            .skip(self.place(order))
+            .map(|member| member.conversion);
+        members.chain(
+            self.ghosts
+                .range(order..)
+                .map(|(_, &conversion)| conversion),
+        )
+    }
+
+    /// All conversions, ghosts included.
+    pub fn all(&self) -> impl Iterator<Item = ConversionNumber> {
+        let members = self.members.iter().map(|member| member.conversion);
+        members.chain(self.ghosts.values().copied())
     }
 
     /// The sum of the amounts of all members, or of those before a place.

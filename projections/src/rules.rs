@@ -14,7 +14,7 @@ use postbook_schemas::{
 };
 use rust_decimal::Decimal;
 
-use crate::order::OrderKey;
+use crate::{order::OrderKey, pools::Step};
 
 /// One version of an offer's terms.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct CompiledTerms {
     pub time_zone: Tz,
     /// The rules, in order.
     pub rules: Vec<CompiledRule>,
+    /// The kinds of conversion whose presence or amounts decide about others of the same customer.
+    pub kinds_of_interest: BTreeSet<Kind>,
 }
 
 /// One rule.
@@ -85,30 +87,16 @@ impl CompiledTerms {
     /// Terms as published.
     pub fn new(order: OrderKey, published: &TermsPublished) -> Self {
         let terms = &published.terms;
+        let rules: Vec<CompiledRule> = terms.rules.iter().filter_map(CompiledRule::new).collect();
         Self {
+            kinds_of_interest: kinds_of_interest(&rules),
             order,
             version: published.version.clone(),
             scope: terms.partner.clone(),
             effective_from: terms.effective_from,
             time_zone: terms.time_zone,
-            rules: terms.rules.iter().filter_map(CompiledRule::new).collect(),
+            rules,
         }
-    }
-
-    /// The kinds of conversion whose presence or amounts decide about others of the same customer.
-    pub fn kinds_of_interest(&self) -> BTreeSet<Kind> {
-        let mut kinds = BTreeSet::new();
-        for rule in &self.rules {
-            kinds.extend(rule.when.requires.iter().cloned());
-            if let Some(total) = &rule.when.total_at_least {
-                kinds.insert(total.kind.clone());
-                kinds.insert(Kind::Registration);
-            }
-            if rule.when.within_days_of_registration.is_some() {
-                kinds.insert(Kind::Registration);
-            }
-        }
-        kinds
     }
 
     /// Whether any condition looks at `sub1` to `sub5`.
@@ -137,6 +125,21 @@ impl CompiledTerms {
             ),
         }
     }
+}
+
+fn kinds_of_interest(rules: &[CompiledRule]) -> BTreeSet<Kind> {
+    let mut kinds = BTreeSet::new();
+    for rule in rules {
+        kinds.extend(rule.when.requires.iter().cloned());
+        if let Some(total) = &rule.when.total_at_least {
+            kinds.insert(total.kind.clone());
+            kinds.insert(Kind::Registration);
+        }
+        if rule.when.within_days_of_registration.is_some() {
+            kinds.insert(Kind::Registration);
+        }
+    }
+    kinds
 }
 
 impl CompiledRule {
@@ -202,17 +205,25 @@ impl CompiledRule {
         self.cap.is_some() || self.tiers.is_some()
     }
 
-    /// Whether tiers count amounts rather than conversions.
-    pub fn counts_amounts(&self) -> bool {
-        self.tiers
+    /// At which volumes reaching or leaving a step reprices the whole period.
+    pub fn repricing_steps(&self) -> Vec<Step> {
+        let Some(tiers) = self
+            .tiers
             .as_ref()
-            .is_some_and(|tiers| tiers.by == TierBy::Amount)
-    }
-
-    /// Whether reaching a step reprices the whole period.
-    pub fn reprices_all(&self) -> bool {
-        self.tiers
-            .as_ref()
-            .is_some_and(|tiers| tiers.mode == TierMode::All)
+            .filter(|tiers| tiers.mode == TierMode::All)
+        else {
+            return Vec::new();
+        };
+        let step = |from: Decimal| match tiers.by {
+            TierBy::Amount => Step::Amount,
+            TierBy::Count => {
+                Step::Count(usize::try_from(from.ceil().mantissa()).unwrap_or(usize::MAX))
+            }
+        };
+        tiers
+            .steps
+            .iter()
+            .map(|tier| step(tier.from.decimal()))
+            .collect()
     }
 }

@@ -1,3 +1,9 @@
 //! What people and programs ask for besides reading: decided first, then appended.
 
+pub mod adjustment;
+pub mod correction;
 pub mod credential;
+pub mod decision;
+pub mod explain;
+pub mod payout;
+pub mod record;

@@ -249,14 +249,7 @@ fn seen(position: u64, occurred_at: postbook_schemas::Instant, click: Click) -> 
 
 /// The click id that a fact names, if the book might ask for it.
 fn named_click(fact: &Fact) -> Option<&str> {
-    let references = match fact {
-        Fact::AbuseReported(abuse) => &abuse.references,
-        other => match (other.as_report(), other.as_change()) {
-            (Some(report), _) => &report.references,
-            (_, Some(change)) => &change.references,
-            _ => return None,
-        },
-    };
+    let references = &fact.as_report()?.references;
     references.click_id.as_deref()
 }
 

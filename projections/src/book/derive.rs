@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use postbook_schemas::{Change, Instant, Status};
+use postbook_schemas::{Change, Instant, Kind, Status};
 
 use super::Book;
 use crate::{
@@ -58,7 +58,7 @@ impl Book {
         let click_id = references.click_id.as_deref();
         let code = references.coupon_code.as_deref();
         let bond = self
-            .group(conversion.keys().customer)
+            .group(conversion.keys.customer)
             .and_then(|group| group.bond.as_ref());
         let evidence = Evidence {
             offer: &conversion.offer,
@@ -106,7 +106,7 @@ impl Book {
     fn derive_bond(&mut self, number: ConversionNumber, touched: &mut Touched) {
         let conversion = self.conversion(number);
         let own_credit = self.attribution(conversion, false, true).partner;
-        let key = conversion.keys().customer.filter(|_| !conversion.sandbox);
+        let key = conversion.keys.customer.filter(|_| !conversion.sandbox);
         let changed = conversion.own_credit != own_credit;
         self.conversion_mut(number).own_credit = own_credit;
         let Some(group) = self.group(key) else {
@@ -157,31 +157,37 @@ impl Book {
         let terms = self.programme.all_terms(&conversion.offer);
         let of_interest = terms
             .iter()
-            .any(|terms| terms.kinds_of_interest().contains(&kind));
-        let keys = conversion.keys();
+            .any(|terms| terms.kinds_of_interest.contains(&kind));
+        let keys = conversion.keys;
         self.conversion_mut(number).counts = counts;
         for key in [keys.click, keys.customer].into_iter().flatten() {
-            let Some(group) = self.groups.get(&key) else {
-                continue;
-            };
-            let members = group
-                .conversions
-                .iter()
-                .map(|&member| self.conversion(member));
-            let first = members
-                .filter(|member| member.counts && member.kind == kind)
-                .map(Conversion::occurred_at)
-                .min();
-            if of_interest {
+            if of_interest && let Some(group) = self.groups.get(&key) {
                 touched.extend(group.conversions.iter().copied());
             }
-            if let Some(group) = self.groups.get_mut(&key) {
-                match first {
-                    Some(at) => group.firsts.insert(kind.clone(), at),
-                    None => group.firsts.remove(&kind),
-                };
-            }
+            self.derive_first(key, &kind);
         }
+    }
+
+    /// Derives when the first conversion of a kind happened in a group.
+    pub(super) fn derive_first(&mut self, key: u128, kind: &Kind) {
+        let Some(group) = self.groups.get(&key) else {
+            return;
+        };
+        let members = group
+            .conversions
+            .iter()
+            .map(|&member| self.conversion(member));
+        let first = members
+            .filter(|member| member.counts && member.kind == *kind)
+            .map(Conversion::occurred_at)
+            .min();
+        let Some(group) = self.groups.get_mut(&key) else {
+            return;
+        };
+        match first {
+            Some(at) => group.firsts.insert(kind.clone(), at),
+            None => group.firsts.remove(kind),
+        };
     }
 
     /// The status that facts give a conversion.
@@ -203,7 +209,7 @@ impl Book {
     /// The changes that concern a conversion, in the order of facts: those of its transaction, and
     /// those of its click or customer that mean it.
     pub(super) fn changes_of(&self, conversion: &Conversion) -> Vec<&Changed> {
-        let keys = conversion.keys();
+        let keys = conversion.keys;
         let mut changes: Vec<&Changed> = Vec::new();
         changes.extend(
             self.group(keys.txn)
@@ -241,7 +247,7 @@ impl Book {
 
     /// Whether the customer was reported for abuse, and within `days` of the conversion.
     pub(super) fn is_abused(&self, conversion: &Conversion, until: Instant) -> bool {
-        let keys = conversion.keys();
+        let keys = conversion.keys;
         let happened_at = conversion.occurred_at();
         let in_time = |at: Instant| at <= until;
         let of_txn = self.group(keys.txn).is_some_and(|group| {

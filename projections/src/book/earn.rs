@@ -97,19 +97,16 @@ impl Book {
             return Ok((rows, posted));
         }
         let attribution = conversion.attribution.clone();
-        match &attribution.partner {
-            Some(partner) => {
-                self.lines_for(number, partner, None, later, &mut rows, &mut posted)?;
-            }
-            None => {
-                let outside = attribution.reason == "outside_window";
-                let reason = if outside {
-                    ZeroReason::OutsideWindow
-                } else {
-                    ZeroReason::Unattributed
-                };
-                rows.push(zero_line(None, None, None, reason));
-            }
+        if let Some(partner) = &attribution.partner {
+            self.lines_for(number, partner, None, later, &mut rows, &mut posted)?;
+        } else {
+            let outside = attribution.reason == "outside_window";
+            let reason = if outside {
+                ZeroReason::OutsideWindow
+            } else {
+                ZeroReason::Unattributed
+            };
+            rows.push(zero_line(None, None, None, reason));
         }
         if !self.corrections.is_empty() {
             let conversion = self.conversion(number);

@@ -179,19 +179,17 @@ impl Book {
         match &envelope.fact {
             Fact::ClickRecorded(click) => self.take_click(position, envelope, click, touched),
             Fact::OfferDefined(offer) => {
-                if self.programme.define_offer(order, offer) {
-                    self.touch_offer(&offer.reference(), touched);
-                }
+                let changed = self.programme.define_offer(order, offer);
+                self.touch_offer(&offer.reference(), changed, touched);
             }
             Fact::PartnerDefined(partner) => {
-                if self.programme.define_partner(order, partner) {
-                    self.touch_where(touched, |c| c.concerns(&partner.slug));
-                }
+                let changed = self.programme.define_partner(order, partner);
+                self.touch_where(touched, |c| changed && c.concerns(&partner.slug));
             }
             Fact::CouponDefined(coupon) => self.take_coupon(order, coupon, touched),
             Fact::TermsPublished(published) => {
                 self.programme.publish_terms(order, published);
-                self.touch_offer(&published.terms.offer, touched);
+                self.touch_offer(&published.terms.offer, true, touched);
             }
             Fact::FxRateRecorded(rate) => self.take_rate(order, rate, touched),
             _ => {}
@@ -298,13 +296,23 @@ impl Book {
         self.join_groups(number, changes, touched);
     }
 
+    /// Takes a conversion out of its groups, with the bond and the first of its kind that it may
+    /// have been there; the others are touched, and derive those anew.
     fn leave_groups(&mut self, number: ConversionNumber, touched: &mut Touched) {
-        let keys = self.conversion(number).keys();
+        let conversion = self.conversion_mut(number);
+        conversion.counts = false;
+        let (keys, order) = (conversion.keys, conversion.order.clone());
+        let kind = conversion.kind.clone();
         for key in [keys.txn, keys.click, keys.customer].into_iter().flatten() {
-            if let Some(group) = self.groups.get_mut(&key) {
-                group.conversions.retain(|&member| member != number);
-                touched.extend(group.conversions.iter().copied());
+            let Some(group) = self.groups.get_mut(&key) else {
+                continue;
+            };
+            group.conversions.retain(|&member| member != number);
+            touched.extend(group.conversions.iter().copied());
+            if group.bond.as_ref().is_some_and(|bond| bond.order == order) {
+                group.bond = None;
             }
+            self.derive_first(key, &kind);
         }
     }
 
@@ -317,7 +325,7 @@ impl Book {
         touched: &mut Touched,
     ) {
         let conversion = self.conversion(number);
-        let keys = conversion.keys();
+        let keys = conversion.keys;
         if let Some(code) = &conversion.references.coupon_code {
             let key = short(&["coupon", conversion.offer.as_str(), &coupon_code(code)]);
             self.by_coupon.entry(key).or_default().push(number);
@@ -415,8 +423,9 @@ impl Book {
         );
     }
 
-    fn touch_offer(&self, offer: &OfferRef, touched: &mut Touched) {
-        touched.extend(self.by_offer.get(offer).into_iter().flatten().copied());
+    fn touch_offer(&self, offer: &OfferRef, changed: bool, touched: &mut Touched) {
+        let conversions = self.by_offer.get(offer).filter(|_| changed);
+        touched.extend(conversions.into_iter().flatten().copied());
     }
 
     fn touch_where(&self, touched: &mut Touched, wanted: impl Fn(&Conversion) -> bool) {

@@ -93,7 +93,7 @@ impl Book {
     /// the first of each group.
     pub(super) fn matched(&self, conversion: &Conversion, partner: &Slug) -> Option<Matched> {
         let terms = self.terms_of(conversion, partner)?;
-        let keys = conversion.keys();
+        let keys = conversion.keys;
         let around = Around {
             book: self,
             groups: [self.group(keys.customer), self.group(keys.click)],

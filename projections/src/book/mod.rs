@@ -20,6 +20,7 @@ use crate::{
     groups::Group,
     payouts::{Carriers, Payout},
     pools::{Pool, PoolKey},
+    posted::{Cause, Overflow},
     programme::Programme,
     rows::{Changes, ParkedRow},
 };
@@ -127,11 +128,22 @@ impl Book {
         changes: &mut Changes,
     ) -> Result<(), BookError> {
         self.fold(position, envelope, changes)
-            .map_err(|crate::posted::Overflow| BookError {
+            .map_err(|Overflow| BookError {
                 position,
                 id: envelope.id,
                 what: "an amount does not fit 64 bits".to_owned(),
             })
+    }
+
+    /// Derives everything again as if every conversion were touched, and says what would be posted:
+    /// nothing, if the book is right.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn rederive(&mut self, cause: &Cause) -> Result<Changes, Overflow> {
+        let mut changes = Changes::default();
+        self.settle((0..self.conversions.len()).collect(), cause, &mut changes)?;
+        Ok(changes)
     }
 
     /// How many conversions there are.

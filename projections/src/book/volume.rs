@@ -7,13 +7,23 @@ use postbook_schemas::{Currency, Slug, Status, ZeroReason, terms::Period};
 use super::Book;
 use crate::{
     conversion::{Conversion, ConversionNumber},
-    order::short,
-    pools::{Member, PoolKey},
+    order::{OrderKey, short},
+    pools::{Member, PoolKey, Step},
     pricing::Given,
+    rows::AttributedBy,
     rules::{CompiledRule, CompiledTerms},
 };
 
 type Touched = BTreeSet<ConversionNumber>;
+
+/// A conversion's place in a pool.
+struct Seat {
+    key: PoolKey,
+    /// A member counts; a ghost only needs to know its place.
+    is_member: bool,
+    /// At which volumes the rule reprices the whole period.
+    steps: Vec<Step>,
+}
 
 impl Book {
     /// Enters a conversion into the pools of the rules that price it and takes it out of others;
@@ -31,29 +41,34 @@ impl Book {
         let wanted = self.wanted_pools(conversion);
         let order = conversion.order.clone();
         let amount_minor = conversion.amount_minor.unwrap_or(0);
-        let leaving: Vec<PoolKey> = conversion
-            .pools
-            .iter()
-            .filter(|key| !wanted.contains(key))
-            .copied()
-            .collect();
-        self.conversion_mut(number).pools.clone_from(&wanted);
+        let keys: Vec<PoolKey> = wanted.iter().map(|seat| seat.key).collect();
+        let before = std::mem::replace(&mut self.conversion_mut(number).pools, keys.clone());
+        let leaving = before.into_iter().filter(|key| !keys.contains(key));
         for key in leaving {
-            let place = self
-                .pools
-                .get_mut(&key)
-                .and_then(|pool| pool.remove(&order));
-            self.touch_pool(key, place, touched);
+            self.leave_pool(key, &order, touched);
         }
-        for key in wanted {
-            let member = Member {
-                order: order.clone(),
-                conversion: number,
-                amount_minor,
-                priced_minor: 0,
+        for Seat {
+            key,
+            is_member,
+            steps,
+        } in wanted
+        {
+            let pool = self.pools.entry(key).or_default();
+            pool.expect_steps(steps);
+            let concerns_others = if is_member {
+                let (order, conversion) = (order.clone(), number);
+                pool.put(Member {
+                    order,
+                    conversion,
+                    amount_minor,
+                    priced_minor: 0,
+                })
+            } else {
+                pool.put_ghost(&order, number)
             };
-            let place = self.pools.entry(key).or_default().put(member);
-            self.touch_pool(key, place, touched);
+            if concerns_others {
+                self.touch_pool(key, &order, touched);
+            }
         }
     }
 
@@ -61,79 +76,85 @@ impl Book {
     pub(super) fn leave_pools(&mut self, number: ConversionNumber, touched: &mut Touched) {
         let order = self.conversion(number).order.clone();
         for key in std::mem::take(&mut self.conversion_mut(number).pools) {
-            let place = self
-                .pools
-                .get_mut(&key)
-                .and_then(|pool| pool.remove(&order));
-            self.touch_pool(key, place, touched);
+            self.leave_pool(key, &order, touched);
         }
     }
 
-    /// Touches the members of a pool that a change at a place concerns: all where a step may
+    fn leave_pool(&mut self, key: PoolKey, order: &OrderKey, touched: &mut Touched) {
+        if self
+            .pools
+            .get_mut(&key)
+            .is_some_and(|pool| pool.remove(order))
+        {
+            self.touch_pool(key, order, touched);
+        }
+    }
+
+    /// Touches the conversions of a pool that a change at a place concerns: all where a step may
     /// reprice the whole period, else those after it.
-    fn touch_pool(&self, key: PoolKey, place: Option<usize>, touched: &mut Touched) {
-        let (Some(pool), Some(place)) = (self.pools.get(&key), place) else {
+    fn touch_pool(&self, key: PoolKey, order: &OrderKey, touched: &mut Touched) {
+        let Some(pool) = self.pools.get(&key) else {
             return;
         };
-        let later: Vec<ConversionNumber> = pool.from_place(place).collect();
-        touched.extend(later);
-        let count = pool.count();
-        let first = pool.from_place(0).next();
-        let reprices_all = first.is_some_and(|number| self.is_near_a_step(number, key, count));
-        if reprices_all {
-            touched.extend(pool.from_place(0));
+        touched.extend(pool.from(order));
+        if pool.may_reprice_all() {
+            touched.extend(pool.all());
         }
     }
 
-    /// Whether one member more or less moves a pool over a step of tiers that reprice all. Amounts
-    /// may jump over a step at any time, so for them the answer is always yes.
-    fn is_near_a_step(&self, number: ConversionNumber, key: PoolKey, count: usize) -> bool {
-        let conversion = self.conversion(number);
-        let Some(partner) = &conversion.attribution.partner else {
-            return true;
-        };
-        let all_terms = self.programme.all_terms(&conversion.offer);
-        let rules = all_terms.iter().flat_map(|terms| {
-            let rules = terms.rules.iter();
-            rules.filter(|rule| tiers_pool(terms, rule, conversion, partner) == Some(key))
-        });
-        rules.filter(|rule| rule.reprices_all()).any(|rule| {
-            let steps = rule.tiers.iter().flat_map(|tiers| &tiers.steps);
-            let near = |step: rust_decimal::Decimal| {
-                let step = usize::try_from(step.ceil().mantissa()).unwrap_or(usize::MAX);
-                step == count || step == count.saturating_add(1)
-            };
-            rule.counts_amounts() || steps.map(|step| step.from.decimal()).any(near)
-        })
+    /// The pools a conversion belongs in: of each pooled rule that prices it, as a member while it
+    /// earns; and as a ghost those of the partner who would be credited without people's
+    /// corrections.
+    fn wanted_pools(&self, conversion: &Conversion) -> Vec<Seat> {
+        if conversion.sandbox {
+            return Vec::new();
+        }
+        let mut wanted = Vec::new();
+        if let Some(partner) = &conversion.attribution.partner {
+            self.pools_with(conversion, partner, true, &mut wanted);
+        }
+        if conversion.attribution.by == Some(AttributedBy::Correction) {
+            let uncorrected = self.attribution(conversion, true, false).partner;
+            let other = uncorrected.filter(|p| conversion.attribution.partner.as_ref() != Some(p));
+            if let Some(partner) = other {
+                self.pools_with(conversion, &partner, false, &mut wanted);
+            }
+        }
+        wanted
     }
 
-    /// The pools a conversion belongs in: of each pooled rule that prices it, while it earns.
-    fn wanted_pools(&self, conversion: &Conversion) -> Vec<PoolKey> {
-        let Some(partner) = conversion.attribution.partner.clone() else {
-            return Vec::new();
+    fn pools_with(
+        &self,
+        conversion: &Conversion,
+        partner: &Slug,
+        credited: bool,
+        wanted: &mut Vec<Seat>,
+    ) {
+        let Some(matched) = self.matched(conversion, partner) else {
+            return;
         };
         let situation = self.situation(conversion);
         let status = situation.status.map(|since| since.status);
-        if conversion.sandbox || matches!(status, Some(Status::Rejected | Status::Reversed)) {
-            return Vec::new();
-        }
-        let Some(matched) = self.matched(conversion, &partner) else {
-            return Vec::new();
-        };
+        let refused = matches!(status, Some(Status::Rejected | Status::Reversed));
         let rules = matched
             .rules
             .iter()
             .filter_map(|&place| matched.terms.rules.get(place));
-        rules
-            .filter(|rule| rule.is_pooled())
-            .filter(|rule| self.left(rule, &situation).1.part > 0)
-            .flat_map(|rule| {
-                let tiers = tiers_pool(&matched.terms, rule, conversion, &partner);
-                tiers
-                    .into_iter()
-                    .chain(cap_pool(&matched.terms, rule, conversion, &partner))
-            })
-            .collect()
+        for rule in rules.filter(|rule| rule.is_pooled()) {
+            let earns = credited && !refused && self.left(rule, &situation).1.part > 0;
+            let tiers = tiers_pool(&matched.terms, rule, conversion, partner);
+            wanted.extend(tiers.map(|key| Seat {
+                key,
+                is_member: earns,
+                steps: rule.repricing_steps(),
+            }));
+            let cap = cap_pool(&matched.terms, rule, conversion, partner);
+            wanted.extend(cap.map(|key| Seat {
+                key,
+                is_member: earns,
+                steps: Vec::new(),
+            }));
+        }
     }
 
     /// What a cap leaves of what a rule gives, at the conversion's place in the order of facts.
@@ -161,7 +182,7 @@ impl Book {
             return given;
         };
         if pool.contains(&order) && pool.reprice(&order, given.net_minor.max(0)) {
-            later.extend(pool.from_place(place.saturating_add(1)));
+            later.extend(pool.from(&order).filter(|&other| other != number));
         }
         let most = most.to_minor(currency).unwrap_or(i64::MAX);
         let rest = most.saturating_sub(pool.priced_before(place)).max(0);

@@ -1,12 +1,73 @@
-//! `/v1`: the programming interface.
+//! `/v1`: the programming interface. A file per noun.
+
+mod adjustments;
+mod attempts;
+mod attribution_corrections;
+mod balances;
+mod context;
+mod conversions;
+mod decisions;
+mod events;
+mod explain;
+mod fields;
+mod kept;
+pub mod openapi;
+mod page;
+mod parked;
+mod payouts;
+mod postings;
+mod timeline;
+mod trial_balance;
+mod view;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{
+    Router,
+    routing::{get, post},
+};
 
+use super::problem::Problem;
 use crate::service::Service;
 
 /// The routes below `/v1`.
 pub fn router(service: Arc<Service>) -> Router {
-    Router::new().with_state(service)
+    Router::new()
+        .route("/v1/openapi.json", get(openapi::serve))
+        .route("/v1/conversions", get(conversions::list))
+        .route("/v1/conversions/{id}", get(conversions::one))
+        .route(
+            "/v1/conversions/{id}/timeline",
+            get(timeline::of_conversion),
+        )
+        .route("/v1/conversions/{id}/explain", get(explain::conversion))
+        .route("/v1/partners/{slug}/balances", get(balances::of_partner))
+        .route("/v1/postings", get(postings::list))
+        .route("/v1/trial-balance", get(trial_balance::all))
+        .route("/v1/attempts", get(attempts::list))
+        .route("/v1/parked", get(parked::list))
+        .route("/v1/events", get(events::list))
+        .route("/v1/payouts", get(payouts::list).post(payouts::propose))
+        .route("/v1/payouts/{id}", get(payouts::one))
+        .route("/v1/payouts/{id}/approve", post(payouts::approve))
+        .route("/v1/payouts/{id}/send", post(payouts::send))
+        .route("/v1/payouts/{id}/settle", post(payouts::settle))
+        .route("/v1/payouts/{id}/fail", post(payouts::fail))
+        .route("/v1/decisions", post(decisions::decide))
+        .route("/v1/adjustments", post(adjustments::adjust))
+        .route(
+            "/v1/attribution-corrections",
+            post(attribution_corrections::correct),
+        )
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(service)
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        axum::http::StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "Method not allowed",
+        "this path takes another method",
+    )
 }

@@ -1,0 +1,388 @@
+//! Why a conversion earns what it earns: the ordered steps from the facts to the money.
+//!
+//! Nothing is derived again here: the rows say what came out, the facts say what it came from, and
+//! every step names the position of the fact that it stands on.
+
+use std::fmt;
+
+use postbook_schemas::{
+    Currency, Fact, FactId, configuration::TermsPublished, envelope::Recorded,
+    postback::ChangeReport, terms::Rule,
+};
+use serde::Serialize;
+
+use crate::rows::{ConversionRow, EarningLine, PayoutRow, Posting};
+
+/// What an explanation is made from.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The conversion.
+    pub conversion: ConversionRow,
+    /// All facts that concern it, in the order of the log.
+    pub facts: Vec<Recorded>,
+    /// Where the click is that counted.
+    pub click_position: Option<u64>,
+    /// The versions of terms that its lines name, with their positions.
+    pub terms: Vec<(u64, TermsPublished)>,
+    /// What was posted for it.
+    pub postings: Vec<Posting>,
+    /// The payouts that carry it.
+    pub payouts: Vec<PayoutRow>,
+}
+
+/// The steps from facts to money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The conversion.
+    pub conversion_id: FactId,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step, with those that it is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What kind of step: `facts`, `attribution`, `earning`, `rule`, `status`, `changes`, `posting`, …
+    pub step: &'static str,
+    /// What it says, for people.
+    pub says: String,
+    /// The fact it stands on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// What it comes to, in minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount_minor: Option<i64>,
+    /// The currency of the amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
+    /// The steps it is made of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Self>,
+}
+
+impl Step {
+    fn new(step: &'static str, says: impl Into<String>) -> Self {
+        Self {
+            step,
+            says: says.into(),
+            ..Self::default()
+        }
+    }
+
+    fn at(mut self, position: u64) -> Self {
+        self.position = Some(position);
+        self
+    }
+
+    fn comes_to(mut self, amount_minor: i64, currency: Currency) -> Self {
+        self.amount_minor = Some(amount_minor);
+        self.currency = Some(currency);
+        self
+    }
+
+    fn with(mut self, details: Vec<Self>) -> Self {
+        self.details = details;
+        self
+    }
+}
+
+/// Explains a conversion.
+pub fn explain(evidence: &Evidence) -> Explanation {
+    let mut steps = vec![facts(evidence), attribution(evidence), status(evidence)];
+    steps.extend(changes(evidence));
+    steps.extend(
+        evidence
+            .conversion
+            .earnings
+            .iter()
+            .map(|line| earning(evidence, line)),
+    );
+    steps.push(postings(evidence));
+    steps.extend(evidence.payouts.iter().map(payout));
+    Explanation {
+        conversion_id: evidence.conversion.id,
+        steps,
+    }
+}
+
+fn facts(evidence: &Evidence) -> Step {
+    let row = &evidence.conversion;
+    let amount = row.amount_minor.map_or_else(
+        || "no amount".to_owned(),
+        |minor| money(minor, row.currency),
+    );
+    let reference = row
+        .txn_id
+        .as_ref()
+        .map_or_else(String::new, |txn| format!(" in {txn}"));
+    let sandbox = if row.sandbox { ", as a test" } else { "" };
+    let says = format!(
+        "{} of {} reported{reference}: {amount}, at {}{sandbox}",
+        row.kind, row.offer, row.occurred_at
+    );
+    let named = evidence.facts.iter().map(|fact| {
+        let envelope = &fact.envelope;
+        let says = format!(
+            "{} by {} at {}",
+            envelope.fact.fact_type().name(),
+            envelope.actor,
+            envelope.recorded_at
+        );
+        Step::new("fact", says).at(fact.position)
+    });
+    let step = Step::new("facts", says)
+        .at(row.position)
+        .with(named.collect());
+    match row.amount_minor {
+        Some(minor) => step.comes_to(minor, row.currency),
+        None => step,
+    }
+}
+
+fn attribution(evidence: &Evidence) -> Step {
+    let attribution = &evidence.conversion.attribution;
+    let says = match &attribution.partner {
+        Some(partner) => format!("credited to {partner}: {}", attribution.reason),
+        None => format!("credited to nobody: {}", attribution.reason),
+    };
+    let mut details = Vec::new();
+    if let Some(click_id) = &attribution.click_id {
+        let mut click = Step::new("click", format!("click {click_id} counted"));
+        click.position = evidence.click_position;
+        details.push(click);
+    }
+    for fact in &evidence.facts {
+        if let Fact::AttributionCorrected(corrected) = &fact.envelope.fact {
+            let says = format!("corrected by {}: {}", fact.envelope.actor, corrected.reason);
+            details.push(Step::new("correction", says).at(fact.position));
+        }
+    }
+    for loser in &attribution.losers {
+        let whom = loser
+            .partner
+            .as_ref()
+            .map_or_else(String::new, |partner| format!(" ({partner})"));
+        let says = format!("{}{whom} lost: {}", loser.by.code(), loser.reason);
+        details.push(Step::new("loser", says));
+    }
+    Step::new("attribution", says)
+        .at(evidence.conversion.position)
+        .with(details)
+}
+
+fn status(evidence: &Evidence) -> Step {
+    let row = &evidence.conversion;
+    let mut says = row.status.code().to_owned();
+    if let Some(at) = row.approves_at {
+        says.push_str(&format!(", approved by itself at {at}"));
+    }
+    let said = evidence.facts.iter().filter_map(|fact| {
+        let says = match &fact.envelope.fact {
+            Fact::ConversionDecided(decided) => {
+                let word = serde_json::to_value(decided.decision).ok()?;
+                let word = word.as_str().unwrap_or_default().to_owned();
+                format!(
+                    "{} decided to {word} it: {}",
+                    fact.envelope.actor, decided.reason
+                )
+            }
+            other => {
+                let status = match (other.as_report(), other.as_change()) {
+                    (Some(report), _) => report.status?,
+                    (_, Some(change)) => change.status?,
+                    _ => return None,
+                };
+                format!("the advertiser says {}", status.code())
+            }
+        };
+        Some(Step::new("said", says).at(fact.position))
+    });
+    let said: Vec<Step> = said.collect();
+    if said.is_empty() {
+        says.push_str(": nobody said otherwise, so the rule's approval decides");
+    }
+    Step::new("status", says).at(row.position).with(said)
+}
+
+/// What refunds, chargebacks and abuse have taken.
+fn changes(evidence: &Evidence) -> Option<Step> {
+    let row = &evidence.conversion;
+    let took = evidence.facts.iter().filter_map(|fact| {
+        let envelope = &fact.envelope;
+        let says = match &envelope.fact {
+            Fact::RefundReported(change) => format!("refund of {}", asked(change)),
+            Fact::ChargebackReported(change) => format!("chargeback of {}", asked(change)),
+            Fact::ChargebackWon(change) => format!("chargeback of {} won", asked(change)),
+            Fact::AbuseReported(abuse) => format!("abuse: {}", abuse.abuse.code()),
+            _ => return None,
+        };
+        let says = format!("{says}, at {}", envelope.occurred_at);
+        Some(Step::new("change", says).at(fact.position))
+    });
+    let took: Vec<Step> = took.collect();
+    if took.is_empty() {
+        return None;
+    }
+    let mut says = format!(
+        "refunded {}, charged back {}",
+        money(row.refunded_minor, row.currency),
+        money(row.charged_back_minor, row.currency)
+    );
+    if row.over_refunded_minor > 0 {
+        says.push_str(&format!(
+            ", and {} more refunded than there was",
+            money(row.over_refunded_minor, row.currency)
+        ));
+    }
+    Some(Step::new("changes", says).with(took))
+}
+
+fn asked(change: &ChangeReport) -> String {
+    match (change.amount_minor, change.currency) {
+        (Some(minor), Some(currency)) => money(minor, currency),
+        _ => "all that remained".to_owned(),
+    }
+}
+
+fn earning(evidence: &Evidence, line: &EarningLine) -> Step {
+    let name = line.rule.as_deref().unwrap_or("no rule");
+    let partner = line
+        .partner
+        .as_ref()
+        .map_or("nobody", |partner| partner.as_str());
+    let mut says = format!("{name} gives {partner} ");
+    match (line.currency, line.reason) {
+        (_, Some(reason)) => says.push_str(&format!("nothing: {}", reason.code())),
+        (Some(currency), None) => {
+            says.push_str(&format!(
+                "{}, {}",
+                money(line.amount_minor, currency),
+                line.state.code()
+            ));
+        }
+        (None, None) => says.push_str(line.state.code()),
+    }
+    if let Some(at) = line.available_at {
+        says.push_str(&format!(", payable from {at}"));
+    }
+    let mut details: Vec<Step> = rule(evidence, line).into_iter().collect();
+    if let Some(currency) = line.currency {
+        details.extend(totals(line, currency));
+    }
+    let step = Step::new("earning", says)
+        .at(evidence.conversion.position)
+        .with(details);
+    match line.currency {
+        Some(currency) => step.comes_to(line.amount_minor, currency),
+        None => step,
+    }
+}
+
+/// The rule as it was published.
+fn rule(evidence: &Evidence, line: &EarningLine) -> Option<Step> {
+    let version = line.terms_version.as_deref()?;
+    let (position, published) = evidence
+        .terms
+        .iter()
+        .find(|(_, terms)| terms.version == version)?;
+    let name = line.rule.as_deref()?;
+    let rule = published.terms.rules.iter().find(|rule| rule.id == name)?;
+    let says = format!("terms {version}, rule {name}: {}", rule_text(rule));
+    Some(Step::new("rule", says).at(*position))
+}
+
+fn rule_text(rule: &Rule) -> String {
+    let Ok(serde_json::Value::Object(keys)) = serde_json::to_value(rule) else {
+        return String::new();
+    };
+    let keys = keys
+        .into_iter()
+        .filter(|(key, _)| key != "id")
+        .map(|(key, value)| match value {
+            serde_json::Value::String(text) => format!("{key} = {text}"),
+            other => format!("{key} = {other}"),
+        });
+    keys.collect::<Vec<_>>().join(", ")
+}
+
+/// How the line got from what it first earned to what it earns now.
+fn totals(line: &EarningLine, currency: Currency) -> Vec<Step> {
+    [
+        ("earned", line.earned_minor),
+        ("reversed", line.reversed_minor),
+        ("clawed_back", line.clawed_back_minor),
+        ("recovered", line.recovered_minor),
+        ("paid", line.carried_minor),
+    ]
+    .into_iter()
+    .filter(|(_, minor)| *minor != 0)
+    .map(|(word, minor)| {
+        let says = format!("{} {}", word.replace('_', " "), money(minor, currency));
+        Step::new(word, says).comes_to(minor, currency)
+    })
+    .collect()
+}
+
+fn postings(evidence: &Evidence) -> Step {
+    let posted = evidence.postings.iter().map(|posting| {
+        let entries = posting.entries.iter().map(|entry| {
+            let amount = money(entry.amount_minor, posting.currency);
+            Step::new("entry", format!("{} {amount}", entry.account))
+                .at(posting.cause)
+                .comes_to(entry.amount_minor, posting.currency)
+        });
+        let says = format!(
+            "posting {}: {}, effective {}, in {}",
+            posting.number,
+            posting.kind.code(),
+            posting.effective_at,
+            posting.period
+        );
+        Step::new("posting", says)
+            .at(posting.cause)
+            .with(entries.collect())
+    });
+    let says = format!("{} postings", evidence.postings.len());
+    Step::new("postings", says).with(posted.collect())
+}
+
+fn payout(payout: &PayoutRow) -> Step {
+    let says = format!(
+        "payout {} of {} to {}: {}",
+        payout.id,
+        money(payout.amount_minor, payout.currency),
+        payout.partner,
+        payout.state.code()
+    );
+    Step::new("payout", says)
+        .at(payout.position)
+        .comes_to(payout.amount_minor, payout.currency)
+}
+
+fn money(minor: i64, currency: Currency) -> String {
+    format!("{} {currency}", currency.format_major(minor))
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "conversion {}", self.conversion_id)?;
+        write_tree(f, &self.steps, "")
+    }
+}
+
+fn write_tree(f: &mut fmt::Formatter<'_>, steps: &[Step], indent: &str) -> fmt::Result {
+    for (left, step) in (0..steps.len()).rev().zip(steps) {
+        let (branch, below) = if left == 0 {
+            ("└─", "  ")
+        } else {
+            ("├─", "│ ")
+        };
+        write!(f, "{indent}{branch} {}: {}", step.step, step.says)?;
+        match step.position {
+            Some(position) => writeln!(f, " [#{position}]")?,
+            None => writeln!(f)?,
+        }
+        write_tree(f, &step.details, &format!("{indent}{below} "))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Gathers what an explanation of a conversion stands on.
+
+use std::collections::BTreeSet;
+
+use postbook_projections::{
+    explain::{self, Evidence, Explanation},
+    rows::ConversionRow,
+};
+use postbook_schemas::{Envelope, Fact, FactType, Slug, configuration::TermsPublished, dedupe};
+
+use super::record::{self, CommandError};
+use crate::{
+    service::Service,
+    store::Filter,
+    tables::query::{Slice, postings::PostingFilter},
+};
+
+/// How many bytes of terms are read at a time.
+const PAGE_BYTES: usize = 1 << 18;
+
+/// Explains a conversion; for a partner only as far as it concerns that partner.
+///
+/// # Errors
+/// The log or the read models cannot be read.
+pub async fn conversion(
+    service: &Service,
+    mut conversion: ConversionRow,
+    only: Option<&Slug>,
+) -> Result<Explanation, CommandError> {
+    let mut facts = Vec::new();
+    for position in service.tables.timeline(&conversion).await? {
+        facts.push(record::read(service, position).await?);
+    }
+    let filter = PostingFilter {
+        partner: only.cloned(),
+        conversion_id: Some(conversion.id),
+        ..PostingFilter::default()
+    };
+    let all = Slice {
+        after: 0,
+        limit: u32::MAX,
+    };
+    let postings = service.tables.postings(&filter, all).await?;
+    let mut payouts = service.tables.payouts_of(conversion.id).await?;
+    if let Some(only) = only {
+        payouts.retain(|payout| payout.partner == *only);
+        conversion
+            .earnings
+            .retain(|line| line.partner.as_ref() == Some(only));
+    }
+    let versions = conversion
+        .earnings
+        .iter()
+        .filter_map(|line| line.terms_version.clone())
+        .collect();
+    let evidence = Evidence {
+        click_position: click_position(service, &conversion).await?,
+        terms: terms(service, &versions).await?,
+        conversion,
+        facts,
+        postings,
+        payouts,
+    };
+    Ok(explain::explain(&evidence))
+}
+
+async fn click_position(
+    service: &Service,
+    conversion: &ConversionRow,
+) -> Result<Option<u64>, CommandError> {
+    let Some(id) = &conversion.attribution.click_id else {
+        return Ok(None);
+    };
+    let store = service.log.store();
+    if let Some(position) = service.click_ids.decode(id)
+        && let Some(Some(_)) = store.clicks(vec![position]).await?.first()
+    {
+        return Ok(Some(position));
+    }
+    Ok(store.find(&dedupe::foreign_click_key(id)).await?)
+}
+
+/// Versions of terms, with their positions.
+async fn terms(
+    service: &Service,
+    versions: &BTreeSet<String>,
+) -> Result<Vec<(u64, TermsPublished)>, CommandError> {
+    let mut found = Vec::new();
+    if versions.is_empty() {
+        return Ok(found);
+    }
+    let store = service.log.store();
+    let (mut from, head) = (1, store.head());
+    let filter = Filter::only(&[FactType::TermsPublished]);
+    while from <= head {
+        let page = store.read(from, head, filter, PAGE_BYTES).await?;
+        for (position, line) in page.lines() {
+            let envelope = Envelope::decode(line)
+                .map_err(|source| CommandError::Unreadable { position, source })?;
+            if let Fact::TermsPublished(published) = envelope.fact
+                && versions.contains(&published.version)
+            {
+                found.push((position, published));
+            }
+        }
+        from = if page.ends.is_empty() {
+            head + 1
+        } else {
+            page.next.max(from + 1)
+        };
+    }
+    Ok(found)
+}

@@ -1,0 +1,47 @@
+//! `POST /v1/adjustments`: an amount that no conversion explains.
+
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{super::problem::Problem, context::Actor, fields::Fields, kept::kept};
+use crate::{commands::adjustment, secrets::Role};
+
+/// What to post.
+#[derive(Deserialize, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose fields are taken one by one"
+)]
+pub(super) struct NewAdjustment {
+    partner: String,
+    /// Positive in the partner's favour.
+    amount_minor: i64,
+    /// The partner's own if absent.
+    currency: Option<String>,
+    reason: String,
+}
+
+/// Posts an amount that no conversion explains.
+#[utoipa::path(post, path = "/v1/adjustments", tag = "decisions", request_body = NewAdjustment,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = super::kept::KeptFact)))]
+pub(super) async fn adjust(actor: Actor, mut fields: Fields) -> Result<Response, Problem> {
+    let author = actor.author(Role::Finance, "POST /v1/adjustments")?;
+    let partner = fields.required_parsed("partner")?;
+    let amount_minor = fields
+        .minor("amount_minor")?
+        .ok_or_else(|| Problem::missing("amount_minor", "`amount_minor` is missing"))?;
+    let currency = fields.parsed("currency")?;
+    let reason = fields.reason()?;
+    fields.done()?;
+    let adjusted = adjustment::adjust(
+        &actor.service,
+        &author,
+        partner,
+        amount_minor,
+        currency,
+        reason,
+    );
+    Ok(kept(&adjusted.await?))
+}

@@ -1,0 +1,171 @@
+//! What every request below `/v1` needs: who calls, that reads are current, how errors are answered.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
+use postbook_schemas::{OfferRef, Slug};
+
+use super::super::{auth::Authenticated, problem::Problem};
+use crate::{
+    commands::record::{Author, CommandError, PATIENCE},
+    secrets::{Role, Scope},
+    service::Service,
+    store::StoreError,
+    tables::{Tables, error::TablesError},
+};
+
+/// Somebody who may read. Once this extractor has let a request in, the read models show all that
+/// was in the log when it came, unless the projector is far behind.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    pub(super) service: Arc<Service>,
+    pub(super) caller: Authenticated,
+}
+
+impl FromRequestParts<Arc<Service>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Problem> {
+        let caller = Authenticated::from_request_parts(parts, service).await?;
+        caller.require(Role::Viewer)?;
+        if !service.projector.wait_for_head(PATIENCE).await {
+            tracing::warn!(
+                lag = service.projector.lag(),
+                "a request is answered from the past"
+            );
+        }
+        Ok(Self {
+            service: Arc::clone(service),
+            caller,
+        })
+    }
+}
+
+impl Reader {
+    pub(super) fn tables(&self) -> &Tables {
+        &self.service.tables
+    }
+
+    /// The partner to show: the one asked for, or the only one the caller may see.
+    pub(super) fn partner(&self, asked: Option<Slug>) -> Result<Option<Slug>, Problem> {
+        match (self.caller.only_partner(), asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), None) => Ok(Some(own.clone())),
+            (Some(own), Some(asked)) if *own == asked => Ok(Some(asked)),
+            (Some(_), Some(_)) => Err(Problem::forbidden("the token is for another partner")),
+        }
+    }
+
+    /// The offer to show: the one asked for, or the only one the caller may see.
+    pub(super) fn offer(&self, asked: Option<OfferRef>) -> Result<Option<OfferRef>, Problem> {
+        match (self.caller.only_offer(), asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), None) => Ok(Some(own.clone())),
+            (Some(own), Some(asked)) if *own == asked => Ok(Some(asked)),
+            (Some(_), Some(_)) => Err(Problem::forbidden("the token is for another offer")),
+        }
+    }
+
+    /// Money is nobody's business who may see only one offer.
+    pub(super) fn require_no_offer_scope(&self) -> Result<(), Problem> {
+        match self.caller.scope {
+            Scope::Offer(_) => Err(Problem::forbidden("the token is for one offer only")),
+            Scope::All | Scope::Partner(_) => Ok(()),
+        }
+    }
+}
+
+/// Somebody who wants something done.
+#[derive(Clone, Debug)]
+pub(super) struct Actor {
+    pub(super) service: Arc<Service>,
+    caller: Authenticated,
+    idempotency_key: Option<String>,
+}
+
+impl FromRequestParts<Arc<Service>> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Problem> {
+        let caller = Authenticated::from_request_parts(parts, service).await?;
+        caller.require_unscoped()?;
+        Ok(Self {
+            service: Arc::clone(service),
+            caller,
+            idempotency_key: idempotency_key(&parts.headers)?,
+        })
+    }
+}
+
+impl Actor {
+    /// The author of a change, if the caller's role covers `needed`.
+    pub(super) fn author(&self, needed: Role, endpoint: &'static str) -> Result<Author, Problem> {
+        self.caller.require(needed)?;
+        Ok(Author {
+            actor: Arc::clone(&self.caller.actor),
+            endpoint,
+            idempotency_key: self.idempotency_key.clone(),
+        })
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    const NAME: &str = "Idempotency-Key";
+    let Some(value) = headers.get(NAME) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .ok()
+        .filter(|key| (1..=256).contains(&key.len()))
+        .map(|key| Some(key.to_owned()))
+        .ok_or_else(|| Problem::invalid(NAME, "1 to 256 visible ASCII characters"))
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound(detail) => Self::not_found(detail),
+            CommandError::Conflict(detail) => Self::conflict(detail),
+            CommandError::Forbidden(detail) => Self::forbidden(detail),
+            CommandError::Invalid { field, detail } => Self::invalid(field, detail),
+            CommandError::Late => Self::unavailable(error.to_string()),
+            CommandError::Store(error) => error.into(),
+            CommandError::Tables(error) => error.into(),
+            CommandError::Unreadable { .. } => internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::unavailable("too many requests are waiting"),
+            StoreError::Failed { .. } | StoreError::Closed(_) => {
+                tracing::error!(%error, "the log failed");
+                Self::unavailable("the log cannot be used for now")
+            }
+            StoreError::InUse(_) | StoreError::Damaged { .. } => internal(&error),
+        }
+    }
+}
+
+impl From<TablesError> for Problem {
+    fn from(error: TablesError) -> Self {
+        internal(&error)
+    }
+}
+
+pub(super) fn internal(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(%error, "a request failed");
+    Problem::internal()
+}

@@ -1,0 +1,93 @@
+//! `GET /v1/conversions`: what happened at the advertisers, and what it earns.
+
+use axum::{Json, extract::Path, response::Response};
+use postbook_projections::rows::ConversionRow;
+use postbook_schemas::Status;
+
+use super::{
+    super::problem::Problem,
+    context::Reader,
+    fields::{self, Params},
+    page::{page, with_one_more},
+    view::Conversion,
+};
+use crate::tables::query::conversions::ConversionFilter;
+
+/// Conversions in the order in which they were first reported.
+#[utoipa::path(get, path = "/v1/conversions", tag = "conversions", params(
+    ("offer" = Option<String>, Query, description = "brand/offer"),
+    ("partner" = Option<String>, Query, description = "credited to this partner"),
+    ("txn_id" = Option<String>, Query), ("click_id" = Option<String>, Query),
+    ("customer_id" = Option<String>, Query),
+    ("status" = Option<String>, Query, description = "pending, approved, rejected or reversed"),
+    ("from" = Option<String>, Query, description = "occurred at or after this time"),
+    ("to" = Option<String>, Query, description = "occurred before this time"),
+    ("sandbox" = Option<bool>, Query, description = "include test traffic"),
+    ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query, description = "1 to 1000, default 100"),
+), responses((status = 200, body = super::page::Page<Conversion>)))]
+pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
+    let now = reader.service.clock.now();
+    let status = params.word(
+        "status",
+        |word| {
+            Status::ALL
+                .iter()
+                .copied()
+                .find(|status| status.code() == word)
+        },
+        "pending, approved, rejected or reversed",
+    )?;
+    let filter = ConversionFilter {
+        offer: reader.offer(params.parsed("offer")?)?,
+        partner: reader.partner(params.parsed("partner")?)?,
+        txn_id: params.text("txn_id"),
+        click_id: params.text("click_id"),
+        customer_id: params.text("customer_id"),
+        status: status.map(|status| (status, now)),
+        from: params.time("from")?,
+        to: params.time("to")?,
+        sandbox: params.flag("sandbox")?,
+    };
+    let slice = params.slice()?;
+    params.done()?;
+    let rows = reader
+        .tables()
+        .conversions(&filter, with_one_more(slice))
+        .await?;
+    let only = reader.caller.only_partner().map(AsRef::as_ref);
+    let view = |row| Conversion::at(row, now).only_for(only);
+    Ok(page(rows, slice, |row: &ConversionRow| row.position, view))
+}
+
+/// One conversion.
+#[utoipa::path(get, path = "/v1/conversions/{id}", tag = "conversions",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Conversion), (status = 404, description = "there is none")))]
+pub(super) async fn one(
+    reader: Reader,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Conversion>, Problem> {
+    params.done()?;
+    let row = visible(&reader, &id).await?;
+    let only = reader.caller.only_partner().map(AsRef::as_ref);
+    let now = reader.service.clock.now();
+    Ok(Json(Conversion::at(row, now).only_for(only)))
+}
+
+/// The conversion, if the caller may see it; for others it does not exist.
+pub(super) async fn visible(reader: &Reader, id: &str) -> Result<ConversionRow, Problem> {
+    let id = fields::id(id)?;
+    let missing = || Problem::not_found(format!("there is no conversion {id}"));
+    let row = reader.tables().conversion(id).await?.ok_or_else(missing)?;
+    let is_own = match (reader.caller.only_partner(), reader.caller.only_offer()) {
+        (Some(own), _) => {
+            let credited = row.attribution.partner.iter();
+            let earning = row.earnings.iter().filter_map(|line| line.partner.as_ref());
+            credited.chain(earning).any(|partner| partner == own)
+        }
+        (None, Some(own)) => row.offer == *own,
+        (None, None) => true,
+    };
+    if is_own { Ok(row) } else { Err(missing()) }
+}

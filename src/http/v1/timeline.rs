@@ -1,0 +1,82 @@
+//! `GET /v1/conversions/{id}/timeline`: every fact that concerns a conversion.
+
+use axum::{Json, extract::Path};
+use postbook_schemas::{Envelope, Instant, Source, envelope::Recorded};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    super::problem::Problem,
+    context::{Reader, internal},
+    conversions::visible,
+    fields::Params,
+};
+use crate::commands::record;
+
+/// The facts that concern a conversion, in the order of the log.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Timeline {
+    items: Vec<TimelineFact>,
+}
+
+/// One fact of a timeline.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct TimelineFact {
+    position: u64,
+    id: Uuid,
+    #[serde(rename = "type")]
+    fact_type: &'static str,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    occurred_at: Instant,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    recorded_at: Instant,
+    actor: String,
+    #[schema(value_type = Object)]
+    source: Source,
+    data: Value,
+}
+
+/// Every fact that concerns a conversion: what reported, changed, decided about, paid it, or named
+/// its transaction in vain.
+#[utoipa::path(get, path = "/v1/conversions/{id}/timeline", tag = "conversions",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Timeline), (status = 404, description = "there is none")))]
+pub(super) async fn of_conversion(
+    reader: Reader,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Timeline>, Problem> {
+    params.done()?;
+    let conversion = visible(&reader, &id).await?;
+    let mut items = Vec::new();
+    for position in reader.tables().timeline(&conversion).await? {
+        let Recorded { position, envelope } = record::read(&reader.service, position).await?;
+        items.push(view(position, envelope)?);
+    }
+    if reader.caller.only_partner().is_some() {
+        // A partner sees what happened, not the advertiser's requests nor who else is paid.
+        for item in &mut items {
+            item.data = Value::Null;
+            "".clone_into(&mut item.source.endpoint);
+            item.source.address = None;
+        }
+    }
+    Ok(Json(Timeline { items }))
+}
+
+fn view(position: u64, envelope: Envelope) -> Result<TimelineFact, Problem> {
+    let data =
+        serde_json::from_slice(&envelope.fact.to_json()).map_err(|error| internal(&error))?;
+    Ok(TimelineFact {
+        position,
+        id: envelope.id,
+        fact_type: envelope.fact.fact_type().name(),
+        occurred_at: envelope.occurred_at,
+        recorded_at: envelope.recorded_at,
+        actor: envelope.actor,
+        source: envelope.source,
+        data,
+    })
+}

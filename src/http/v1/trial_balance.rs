@@ -1,0 +1,64 @@
+//! `GET /v1/trial-balance`: every account, and that each currency adds up to zero.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    super::problem::Problem,
+    context::{Reader, internal},
+    fields::Params,
+};
+
+/// Sums of all accounts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct TrialBalance {
+    items: Vec<Account>,
+    /// The sum of each currency: zero.
+    totals: Vec<Total>,
+}
+
+/// An account's sum; debits positive.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct Account {
+    account: String,
+    currency: String,
+    amount_minor: i64,
+}
+
+/// A currency's sum.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct Total {
+    currency: String,
+    amount_minor: i64,
+}
+
+/// Every account, and that each currency adds up to zero.
+#[utoipa::path(get, path = "/v1/trial-balance", tag = "balances",
+    responses((status = 200, body = TrialBalance)))]
+pub(super) async fn all(reader: Reader, params: Params) -> Result<Json<TrialBalance>, Problem> {
+    reader.caller.require_unscoped()?;
+    params.done()?;
+    let mut sums = BTreeMap::<String, i128>::new();
+    let mut items = Vec::new();
+    for total in reader.tables().trial_balance().await? {
+        *sums.entry(total.currency.clone()).or_default() += i128::from(total.amount_minor);
+        items.push(Account {
+            account: total.account,
+            currency: total.currency,
+            amount_minor: total.amount_minor,
+        });
+    }
+    let totals = sums.into_iter().map(|(currency, sum)| {
+        Ok(Total {
+            currency,
+            amount_minor: i64::try_from(sum).map_err(|error| internal(&error))?,
+        })
+    });
+    Ok(Json(TrialBalance {
+        items,
+        totals: totals.collect::<Result<_, Problem>>()?,
+    }))
+}

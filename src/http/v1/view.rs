@@ -1,0 +1,405 @@
+//! Rows as they are answered (SPEC 18).
+
+use postbook_projections::rows::{
+    AttemptRow, ConversionRow, EarningLine, LineState, LosingCandidate, ParkedRow, PayoutRow,
+    Posting,
+};
+use postbook_schemas::{Currency, Instant, Outcome, Status, ZeroReason};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::tables::{batch::CarriedLine, query::balances::Balance};
+
+/// A conversion as it stands.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Conversion {
+    id: Uuid,
+    position: u64,
+    offer: String,
+    kind: String,
+    txn_id: Option<String>,
+    click_id: Option<String>,
+    customer_id: Option<String>,
+    coupon_code: Option<String>,
+    partner: Option<String>,
+    #[schema(value_type = String)]
+    status: Status,
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    approves_at: Option<Instant>,
+    amount_minor: Option<i64>,
+    refunded_minor: i64,
+    over_refunded_minor: i64,
+    charged_back_minor: i64,
+    #[schema(value_type = String)]
+    currency: Currency,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    occurred_at: Instant,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    recorded_at: Instant,
+    sandbox: bool,
+    attribution: Attribution,
+    earnings: Vec<Earning>,
+}
+
+/// Who is credited, and why.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Attribution {
+    by: Option<String>,
+    partner: Option<String>,
+    click_id: Option<String>,
+    reason: String,
+    losers: Vec<Loser>,
+}
+
+/// A candidate that did not get the conversion.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Loser {
+    by: String,
+    partner: Option<String>,
+    reason: String,
+}
+
+impl From<LosingCandidate> for Loser {
+    fn from(loser: LosingCandidate) -> Self {
+        Self {
+            by: loser.by.code().to_owned(),
+            partner: loser.partner.map(|partner| partner.to_string()),
+            reason: loser.reason,
+        }
+    }
+}
+
+/// What one rule gives.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Earning {
+    rule: Option<String>,
+    terms_version: Option<String>,
+    partner: Option<String>,
+    amount_minor: i64,
+    #[schema(value_type = Option<String>)]
+    currency: Option<Currency>,
+    state: &'static str,
+    #[schema(value_type = Option<String>)]
+    reason: Option<ZeroReason>,
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    available_at: Option<Instant>,
+    earned_minor: i64,
+    reversed_minor: i64,
+    clawed_back_minor: i64,
+    recovered_minor: i64,
+    paid_minor: i64,
+    payout_id: Option<Uuid>,
+}
+
+impl Conversion {
+    /// A conversion as it stands at a time: what was to be approved by itself until then is.
+    pub(super) fn at(row: ConversionRow, now: Instant) -> Self {
+        let is_due = row.status == Status::Pending && row.approves_at.is_some_and(|at| at <= now);
+        let status = if is_due { Status::Approved } else { row.status };
+        let earnings = row.earnings.into_iter();
+        Self {
+            id: row.id,
+            position: row.position,
+            offer: row.offer.to_string(),
+            kind: row.kind.code().to_owned(),
+            txn_id: row.txn_id,
+            click_id: row.click_id,
+            customer_id: row.customer_id,
+            coupon_code: row.coupon_code,
+            partner: row.attribution.partner.as_ref().map(ToString::to_string),
+            status,
+            approves_at: row.approves_at,
+            amount_minor: row.amount_minor,
+            refunded_minor: row.refunded_minor,
+            over_refunded_minor: row.over_refunded_minor,
+            charged_back_minor: row.charged_back_minor,
+            currency: row.currency,
+            occurred_at: row.occurred_at,
+            recorded_at: row.recorded_at,
+            sandbox: row.sandbox,
+            attribution: Attribution {
+                by: row.attribution.by.and_then(|by| {
+                    let word = serde_json::to_value(by).ok()?;
+                    word.as_str().map(str::to_owned)
+                }),
+                partner: row.attribution.partner.map(|partner| partner.to_string()),
+                click_id: row.attribution.click_id,
+                reason: row.attribution.reason,
+                losers: row
+                    .attribution
+                    .losers
+                    .into_iter()
+                    .map(Loser::from)
+                    .collect(),
+            },
+            earnings: earnings.map(|line| Earning::new(line, is_due)).collect(),
+        }
+    }
+
+    /// Leaves out what other partners earn of it.
+    pub(super) fn only_for(mut self, partner: Option<&str>) -> Self {
+        if let Some(partner) = partner {
+            self.earnings
+                .retain(|line| line.partner.as_deref().is_none_or(|own| own == partner));
+        }
+        self
+    }
+}
+
+impl Earning {
+    fn new(line: EarningLine, is_due: bool) -> Self {
+        let state = match line.state {
+            LineState::Pending if is_due => LineState::Approved,
+            LineState::Pending | LineState::Approved | LineState::Zero => line.state,
+        };
+        Self {
+            rule: line.rule,
+            terms_version: line.terms_version,
+            partner: line.partner.map(|partner| partner.to_string()),
+            amount_minor: line.amount_minor,
+            currency: line.currency,
+            state: state.code(),
+            reason: line.reason,
+            available_at: line.available_at,
+            earned_minor: line.earned_minor,
+            reversed_minor: line.reversed_minor,
+            clawed_back_minor: line.clawed_back_minor,
+            recovered_minor: line.recovered_minor,
+            paid_minor: line.carried_minor,
+            payout_id: line.payout_id,
+        }
+    }
+}
+
+/// A partner's balance in one currency.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Balance)]
+pub(super) struct BalanceView {
+    currency: String,
+    pending_minor: i64,
+    held_minor: i64,
+    payable_minor: i64,
+    paid_minor: i64,
+    clawed_back_minor: i64,
+    recovered_minor: i64,
+    written_off_minor: i64,
+    reversed_minor: i64,
+    earned_minor: i64,
+    adjusted_minor: i64,
+    outstanding_minor: i64,
+}
+
+impl From<(String, Balance)> for BalanceView {
+    fn from((currency, balance): (String, Balance)) -> Self {
+        Self {
+            currency,
+            pending_minor: balance.pending_minor,
+            held_minor: balance.held_minor,
+            payable_minor: balance.payable_minor,
+            paid_minor: balance.paid_minor,
+            clawed_back_minor: balance.clawed_back_minor,
+            recovered_minor: balance.recovered_minor,
+            written_off_minor: balance.written_off_minor,
+            reversed_minor: balance.reversed_minor,
+            earned_minor: balance.earned_minor,
+            adjusted_minor: balance.adjusted_minor,
+            outstanding_minor: balance.outstanding_minor(),
+        }
+    }
+}
+
+/// A balanced movement.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Posting)]
+pub(super) struct PostingView {
+    number: u64,
+    /// The position of the fact that caused it.
+    cause: u64,
+    kind: &'static str,
+    conversion_id: Option<Uuid>,
+    rule: Option<String>,
+    terms_version: Option<String>,
+    partner: String,
+    #[schema(value_type = String)]
+    currency: Currency,
+    payout_id: Option<Uuid>,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    effective_at: Instant,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    recorded_at: Instant,
+    period: String,
+    entries: Vec<EntryView>,
+}
+
+/// One side of a movement: debit positive, credit negative.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Entry)]
+pub(super) struct EntryView {
+    account: String,
+    amount_minor: i64,
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    available_at: Option<Instant>,
+}
+
+impl From<Posting> for PostingView {
+    fn from(posting: Posting) -> Self {
+        let entries = posting.entries.into_iter().map(|entry| EntryView {
+            account: entry.account.to_string(),
+            amount_minor: entry.amount_minor,
+            available_at: entry.available_at,
+        });
+        Self {
+            number: posting.number,
+            cause: posting.cause,
+            kind: posting.kind.code(),
+            conversion_id: posting.conversion_id,
+            rule: posting.rule,
+            terms_version: posting.terms_version,
+            partner: posting.partner.to_string(),
+            currency: posting.currency,
+            payout_id: posting.payout_id,
+            effective_at: posting.effective_at,
+            recorded_at: posting.recorded_at,
+            period: posting.period,
+            entries: entries.collect(),
+        }
+    }
+}
+
+/// A postback attempt.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub(super) struct AttemptView {
+    position: u64,
+    id: Uuid,
+    #[schema(value_type = String)]
+    outcome: Outcome,
+    http_status: u16,
+    #[serde(rename = "type")]
+    fact_type: String,
+    offer: Option<String>,
+    click_id: Option<String>,
+    txn_id: Option<String>,
+    customer_id: Option<String>,
+    event: Option<String>,
+    field: Option<String>,
+    detail: Option<String>,
+    endpoint: String,
+    address: Option<String>,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    recorded_at: Instant,
+}
+
+impl From<AttemptRow> for AttemptView {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            position: row.position,
+            id: row.id,
+            outcome: row.outcome,
+            http_status: row.outcome.http_status(),
+            fact_type: row.fact_type,
+            offer: row.offer.map(|offer| offer.to_string()),
+            click_id: row.click_id,
+            txn_id: row.txn_id,
+            customer_id: row.customer_id,
+            event: row.event,
+            field: row.field,
+            detail: row.detail,
+            endpoint: row.endpoint,
+            address: row.address,
+            recorded_at: row.recorded_at,
+        }
+    }
+}
+
+/// A change that waits for its conversion.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Parked)]
+pub(super) struct ParkedView {
+    position: u64,
+    offer: String,
+    change: String,
+    txn_id: Option<String>,
+    click_id: Option<String>,
+    customer_id: Option<String>,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    recorded_at: Instant,
+}
+
+impl From<ParkedRow> for ParkedView {
+    fn from(row: ParkedRow) -> Self {
+        Self {
+            position: row.position,
+            offer: row.offer.to_string(),
+            change: row.change,
+            txn_id: row.txn_id,
+            click_id: row.click_id,
+            customer_id: row.customer_id,
+            recorded_at: row.recorded_at,
+        }
+    }
+}
+
+/// Money on its way to a partner.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Payout)]
+pub(super) struct PayoutView {
+    id: Uuid,
+    position: u64,
+    partner: String,
+    #[schema(value_type = String)]
+    currency: Currency,
+    amount_minor: i64,
+    recovered_minor: i64,
+    state: &'static str,
+    reference: Option<String>,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    proposed_at: Instant,
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    changed_at: Instant,
+    line_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<Vec<PayoutLineView>>,
+}
+
+/// One amount that a payout carries.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PayoutLine)]
+pub(super) struct PayoutLineView {
+    subject_id: Uuid,
+    rule: Option<String>,
+    amount_minor: i64,
+}
+
+impl From<PayoutRow> for PayoutView {
+    fn from(row: PayoutRow) -> Self {
+        Self {
+            id: row.id,
+            position: row.position,
+            partner: row.partner.to_string(),
+            currency: row.currency,
+            amount_minor: row.amount_minor,
+            recovered_minor: row.recovered_minor,
+            state: row.state.code(),
+            reference: row.reference,
+            proposed_at: row.proposed_at,
+            changed_at: row.changed_at,
+            line_count: row.lines,
+            lines: None,
+        }
+    }
+}
+
+impl PayoutView {
+    /// With what it carries.
+    pub(super) fn with_lines(mut self, lines: Vec<CarriedLine>) -> Self {
+        let lines = lines.into_iter().map(|line| PayoutLineView {
+            subject_id: line.subject_id,
+            rule: line.rule,
+            amount_minor: line.amount_minor,
+        });
+        self.lines = Some(lines.collect());
+        self
+    }
+}
