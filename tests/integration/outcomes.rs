@@ -24,7 +24,10 @@ impl Words {
         let casino = || OfferRef::try_new("acme/casino").expect("an offer");
         add("$TOKEN", app.token(Role::Ingest, Scope::All).await);
         add("$VIEWER", app.token(Role::Viewer, Scope::All).await);
-        add("$CASINO_TOKEN", app.token(Role::Ingest, Scope::Offer(casino())).await);
+        add(
+            "$CASINO_TOKEN",
+            app.token(Role::Ingest, Scope::Offer(casino())).await,
+        );
         for (word, link) in [
             ("$CLICK", "/abc"),
             ("$PLAIN", "/plain?utm_campaign=newsletter"),
@@ -84,10 +87,16 @@ async fn run(case: &Case) -> Vec<String> {
         let seen = words.hide(&ids.number(&seen));
         let expected = format!("{} {}", step.status, step.answer);
         if seen != expected {
-            wrong.push(format!("{}\n  expected {expected}\n  seen     {seen}", case.name));
+            wrong.push(format!(
+                "{}\n  expected {expected}\n  seen     {seen}",
+                case.name
+            ));
         }
         for (name, value) in &step.answer_headers {
-            let seen = answer.headers.get(name).and_then(|value| value.to_str().ok());
+            let seen = answer
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok());
             if seen != Some(value) {
                 wrong.push(format!("{}: {name} is {seen:?}, not {value}", case.name));
             }
@@ -145,17 +154,27 @@ fn the_table_shows_every_outcome_on_both_endpoints() {
             let on_offer = step.path.starts_with("/api/");
             let outcome = Outcome::ALL.iter().find(|outcome| {
                 let code = outcome.code();
-                let word = if **outcome == Outcome::Accepted { "ok" } else { code };
+                let word = if **outcome == Outcome::Accepted {
+                    "ok"
+                } else {
+                    code
+                };
                 step.answer.contains(&format!("\"code\":\"{code}\""))
                     || step.answer.contains(&format!("\"status\":\"{word}\""))
             });
             seen.extend(outcome.map(|outcome| (*outcome, on_offer)));
         }
     }
-    for outcome in Outcome::ALL.iter().filter(|outcome| !LATER.contains(outcome)) {
+    for outcome in Outcome::ALL
+        .iter()
+        .filter(|outcome| !LATER.contains(outcome))
+    {
         for on_offer in [false, true] {
             // Plain `/postback` knows a sandbox as well: nothing is left out.
-            assert!(seen.contains(&(*outcome, on_offer)), "{outcome:?} {on_offer}");
+            assert!(
+                seen.contains(&(*outcome, on_offer)),
+                "{outcome:?} {on_offer}"
+            );
         }
     }
 }

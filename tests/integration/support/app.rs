@@ -71,7 +71,10 @@ impl TestApp {
 
     pub(crate) async fn start_with(programme: &str, options: ServerOptions) -> Self {
         let ids = |secrets: &Secrets| Arc::new(ClickIdKey::new(secrets.click_id_key()));
-        Self::start_on(programme, options, ids, |ids| Arc::new(MemoryStore::new(ids))).await
+        Self::start_on(programme, options, ids, |ids| {
+            Arc::new(MemoryStore::new(ids))
+        })
+        .await
     }
 
     /// A service on the log that `store` makes.
@@ -160,6 +163,14 @@ impl TestApp {
         Sender {
             app: self,
             token: None,
+        }
+    }
+
+    /// Somebody with this token.
+    pub(crate) fn with_token(&self, token: String) -> Sender<'_> {
+        Sender {
+            app: self,
+            token: Some(token),
         }
     }
 
