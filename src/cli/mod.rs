@@ -46,6 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Demo(demo::Demo),
     Apply(apply::Apply),
     Token(token::Token),
     Secret(secret::Secret),
@@ -82,6 +83,7 @@ impl Cli {
         let global = self.global;
         match self.verb {
             Verb::Serve(verb) => block_on(verb.run(&global)),
+            Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),

@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use postbook_schemas::{Slug, Source};
 
-use super::{exit::CliError, global::Global};
+use super::{
+    exit::{CliError, Exit},
+    global::Global,
+};
 use crate::{
     clock::{Clock, SystemClock},
-    commands::{credential::By, programme::apply::History},
+    commands::{credential::By, programme::apply::History, record::CommandError},
     service::{OpenError, Service},
 };
 
@@ -74,7 +77,22 @@ impl From<OpenError> for CliError {
             OpenError::Secrets(error) => error.into(),
             OpenError::Tables(error) => error.into(),
             OpenError::Directory(_) => Self::failed(error),
-            OpenError::Projections(_) => Self::new(super::exit::Exit::Usage, error),
+            OpenError::Projections(_) => Self::new(Exit::Usage, error),
+        }
+    }
+}
+
+impl From<CommandError> for CliError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound(_) => Self::new(Exit::NotFound, error),
+            CommandError::Conflict(_)
+            | CommandError::Forbidden(_)
+            | CommandError::Invalid { .. } => Self::new(Exit::Refused, error),
+            CommandError::Late => Self::new(Exit::Unavailable, error),
+            CommandError::Store(error) => error.into(),
+            CommandError::Tables(error) => error.into(),
+            CommandError::Unreadable { .. } => Self::new(Exit::Unsound, error),
         }
     }
 }
