@@ -150,18 +150,7 @@ async fn play(
         is_dry_run: false,
     };
     let file = ProgrammeFile::try_new("programme.toml", PROGRAMME).map_err(CliError::failed)?;
-    apply(
-        &service.log,
-        &*service.clock,
-        &**service,
-        vec![file],
-        applying,
-    )
-    .await?;
-    service
-        .refresh_directory()
-        .await
-        .map_err(CliError::failed)?;
+    apply(service, vec![file], applying).await?;
     let keys = Keys::make(service).await?;
     let steps = traffic::plan(SEED);
     let progress = output::progress("a month of traffic", steps.len() as u64);

@@ -8,9 +8,11 @@ mod demo;
 mod doctor;
 mod events;
 mod exit;
+mod explain;
 mod global;
 mod output;
 mod own;
+mod payout;
 mod reader;
 mod replay;
 mod schema;
@@ -50,6 +52,8 @@ enum Verb {
     Apply(apply::Apply),
     Token(token::Token),
     Secret(secret::Secret),
+    Payout(payout::Payout),
+    Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
     Events(events::Events),
@@ -87,6 +91,8 @@ impl Cli {
             Verb::Apply(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
+            Verb::Payout(verb) => block_on(verb.run(&global)),
+            Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
             Verb::Events(verb) => block_on(verb.run(&global)),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postbook_schemas::{Slug, Source};
+use postbook_schemas::Source;
 
 use super::{
     exit::{CliError, Exit},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    commands::{credential::By, programme::apply::History, record::CommandError},
+    commands::{credential::By, record::CommandError},
     service::{OpenError, Service},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How facts name whoever uses the command line on the server's machine.
-const ACTOR: &str = "cli";
+pub(super) const ACTOR: &str = "cli";
 
 /// Opens the service of a data directory; nobody else may have it.
 pub(super) async fn open(global: &Global) -> Result<Arc<Service>, CliError> {
@@ -58,16 +58,6 @@ pub(super) async fn caught_up(service: &Service) -> Result<(), CliError> {
     Err(CliError::failed(format!(
         "the read models do not show all of the log: {why}"
     )))
-}
-
-impl History for Service {
-    async fn has_postings(&self, partner: &Slug) -> Result<bool, String> {
-        caught_up(self).await.map_err(|error| error.message)?;
-        self.tables
-            .has_partner(partner)
-            .await
-            .map_err(|error| error.to_string())
-    }
 }
 
 impl From<OpenError> for CliError {

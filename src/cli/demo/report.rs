@@ -29,14 +29,8 @@ pub(super) async fn first(
     for (outcome, count) in &played.outcomes {
         output::line(&format!("{count:>7}  {outcome}"))?;
     }
-    for (partner, payout) in &played.payouts {
-        let amount = payout
-            .get("amount_minor")
-            .and_then(serde_json::Value::as_i64)
-            .unwrap_or(0);
-        output::line(&format!("\n{partner} was paid {amount} minor units"))?;
-    }
-    again(service, client, keys, global).await?;
+    shown(service).await?;
+    output::line("\nAnd three conversions, for `postbook explain`:\n")?;
     for (name, about) in [
         (
             CLAWED_BACK,
@@ -52,7 +46,7 @@ pub(super) async fn first(
             output::line(&format!("  {id}  {about}"))?;
         }
     }
-    Ok(())
+    try_next(client, keys, global)
 }
 
 /// What is shown whenever the demo is served.
@@ -62,6 +56,11 @@ pub(super) async fn again(
     keys: &Keys,
     global: &Global,
 ) -> Result<(), CliError> {
+    shown(service).await?;
+    try_next(client, keys, global)
+}
+
+async fn shown(service: &Service) -> Result<(), CliError> {
     output::line("\nBalances (`postbook balance`):\n")?;
     let partners = known(&**service.log.store()).await?.partner_slugs();
     let as_of = AsOf {
@@ -99,7 +98,7 @@ pub(super) async fn again(
             "  {count} × {code}: postbook attempts --outcome {code}"
         ))?;
     }
-    try_next(client, keys, global)
+    Ok(())
 }
 
 /// The deposit that was paid out and charged back, from the click to the debt.
@@ -116,7 +115,7 @@ async fn explained(service: &Service) -> Result<(), CliError> {
         return Ok(());
     };
     let id: FactId = conversion.id;
-    let explanation = explain::conversion(service, conversion, None).await?;
+    let explanation = explain::conversion(service.into(), conversion, None).await?;
     output::line(&format!(
         "\nOne deposit, explained (`postbook explain {id}`):\n"
     ))?;
