@@ -77,7 +77,8 @@ impl Clock for ManualClock {
     }
 }
 
-fn id_at(now: Instant, random: [u8; 10]) -> FactId {
+/// A `UUIDv7` of a moment.
+pub(crate) fn id_at(now: Instant, random: [u8; 10]) -> FactId {
     let millis = u64::try_from(now.micros() / 1_000).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }

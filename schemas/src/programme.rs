@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     Instant,
@@ -44,6 +45,17 @@ impl Programme {
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
+}
+
+/// The name of a version of terms: `t-` and the first twelve hexadecimal digits of the SHA-256 of
+/// the terms as JSON.
+///
+/// # Panics
+/// Never: terms can be written as JSON.
+pub fn terms_version(terms: &Terms) -> String {
+    let json = serde_json::to_vec(terms).expect("terms hold texts, numbers and lists");
+    let digest = hex::encode(Sha256::digest(json));
+    format!("t-{}", digest.get(..12).unwrap_or(&digest))
 }
 
 /// An instant in a TOML file (a date-time with an offset) or in JSON (a text).

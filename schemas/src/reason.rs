@@ -38,6 +38,23 @@ pub enum ZeroReason {
 }
 
 impl ZeroReason {
+    /// All reasons, in the order of the documents.
+    pub const ALL: &'static [Self] = &[
+        Self::NoRule,
+        Self::ConditionUnmet,
+        Self::OverCap,
+        Self::Rejected,
+        Self::OutsideWindow,
+        Self::AwaitingFx,
+        Self::Unattributed,
+        Self::Sandbox,
+        Self::Refunded,
+        Self::ChargedBack,
+        Self::Abuse,
+        Self::NothingToEarn,
+        Self::OutOfRange,
+    ];
+
     /// The word used in answers and tables.
     pub const fn code(self) -> &'static str {
         match self {
@@ -55,5 +72,23 @@ impl ZeroReason {
             Self::NothingToEarn => "nothing_to_earn",
             Self::OutOfRange => "out_of_range",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_all_reasons_is_complete() {
+        let schema = schemars::schema_for!(ZeroReason).to_value();
+        let described = schema.get("oneOf").and_then(|list| list.as_array());
+        let known: Vec<_> = described
+            .expect("one entry per reason")
+            .iter()
+            .filter_map(|one| one.get("const")?.as_str())
+            .collect();
+        let codes: Vec<_> = ZeroReason::ALL.iter().map(|one| one.code()).collect();
+        assert_eq!(codes, known);
     }
 }

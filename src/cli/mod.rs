@@ -1,1 +1,149 @@
-//! To be written.
+//! The command line: one file per verb.
+
+mod attempts;
+mod balance;
+mod client;
+mod demo;
+mod doctor;
+mod events;
+mod exit;
+mod global;
+mod output;
+mod reader;
+mod replay;
+mod schema;
+mod values;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{
+    ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, builder::FalseyValueParser,
+};
+
+use self::{exit::CliError, global::Global};
+
+/// Postbook: an event-sourced conversion ledger for affiliate and partner marketing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postbook",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Balance(balance::BalanceVerb),
+    Attempts(attempts::Attempts),
+    Events(events::Events),
+    Replay(replay::Replay),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
+    Schema(schema::Schema),
+}
+
+/// Runs the program as its arguments and `POSTBOOK_*` variables say.
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => error.exit(),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&error.message);
+            error.code()
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<(), CliError> {
+        let global = self.global;
+        match self.verb {
+            Verb::Balance(verb) => block_on(verb.run(&global)),
+            Verb::Attempts(verb) => block_on(verb.run(&global)),
+            Verb::Events(verb) => block_on(verb.run(&global)),
+            Verb::Replay(verb) => block_on(verb.run(&global)),
+            Verb::Doctor(verb) => block_on(verb.run(&global)),
+            Verb::Verify(verb) => block_on(verb.run(&global)),
+            Verb::Schema(verb) => verb.run(),
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(CliError::failed)?.block_on(work)
+}
+
+/// The command line, every flag mirrored by a variable: `--dry-run` by `POSTBOOK_DRY_RUN`.
+fn command() -> clap::Command {
+    mirrored(Cli::command())
+}
+
+fn mirrored(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| {
+            let name = arg
+                .get_long()
+                .map(|long| long.replace('-', "_").to_uppercase());
+            let Some(name) = name.filter(|name| name != "HELP" && name != "VERSION") else {
+                return arg;
+            };
+            let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+            let arg = arg
+                .env(format!("POSTBOOK_{name}"))
+                .hide_env_values(true)
+                .hide_env(true);
+            if is_switch {
+                arg.value_parser(FalseyValueParser::new())
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(mirrored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_mirrored_by_a_variable() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                let is_own = arg
+                    .get_long()
+                    .is_some_and(|long| !["help", "version"].contains(&long));
+                assert_eq!(
+                    arg.get_env().is_some(),
+                    is_own,
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+    }
+}

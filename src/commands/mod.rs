@@ -6,4 +6,5 @@ pub mod credential;
 pub mod decision;
 pub mod explain;
 pub mod payout;
+pub mod programme;
 pub mod record;

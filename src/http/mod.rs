@@ -2,6 +2,7 @@
 
 pub mod auth;
 mod body;
+mod clicks;
 mod ops;
 mod peer;
 mod postback;
@@ -51,6 +52,7 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         .with_state(Arc::clone(&service));
     intake
         .merge(ops)
+        .merge(clicks::router(Arc::clone(&service)))
         .merge(v1::router(service))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))
@@ -61,6 +63,7 @@ async fn not_found() -> Problem {
 }
 
 /// A panic is a bug of ours: it costs one request, not the process.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn caught(panic: Box<dyn Any + Send + 'static>) -> Response {
     let what = panic
         .downcast_ref::<String>()

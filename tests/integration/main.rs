@@ -1,12 +1,18 @@
-//! All integration tests, in one binary.
+//! The integration tests: one binary, one module per area (`tests/README.md` says what is where).
 
+mod apply;
+mod cli;
+mod docs;
 mod hostile;
 mod intake;
 mod outcomes;
 mod projector;
 mod redirect;
+mod reference;
+mod schemas;
 mod store_contract;
 mod store_faults;
 mod support;
 mod tables;
+mod tidy;
 mod v1;

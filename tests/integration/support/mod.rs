@@ -1,8 +1,9 @@
-//! What tests share.
+//! What several areas share.
 
 pub(crate) mod app;
 pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
+pub(crate) mod repository;
 pub(crate) mod stores;
 pub(crate) mod table;

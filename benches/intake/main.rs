@@ -1,0 +1,297 @@
+//! What a durable postback costs, beside an empty handler and a row-per-request PostgreSQL handler.
+//!
+//! `docs/benchmarks.md` says how it is measured and what came out.
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod rivals;
+mod traffic;
+#[path = "../support"]
+mod support {
+    pub(crate) mod command;
+    pub(crate) mod http;
+    pub(crate) mod load;
+    pub(crate) mod report;
+    pub(crate) mod server;
+}
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use clap::Parser;
+use rivals::Rival;
+use support::{
+    command::{apply, scratch},
+    load::{Measured, Plan, Traffic, closed_loop, open_loop},
+    report::{Spread, flush_us},
+    server::{Server, token},
+};
+use traffic::{Clicks, Postbacks};
+
+const PROGRAMME: &str = r#"
+[[brand]]
+slug = "acme"
+
+[[offer]]
+brand = "acme"
+slug = "casino"
+destination = "https://acme.example/landing"
+
+[[partner]]
+slug = "p1"
+
+[[link]]
+slug = "abc"
+offer = "acme/casino"
+partner = "p1"
+campaign = "spring-sale"
+
+[[terms]]
+offer = "acme/casino"
+effective_from = 2020-01-01T00:00:00Z
+
+[[terms.rule]]
+id = "sale-share"
+on = "sale"
+revshare = "40%"
+"#;
+
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Interleaved rounds.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement, besides one of warm-up.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Clicks that postbacks refer to.
+    #[arg(long, default_value_t = 200_000)]
+    clicks: usize,
+    /// Smallest sizes: that it runs, not what it measures.
+    #[arg(long)]
+    quick: bool,
+    /// The PostgreSQL to compare with; without one, a temporary cluster is started.
+    #[arg(long, env = "BENCH_POSTGRES_URL")]
+    postgres: Option<String>,
+    /// Serves as one of the rivals instead (the benchmark starts itself).
+    #[arg(long, hide = true)]
+    rival: Option<Rival>,
+    /// What cargo passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut options = Options::parse();
+    if let Some(rival) = options.rival {
+        return rivals::serve(rival, options.postgres.as_deref());
+    }
+    if options.quick {
+        options.rounds = 2;
+        options.seconds = 1;
+        options.clicks = 2_000;
+    }
+    Bench::init(options)?.run()
+}
+
+/// The four servers and their traffic.
+struct Bench {
+    options: Options,
+    empty: Server,
+    postgres: Option<Server>,
+    postbook: Server,
+    postbacks: Postbacks,
+    _cluster: Option<rivals::Cluster>,
+    _data: tempfile::TempDir,
+}
+
+/// Answers per second by round.
+type Rounds = BTreeMap<&'static str, Vec<f64>>;
+
+impl Bench {
+    fn init(options: Options) -> anyhow::Result<Self> {
+        let data = scratch("postbook-bench-intake-")?;
+        println!(
+            "{} connections, {} rounds of {} s; a flush to this disk takes {} µs",
+            options.connections,
+            options.rounds,
+            options.seconds,
+            flush_us(data.path())?
+        );
+        let (cluster, url) = rivals::postgres(options.postgres.clone(), data.path());
+        let empty = start_rival(Rival::Empty, None)?;
+        let postgres = match &url {
+            Some(url) => Some(start_rival(Rival::Postgres, Some(url))?),
+            None => None,
+        };
+        let directory = data.path().join("data");
+        apply(&directory, PROGRAMME)?;
+        let ingest = token(&directory, "bench")?;
+        let postbook = Server::postbook(&directory)?;
+        let postbacks = Postbacks::new(&ingest);
+        Ok(Self {
+            options,
+            empty,
+            postgres,
+            postbook,
+            postbacks,
+            _cluster: cluster,
+            _data: data,
+        })
+    }
+
+    fn run(mut self) -> anyhow::Result<()> {
+        self.record_clicks()?;
+        let mut rounds = Rounds::new();
+        for round in 1..=self.options.rounds {
+            self.round(round, &mut rounds)?;
+        }
+        report(&rounds);
+        self.latencies(&rounds)
+    }
+
+    fn plan(&self, address: SocketAddr) -> Plan {
+        let second = if self.options.quick { 200 } else { 1_000 };
+        Plan {
+            address,
+            connections: self.options.connections,
+            warm_up: Duration::from_millis(second),
+            measured: Duration::from_secs(self.options.seconds),
+        }
+    }
+
+    /// Clicks for the postbacks to come.
+    fn record_clicks(&mut self) -> anyhow::Result<()> {
+        let mut clicks = Clicks::keeping(self.options.clicks);
+        while clicks.ids.len() < self.options.clicks {
+            let plan = Plan {
+                warm_up: Duration::ZERO,
+                measured: Duration::from_secs(1),
+                ..self.plan(self.postbook.address)
+            };
+            let (measured, back) = closed_loop(plan, clicks)?;
+            only_wanted("clicks", &measured)?;
+            clicks = back;
+        }
+        self.postbacks.click_ids = clicks.ids;
+        Ok(())
+    }
+
+    fn round(&mut self, round: usize, rounds: &mut Rounds) -> anyhow::Result<()> {
+        let servers = [
+            ("A empty", Some(self.empty.address)),
+            ("B postgres", self.postgres.as_ref().map(|it| it.address)),
+            ("C postbacks", Some(self.postbook.address)),
+        ];
+        let mut line = format!("round {round}:");
+        for (name, address) in servers {
+            let Some(address) = address else { continue };
+            let (measured, back) = closed_loop(self.plan(address), self.postbacks.clone())?;
+            only_wanted(name, &measured)?;
+            self.postbacks = back;
+            note(name, &measured, rounds, &mut line);
+        }
+        self.wait_until_quiet()?;
+        let plan = self.plan(self.postbook.address);
+        let (measured, _) = closed_loop(plan, Clicks::keeping(0))?;
+        only_wanted("D clicks", &measured)?;
+        note("D clicks", &measured, rounds, &mut line);
+        println!("{line}");
+        self.wait_until_quiet()
+    }
+
+    /// Waits until the read models have caught up, so that the next measurement has the machine for
+    /// itself. What they cost while postbacks come in is part of what is measured.
+    fn wait_until_quiet(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_mins(10);
+        while Instant::now() < deadline {
+            if rivals::has_caught_up(self.postbook.address)? {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        anyhow::bail!("the read models did not catch up within ten minutes")
+    }
+
+    fn latencies(&mut self, rounds: &Rounds) -> anyhow::Result<()> {
+        println!("\nopen loop at 70 % of the median rate, from when a request was due");
+        let postbacks = self.postbacks.clone();
+        self.latency("C postbacks", rounds, postbacks)?;
+        self.wait_until_quiet()?;
+        self.latency("D clicks", rounds, Clicks::keeping(0))
+    }
+
+    fn latency(
+        &self,
+        name: &str,
+        rounds: &Rounds,
+        traffic: impl Traffic + 'static,
+    ) -> anyhow::Result<()> {
+        let rate = Spread::new(rounds.get(name).cloned().unwrap_or_default()).median * 0.7;
+        let (measured, _) = open_loop(self.plan(self.postbook.address), rate, traffic)?;
+        only_wanted(name, &measured)?;
+        let at = |quantile| Duration::from_micros(measured.latency_us.value_at_quantile(quantile));
+        println!(
+            "{name:<12} {rate:>7.0}/s asked, {:>7.0}/s answered: p50 {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
+            measured.per_second,
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            Duration::from_micros(measured.latency_us.max())
+        );
+        Ok(())
+    }
+}
+
+fn start_rival(rival: Rival, postgres: Option<&str>) -> anyhow::Result<Server> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--rival", rival.name()]);
+    if let Some(url) = postgres {
+        command.args(["--postgres", url]);
+    }
+    Server::init(command).with_context(|| format!("the rival {}", rival.name()))
+}
+
+/// A measurement with refusals in it measures something else.
+fn only_wanted(name: &str, measured: &Measured) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        measured.unwanted.is_empty() && !measured.latency_us.is_empty(),
+        "{name}: answers by status {:?}, {} as wanted",
+        measured.unwanted,
+        measured.latency_us.len()
+    );
+    Ok(())
+}
+
+fn note(name: &'static str, measured: &Measured, rounds: &mut Rounds, line: &mut String) {
+    rounds.entry(name).or_default().push(measured.per_second);
+    write!(line, "  {name} {:.0}/s", measured.per_second).expect("a text takes more text");
+}
+
+fn report(rounds: &Rounds) {
+    println!("\nanswers per second, median (range over the rounds)");
+    for (name, values) in rounds {
+        println!("{name:<12} {}", Spread::new(values.clone()));
+    }
+    println!("\nratios within a round, median (range)");
+    let pairs = [
+        ("C postbacks", "A empty", "at least 0.6"),
+        ("C postbacks", "B postgres", "at least 4"),
+        ("D clicks", "A empty", "no goal"),
+        ("D clicks", "B postgres", "no goal"),
+    ];
+    for (one, other, goal) in pairs {
+        if let (Some(ones), Some(others)) = (rounds.get(one), rounds.get(other)) {
+            let ratios = ones.iter().zip(others).map(|(a, b)| a / b).collect();
+            println!("{one} / {other}: {} [{goal}]", Spread::new(ratios));
+        }
+    }
+}

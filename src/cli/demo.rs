@@ -1,0 +1,7 @@
+//! `postbook demo`.
+
+mod clock;
+mod month;
+mod player;
+mod story;
+mod traffic;

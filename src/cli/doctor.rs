@@ -1,0 +1,179 @@
+//! `postbook doctor`: looks at what usually goes wrong.
+
+mod files;
+
+use std::path::Path;
+
+use clap::Args;
+use postbook_schemas::{Envelope, Instant, instant::DAY_US};
+use serde_json::{Value, json};
+
+use super::{
+    exit::{CliError, Exit},
+    global::Global,
+    output,
+    reader::Reader,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    tables::query::Slice,
+};
+
+/// Looks at disk, clock, files, log and read models.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {}
+
+/// How something looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// Worth knowing; nothing is wrong.
+    Note,
+    Bad,
+}
+
+impl Health {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Note => "note",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    what: &'static str,
+    health: Health,
+    detail: String,
+}
+
+impl Finding {
+    fn new(what: &'static str, health: Health, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            what,
+            health,
+            detail,
+        }
+    }
+}
+
+impl Doctor {
+    /// Runs the verb.
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let mut findings = vec![Finding::new(
+            "program",
+            Health::Good,
+            format!("postbook {}", env!("CARGO_PKG_VERSION")),
+        )];
+        findings.extend(files::look(&global.data));
+        match Reader::open(global).await {
+            Ok(reader) => {
+                findings.extend(look_inside(&reader).await?);
+                reader.close().await;
+            }
+            Err(error) => findings.push(Finding::new("log", Health::Bad, error.message)),
+        }
+        report(&findings, &global.data, global.json)
+    }
+}
+
+async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
+    let mut findings = Vec::new();
+    let head = reader.store.head();
+    findings.push(Finding::new("log", Health::Good, format!("{head} facts")));
+    if let Some(line) = reader.store.read_one(head).await? {
+        findings.push(match Envelope::decode(&line) {
+            Ok(last) => clock(last.recorded_at, SystemClock.now()),
+            Err(error) => Finding::new("clock", Health::Bad, format!("the last fact: {error}")),
+        });
+    }
+    let checkpoint = reader.tables.checkpoint().await?;
+    let behind = head.saturating_sub(checkpoint.position);
+    let health = if behind == 0 {
+        Health::Good
+    } else {
+        Health::Note
+    };
+    findings.push(Finding::new(
+        "read models",
+        health,
+        format!(
+            "generation {}, {behind} facts behind the log",
+            checkpoint.generation
+        ),
+    ));
+    let parked = reader
+        .tables
+        .parked(
+            None,
+            Slice {
+                after: 0,
+                limit: 1_000,
+            },
+        )
+        .await?;
+    let health = if parked.is_empty() {
+        Health::Good
+    } else {
+        Health::Note
+    };
+    findings.push(Finding::new(
+        "parked",
+        health,
+        match parked.len() {
+            0 => "no change waits for its conversion".to_owned(),
+            1 => "1 change waits for its conversion".to_owned(),
+            count => format!("{count} changes wait for their conversions"),
+        },
+    ));
+    Ok(findings)
+}
+
+/// A clock that went back would give new facts the time of old ones.
+fn clock(last: Instant, now: Instant) -> Finding {
+    let ahead = last.micros_since(now);
+    if ahead > DAY_US / 24 / 60 {
+        let detail = format!("it shows {now}, but the last fact was recorded at {last}");
+        return Finding::new("clock", Health::Bad, detail);
+    }
+    Finding::new(
+        "clock",
+        Health::Good,
+        format!("{now}, after the last fact ({last})"),
+    )
+}
+
+fn report(findings: &[Finding], data: &Path, as_json: bool) -> Result<(), CliError> {
+    if as_json {
+        let items = findings.iter().map(|finding| {
+            json!({"what": finding.what, "health": finding.health.code(), "detail": finding.detail})
+        });
+        output::json(&json!({ "items": items.collect::<Vec<Value>>() }))?;
+    } else {
+        for finding in findings {
+            let word = finding.health.code();
+            output::line(&format!("{word:<4}  {}: {}", finding.what, finding.detail))?;
+        }
+    }
+    if findings.iter().any(|finding| finding.health == Health::Bad) {
+        let message = format!("{} needs attention", data.display());
+        return Err(CliError::new(Exit::Unsound, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_behind_the_log_is_bad() {
+        let now = Instant::from_micros(1_800_000_000_000_000);
+        assert_eq!(clock(now, now).health, Health::Good);
+        assert_eq!(clock(now.plus_days(1), now).health, Health::Bad);
+    }
+}

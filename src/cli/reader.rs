@@ -1,0 +1,195 @@
+//! Opens a data directory for verbs that only read: beside a running server, or bringing the read
+//! models up to date first where nobody else does.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use postbook_schemas::ClickIdKey;
+
+use super::{
+    exit::{CliError, Exit},
+    global::Global,
+    output,
+};
+use crate::{
+    projector::Projector,
+    secrets::Secrets,
+    store::{
+        LogStore, StoreError,
+        open::{Location, open, open_to_read},
+    },
+    tables::Tables,
+};
+
+/// How often the way of the read models to the head of the log is shown.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// A log and its read models, for reading.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The log.
+    pub(super) store: Arc<dyn LogStore>,
+    /// The read models.
+    pub(super) tables: Tables,
+    /// Turns positions into click ids and back.
+    pub(super) click_ids: Arc<ClickIdKey>,
+    /// What brought the read models up to date; absent beside a running server.
+    pub(super) projector: Option<Projector>,
+}
+
+impl Reader {
+    /// Opens the log and read models that show all of it; beside a running server, all that the
+    /// server's show.
+    pub(super) async fn open(global: &Global) -> Result<Self, CliError> {
+        let (location, click_ids) = find(global).await?;
+        let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
+        if let Ok(tables) = Tables::open_existing(&global.data).await
+            && let Ok(checkpoint) = tables.checkpoint().await
+            && checkpoint.position == store.head()
+        {
+            return Ok(Self {
+                store,
+                tables,
+                click_ids,
+                projector: None,
+            });
+        }
+        store.close().await;
+        match Self::alone(global).await {
+            Err(error) if error.exit == Exit::Unavailable => Self::beside(global).await,
+            result => result,
+        }
+    }
+
+    /// Opens the log as its only writer, and brings the read models up to date.
+    ///
+    /// # Errors
+    /// As [`CliError`] of a store in use, if another process has it.
+    pub(super) async fn alone(global: &Global) -> Result<Self, CliError> {
+        let (location, click_ids) = find(global).await?;
+        let store = open(&location, Arc::clone(&click_ids)).await?;
+        let tables = Tables::open(&global.data).await?;
+        let projector =
+            Projector::start(Arc::clone(&store), Arc::clone(&click_ids), tables.clone());
+        let reader = Self {
+            store,
+            tables,
+            click_ids,
+            projector: Some(projector.clone()),
+        };
+        let progress = output::progress("read models", reader.store.head());
+        while !projector.wait_for_head(GLANCE).await {
+            if let Some(failure) = projector.failed() {
+                progress.finish_and_clear();
+                reader.close().await;
+                return Err(CliError::new(Exit::Unsound, failure));
+            }
+            progress.set_position(projector.position());
+        }
+        progress.finish_and_clear();
+        Ok(reader)
+    }
+
+    /// Opens log and read models as they are.
+    async fn beside(global: &Global) -> Result<Self, CliError> {
+        let (location, click_ids) = find(global).await?;
+        let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
+        let tables = Tables::open_existing(&global.data).await?;
+        let behind = store
+            .head()
+            .saturating_sub(tables.checkpoint().await?.position);
+        if behind > 0 {
+            output::note(&format!(
+                "note: the running server's read models are {behind} facts behind"
+            ));
+        }
+        Ok(Self {
+            store,
+            tables,
+            click_ids,
+            projector: None,
+        })
+    }
+
+    /// Lets go of files and of the lock.
+    pub(super) async fn close(self) {
+        if let Some(projector) = &self.projector {
+            projector.stop().await;
+        }
+        self.tables.close().await;
+        self.store.close().await;
+    }
+}
+
+/// Opens only the log, for reading.
+pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliError> {
+    let (location, click_ids) = find(global).await?;
+    Ok(open_to_read(&location, click_ids).await?)
+}
+
+/// Where the log is, and the key of its click ids. Nothing is made where nothing is.
+async fn find(global: &Global) -> Result<(Location, Arc<ClickIdKey>), CliError> {
+    let location = Location::choose(global.log.as_deref(), &global.data)?;
+    let holds_log = match &location {
+        Location::Directory(directory) => directory.join("log.sqlite").exists(),
+        Location::Memory => true,
+    };
+    if !holds_log || !global.data.is_dir() {
+        return Err(nothing_there(&global.data));
+    }
+    let secrets = Secrets::open(&global.data).await?;
+    let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
+    Ok((location, click_ids))
+}
+
+fn nothing_there(data: &Path) -> CliError {
+    let message = format!(
+        "there is no log in {}: `postbook apply` or `postbook serve` begins one, --data names another directory",
+        data.display()
+    );
+    CliError::new(Exit::NotFound, message)
+}
+
+impl From<crate::tables::error::TablesError> for CliError {
+    fn from(error: crate::tables::error::TablesError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<crate::projector::ProjectorError> for CliError {
+    fn from(error: crate::projector::ProjectorError) -> Self {
+        use crate::projector::ProjectorError;
+        match error {
+            ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
+            ProjectorError::Store(error) => error.into(),
+            ProjectorError::Tables(error) => error.into(),
+            ProjectorError::Stopped(_) => Self::failed(error),
+        }
+    }
+}
+
+impl From<crate::commands::programme::apply::ApplyError> for CliError {
+    fn from(error: crate::commands::programme::apply::ApplyError) -> Self {
+        use crate::commands::programme::apply::ApplyError;
+        match error {
+            ApplyError::Problems(_) => Self::new(Exit::Refused, error),
+            ApplyError::Store(error) => error.into(),
+            ApplyError::Unreadable { .. } => Self::new(Exit::Unsound, error),
+            ApplyError::History { .. } => Self::failed(error),
+        }
+    }
+}
+
+/// What stores say of a log in another process is what these verbs turn to reading for.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_in_use_is_told_apart_from_one_that_fails() {
+        let in_use = CliError::from(StoreError::InUse("in use by process 7".to_owned()));
+        assert_eq!(in_use.exit, Exit::Unavailable);
+        assert!(in_use.message.contains("--server"), "{}", in_use.message);
+        let failed = CliError::from(StoreError::failed("read", "a cosmic ray".to_owned()));
+        assert_eq!(failed.exit, Exit::Failed);
+    }
+}

@@ -1,0 +1,197 @@
+//! `postbook verify`: reads everything again and compares it with what was remembered of it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    exit::{CliError, Exit},
+    global::Global,
+    output,
+    reader::Reader,
+};
+use crate::{
+    projector::Projector,
+    tables::{Tables, query::balances::AccountTotal},
+};
+
+/// How often progress is shown.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Checks the log against its hashes, the read models against their digest and a replay, and the
+/// trial balance against zero.
+#[derive(Debug, Args)]
+pub(super) struct Verify {}
+
+/// One check and what it found.
+struct Check {
+    name: &'static str,
+    found: Result<String, String>,
+}
+
+impl Verify {
+    /// Runs the verb.
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let reader = Reader::open(global).await?;
+        let checks = check(&reader, &global.data).await;
+        reader.close().await;
+        report(&checks?, global.json)
+    }
+}
+
+async fn check(reader: &Reader, data: &Path) -> Result<Vec<Check>, CliError> {
+    let mut checks = Vec::new();
+    let head = reader.store.head();
+    let progress = output::progress("log", head);
+    let log = reader
+        .store
+        .check(&|position| progress.set_position(position))
+        .await;
+    progress.finish_and_clear();
+    let root = reader.store.root(head).await;
+    checks.push(Check {
+        name: "log",
+        found: match (log, root) {
+            (Ok(()), Ok(root)) => Ok(format!("{head} facts, root {}", hex::encode(root))),
+            (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
+        },
+    });
+    checks.push(Check {
+        name: "replay",
+        found: replayed(reader, data).await?,
+    });
+    let checkpoint = reader.tables.checkpoint().await?;
+    let scanned = reader.tables.scan_digest().await?;
+    let digest = hex::encode(scanned.to_bytes());
+    checks.push(Check {
+        name: "read models",
+        found: if scanned == checkpoint.digest {
+            Ok(format!(
+                "at position {}, digest {digest}",
+                checkpoint.position
+            ))
+        } else {
+            let stored = hex::encode(checkpoint.digest.to_bytes());
+            Err(format!(
+                "their rows have digest {digest}, but {stored} is stored"
+            ))
+        },
+    });
+    let accounts = reader.tables.trial_balance().await?;
+    checks.push(Check {
+        name: "trial balance",
+        found: trial(&accounts),
+    });
+    Ok(checks)
+}
+
+/// Replays the log into read models of its own, and compares them with the live ones.
+async fn replayed(reader: &Reader, data: &Path) -> Result<Result<String, String>, CliError> {
+    let scratch = Scratch::try_new(data)?;
+    let tables = Tables::open(&scratch.0).await?;
+    let head = reader.store.head();
+    let click_ids = Arc::clone(&reader.click_ids);
+    let projector = Projector::start(Arc::clone(&reader.store), click_ids, tables.clone());
+    let progress = output::progress("replay", head);
+    while !projector.wait_for(head, GLANCE).await && projector.failed().is_none() {
+        progress.set_position(projector.position());
+    }
+    progress.finish_and_clear();
+    let failed = projector.failed();
+    let replayed = tables.checkpoint().await;
+    projector.stop().await;
+    if let Some(failure) = failed {
+        return Ok(Err(failure));
+    }
+    let (replayed, live) = (replayed?, reader.tables.checkpoint().await?);
+    if replayed.position != live.position {
+        return Ok(Err(format!(
+            "the live read models moved on to position {} meanwhile: try again",
+            live.position
+        )));
+    }
+    Ok(if replayed.digest == live.digest {
+        Ok(format!("{head} facts, identical to the read models"))
+    } else {
+        let digest = hex::encode(replayed.digest.to_bytes());
+        Err(format!(
+            "the log says {digest}, which the read models do not: run `postbook replay`"
+        ))
+    })
+}
+
+/// A directory that is gone after use.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn try_new(data: &Path) -> Result<Self, CliError> {
+        let path = data.join(format!("verify-{}", std::process::id()));
+        let made = std::fs::create_dir(&path);
+        made.map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            output::note(&format!("note: {} stays: {error}", self.0.display()));
+        }
+    }
+}
+
+/// Each currency must add up to zero.
+fn trial(accounts: &[AccountTotal]) -> Result<String, String> {
+    let mut sums: BTreeMap<&str, i128> = BTreeMap::new();
+    for account in accounts {
+        *sums.entry(&account.currency).or_default() += i128::from(account.amount_minor);
+    }
+    let wrong: Vec<_> = sums
+        .iter()
+        .filter(|(_, sum)| **sum != 0)
+        .map(|(currency, sum)| format!("{currency} is off by {sum} minor units"))
+        .collect();
+    if !wrong.is_empty() {
+        return Err(wrong.join(", "));
+    }
+    let currencies: Vec<_> = sums.keys().copied().collect();
+    Ok(format!(
+        "zero over {} accounts ({})",
+        accounts.len(),
+        currencies.join(", ")
+    ))
+}
+
+fn report(checks: &[Check], as_json: bool) -> Result<(), CliError> {
+    if as_json {
+        let items: Vec<Value> = checks
+            .iter()
+            .map(|check| match &check.found {
+                Ok(detail) => json!({"check": check.name, "ok": true, "detail": detail}),
+                Err(detail) => json!({"check": check.name, "ok": false, "detail": detail}),
+            })
+            .collect();
+        output::json(&json!({ "items": items }))?;
+    } else {
+        for check in checks {
+            let (word, detail) = match &check.found {
+                Ok(detail) => ("ok   ", detail),
+                Err(detail) => ("WRONG", detail),
+            };
+            output::line(&format!("{word}  {}: {detail}", check.name))?;
+        }
+    }
+    if checks.iter().all(|check| check.found.is_ok()) {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::Unsound,
+        "the data directory is not sound",
+    ))
+}

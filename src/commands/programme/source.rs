@@ -1,0 +1,231 @@
+//! Programme files as read: their items, each with its place for error messages.
+
+use std::{fmt, ops::Range};
+
+use postbook_schemas::{Currency, Slug, programme::Programme, terms::Rule};
+use serde::Serialize;
+use toml::de::{DeTable, DeValue};
+
+/// What is wrong with a programme file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What it is about, as `offer acme/casino`; absent where the file cannot be read that far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if let Some(subject) = &self.subject {
+            write!(f, "{subject}: ")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.detail)
+    }
+}
+
+/// A programme file that could be read.
+#[derive(Clone, Debug)]
+pub struct ProgrammeFile {
+    name: String,
+    programme: Programme,
+    spans: Spans,
+}
+
+impl ProgrammeFile {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// It is not TOML of a programme's form.
+    pub fn try_new(name: &str, text: &str) -> Result<Self, Problem> {
+        let spans = Spans::of(text);
+        let programme = Programme::parse(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            Problem {
+                file: name.to_owned(),
+                line: spans.line(start),
+                subject: None,
+                key: spans.innermost(start),
+                detail: error.message().trim().replace('\n', " "),
+            }
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            programme,
+            spans,
+        })
+    }
+
+    /// The file's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it defines.
+    pub fn programme(&self) -> &Programme {
+        &self.programme
+    }
+
+    /// Gives offers that name no currency that of their brand, which only all files together tell.
+    pub(super) fn fill_currencies(&mut self, brand: impl Fn(&Slug) -> Option<Currency>) {
+        for (index, offer) in self.programme.offers.iter_mut().enumerate() {
+            let is_written = self
+                .spans
+                .start(&format!("offer[{index}].currency"))
+                .is_some();
+            if !is_written && let Some(currency) = brand(&offer.brand) {
+                offer.currency = currency;
+            }
+        }
+    }
+
+    /// The place of the item with this index among those of a kind.
+    pub(super) fn place(&self, table: &str, index: usize, subject: String) -> Place<'_> {
+        Place {
+            file: self,
+            path: format!("{table}[{index}]"),
+            key_prefix: String::new(),
+            subject,
+        }
+    }
+}
+
+/// Where an item stands.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'a> {
+    file: &'a ProgrammeFile,
+    path: String,
+    key_prefix: String,
+    subject: String,
+}
+
+impl Place<'_> {
+    /// The place of a rule of these terms.
+    pub(super) fn rule(&self, index: usize, rule: &Rule) -> Self {
+        Self {
+            file: self.file,
+            path: format!("{}.rule[{index}]", self.path),
+            key_prefix: String::new(),
+            subject: format!("{} rule {}", self.subject, rule.id),
+        }
+    }
+
+    /// The place of a table below this one, as `tiers.steps[2]`.
+    pub(super) fn below(&self, key: &str) -> Self {
+        Self {
+            file: self.file,
+            path: format!("{}.{key}", self.path),
+            key_prefix: format!("{}{key}.", self.key_prefix),
+            subject: self.subject.clone(),
+        }
+    }
+
+    /// A problem with one key of the item; with the item itself if the key is empty.
+    pub(super) fn problem(&self, key: &str, detail: impl Into<String>) -> Problem {
+        Problem {
+            file: self.file.name.clone(),
+            line: self.line(key),
+            subject: Some(self.subject.clone()),
+            key: Some(format!("{}{key}", self.key_prefix))
+                .map(|key| key.trim_end_matches('.').to_owned())
+                .filter(|key| !key.is_empty()),
+            detail: detail.into(),
+        }
+    }
+
+    /// Where the item is, for other messages.
+    pub(super) fn position(&self) -> String {
+        format!("{}:{}", self.file.name, self.line(""))
+    }
+
+    fn line(&self, key: &str) -> usize {
+        let mut path = format!("{}.{key}", self.path);
+        // A key that is not written stands where the table that lacks it begins.
+        loop {
+            if let Some(start) = self.file.spans.start(&path) {
+                return self.file.spans.line(start);
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path.truncate(end),
+                None => return 1,
+            }
+        }
+    }
+}
+
+/// Where the keys of a file stand, by path as `terms[0].rule[1].cpa`.
+#[derive(Clone, Debug, Default)]
+struct Spans {
+    /// Path, start of the key, and the range of its value.
+    paths: Vec<(String, usize, Range<usize>)>,
+    line_starts: Vec<usize>,
+}
+
+impl Spans {
+    fn of(text: &str) -> Self {
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let mut spans = Self {
+            paths: Vec::new(),
+            line_starts: std::iter::once(0).chain(newlines).collect(),
+        };
+        // A text that is no TOML has no keys to point at; reading it says what is wrong.
+        if let Ok(table) = DeTable::parse(text) {
+            spans.walk_table("", table.get_ref());
+        }
+        spans
+    }
+
+    fn walk_table(&mut self, path: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let path = match path {
+                "" => key.get_ref().to_string(),
+                _ => format!("{path}.{}", key.get_ref()),
+            };
+            self.walk(path, key.span().start, value.span(), value.get_ref());
+        }
+    }
+
+    fn walk(&mut self, path: String, start: usize, range: Range<usize>, value: &DeValue<'_>) {
+        if let DeValue::Table(table) = value {
+            self.walk_table(&path, table);
+        }
+        if let DeValue::Array(array) = value {
+            for (index, element) in array.iter().enumerate() {
+                let span = element.span();
+                let path = format!("{path}[{index}]");
+                self.walk(path, span.start, span, element.get_ref());
+            }
+        }
+        self.paths.push((path, start, range));
+    }
+
+    fn start(&self, path: &str) -> Option<usize> {
+        let found = self.paths.iter().find(|(known, ..)| known == path)?;
+        Some(found.1)
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
+    }
+
+    /// The innermost key whose value holds this place in the text.
+    fn innermost(&self, offset: usize) -> Option<String> {
+        self.paths
+            .iter()
+            .filter(|(_, _, range)| range.contains(&offset))
+            .min_by_key(|(_, _, range)| range.len())
+            .map(|(path, ..)| path.clone())
+    }
+}
