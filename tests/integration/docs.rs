@@ -264,6 +264,22 @@ fn the_changelog_lists_versions_newest_first() {
     }
 }
 
+#[test]
+fn every_metric_is_explained() {
+    let (meters, operating) = (read("src/meters.rs"), read("docs/operating.md"));
+    let names: BTreeSet<_> = meters
+        .split('"')
+        .filter(|text| text.starts_with("postbook_"))
+        .collect();
+    assert!(!names.is_empty(), "the meters are elsewhere now");
+    for name in names {
+        assert!(
+            operating.contains(&format!("`{name}")),
+            "docs/operating.md lacks {name}"
+        );
+    }
+}
+
 /// Verbs that README and documents name are verbs that the program has.
 #[test]
 fn commands_in_the_documents_exist() {
