@@ -61,6 +61,7 @@ async fn not_found() -> Problem {
 }
 
 /// A panic is a bug of ours: it costs one request, not the process.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn caught(panic: Box<dyn Any + Send + 'static>) -> Response {
     let what = panic
         .downcast_ref::<String>()

@@ -15,7 +15,7 @@ use super::{PeerAddress, router};
 use crate::service::{ServerOptions, Service};
 
 /// How long a client may take over the head of a request, and stay silent between requests.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
+const HEAD_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long requests under way may take after the word to stop.
 const GRACE: Duration = Duration::from_secs(20);

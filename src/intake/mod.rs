@@ -59,9 +59,9 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
         let answer = Answer::refused(&refusal, id, decide::warnings(&evidence));
         return Ok((refusal.outcome, answer));
     }
-    let candidate = record::candidate(&evidence, id).ok_or(StoreError::Closed(
-        "an attempt was neither refused nor understood, which is a bug",
-    ))?;
+    let candidate = record::candidate(&evidence, &service.secrets, id).ok_or(
+        StoreError::Closed("an attempt was neither refused nor understood, which is a bug"),
+    )?;
     match keep(service, &evidence, &candidate).await? {
         Kept::New => accepted(service, &evidence, &candidate).await,
         Kept::Repeats(first) => duplicate(service, &evidence, &candidate, &first).await,
@@ -142,7 +142,7 @@ async fn duplicate(
     first: &Envelope,
 ) -> Result<(Outcome, Answer), StoreError> {
     let id = service.clock.new_id();
-    let repeated = record::repeated(evidence, candidate, first)
+    let repeated = record::repeated(evidence, &service.secrets, candidate, first)
         .ok_or(StoreError::Closed("a repeat has no key, which is a bug"))?;
     let differs = !repeated.differences.is_empty();
     let append = record::repeated_append(evidence, &service.secrets, id, repeated);

@@ -37,7 +37,7 @@ pub struct Candidate {
 
 /// The attempt that nothing refuses, as a fact. `None` if there is no form, which the decision has
 /// refused before.
-pub fn candidate(evidence: &Evidence<'_>, id: FactId) -> Option<Candidate> {
+pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Option<Candidate> {
     let offer = evidence.offer()?;
     let form = evidence.good_form()?;
     let outcome = decide::acceptance(evidence);
@@ -57,9 +57,9 @@ pub fn candidate(evidence: &Evidence<'_>, id: FactId) -> Option<Candidate> {
     Some(Candidate {
         id,
         fact: fact(
-            evidence,
-            &reference,
             form,
+            attempt(evidence, secrets),
+            reference,
             outcome,
             matched,
             dedupe_key.clone(),
@@ -100,16 +100,14 @@ fn found_by(evidence: &Evidence<'_>, offer: &OfferRef, form: &Form) -> Vec<Strin
 }
 
 fn fact(
-    evidence: &Evidence<'_>,
-    offer: &OfferRef,
     form: &Form,
+    attempt: Attempt,
+    offer: OfferRef,
     outcome: Outcome,
     matched: bool,
     dedupe_key: Option<String>,
 ) -> Fact {
-    let offer = offer.clone();
     let references = form.references.clone();
-    let attempt = attempt(evidence);
     match &form.event {
         Event::Report(kind) => Fact::of_report(Report {
             outcome,
@@ -152,14 +150,14 @@ fn fact(
     }
 }
 
-fn attempt(evidence: &Evidence<'_>) -> Attempt {
+fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     let admission = evidence.admission.as_ref();
     let readable = evidence.fault.is_none() && !evidence.request.is_too_large();
     Attempt {
         credential: admission
             .and_then(|admission| admission.as_ref().ok())
             .map(|admission| admission.credential.clone()),
-        request: redact::kept(evidence.request, &evidence.fields, readable),
+        request: redact::kept(evidence.request, &evidence.fields, readable, secrets),
         warnings: decide::warnings(evidence),
     }
 }
@@ -231,7 +229,7 @@ pub fn rejected(
         field: refusal.field.as_ref().map(ToString::to_string),
         offer: evidence.offer().map(|offer| offer.reference()),
         references: form::readable_references(&evidence.fields),
-        attempt: attempt(evidence),
+        attempt: attempt(evidence, secrets),
     });
     plain_append(draft(evidence, secrets, id, None, &fact))
 }
@@ -239,6 +237,7 @@ pub fn rejected(
 /// The fact of an attempt that repeats an earlier one, whose fact is given.
 pub fn repeated(
     evidence: &Evidence<'_>,
+    secrets: &Secrets,
     candidate: &Candidate,
     first: &postbook_schemas::Envelope,
 ) -> Option<Repeated> {
@@ -250,7 +249,7 @@ pub fn repeated(
         dedupe_key: candidate.dedupe_key.clone()?,
         differences: differences::between(first, form),
         references: form.references.clone(),
-        attempt: attempt(evidence),
+        attempt: attempt(evidence, secrets),
     })
 }
 

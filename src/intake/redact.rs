@@ -85,7 +85,12 @@ pub fn names_any(text: &str) -> bool {
 }
 
 /// What is kept of a request.
-pub fn kept(request: &Request, fields: &Fields<'_>, readable: bool) -> RawRequest {
+pub fn kept(
+    request: &Request,
+    fields: &Fields<'_>,
+    readable: bool,
+    secrets: &Secrets,
+) -> RawRequest {
     let clean = readable && !fields.sensitive;
     let mut kept = RawRequest {
         method: request.method.as_str().to_owned(),
@@ -109,34 +114,39 @@ pub fn kept(request: &Request, fields: &Fields<'_>, readable: bool) -> RawReques
     }
     match std::str::from_utf8(&request.body) {
         Ok(body) if clean && !too_large => kept.body = Some(body.to_owned()),
-        Ok(body) if too_large => kept.body = Some(cut(body)),
-        Ok(body) => kept.body = Some(without_sensitive_members(body)),
-        Err(_) => keep_bytes(&mut kept, &request.body),
+        Ok(body) if !too_large => kept.body = Some(without_sensitive_members(body)),
+        _ => keep_cut(&mut kept, scrubbed(&request.body, secrets)),
     }
     kept
 }
 
-fn keep_bytes(kept: &mut RawRequest, body: &[u8]) {
-    let text = String::from_utf8_lossy(body);
-    if names_any(&text) {
+/// A body in which no token or secret is left, before any of it is cut or written in hexadecimal,
+/// which would hide the rest of one.
+fn scrubbed(body: &[u8], secrets: &Secrets) -> Vec<u8> {
+    let mut body = body.to_vec();
+    scrub(&mut body, secrets);
+    body
+}
+
+fn keep_cut(kept: &mut RawRequest, body: Vec<u8>) {
+    if names_any(&String::from_utf8_lossy(&body)) {
         kept.body = Some(WITHHELD.to_owned());
-    } else {
-        kept.body_hex = Some(hex::encode(&body[..body.len().min(CUT_BYTES)]));
+        return;
     }
     if body.len() > CUT_BYTES {
         kept.body_bytes.get_or_insert(body.len() as u64);
     }
-}
-
-fn cut(body: &str) -> String {
-    if names_any(body) {
-        return WITHHELD.to_owned();
+    match String::from_utf8(body) {
+        Ok(mut text) => {
+            text.truncate(text.floor_char_boundary(CUT_BYTES));
+            kept.body = Some(text);
+        }
+        Err(bytes) => {
+            let mut bytes = bytes.into_bytes();
+            bytes.truncate(CUT_BYTES);
+            kept.body_hex = Some(hex::encode(bytes));
+        }
     }
-    let mut end = CUT_BYTES.min(body.len());
-    while !body.is_char_boundary(end) {
-        end -= 1;
-    }
-    body[..end].to_owned()
 }
 
 fn without_sensitive_pairs(text: &str) -> String {

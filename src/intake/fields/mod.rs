@@ -148,7 +148,7 @@ impl<'r> Fields<'r> {
         self.known[name as usize].as_deref()
     }
 
-    fn add(&mut self, name: &Cow<'r, str>, value: Value<'r>) -> Result<(), Fault> {
+    fn add(&mut self, name: &str, value: Value<'r>) -> Result<(), Fault> {
         self.parameters += 1;
         if self.parameters > PARAMETERS_MAX {
             return Err(Fault::new("more than 1000 parameters"));
@@ -213,7 +213,7 @@ enum BodyForm {
 
 /// Reads the fields of a request. What was read before a fault stands, so that a refusal can still
 /// say what it referred to.
-pub fn read<'r>(request: &'r Request) -> (Fields<'r>, Option<Fault>) {
+pub fn read(request: &Request) -> (Fields<'_>, Option<Fault>) {
     let mut fields = Fields::default();
     let fault = read_into(request, &mut fields).err();
     (fields, fault)

@@ -26,15 +26,17 @@ fn request(query: &str, content_type: Option<&str>, body: &[u8]) -> Request {
     }
 }
 
-fn json(body: &str) -> Result<Vec<(String, String)>, (String, Option<String>)> {
+type Shown = Result<Vec<(String, String)>, (String, Option<String>)>;
+
+fn json(body: &str) -> Shown {
     shown(&request("", Some("application/json"), body.as_bytes()))
 }
 
-fn query(query: &str) -> Result<Vec<(String, String)>, (String, Option<String>)> {
+fn query(query: &str) -> Shown {
     shown(&request(query, None, b""))
 }
 
-fn shown(request: &Request) -> Result<Vec<(String, String)>, (String, Option<String>)> {
+fn shown(request: &Request) -> Shown {
     let (fields, fault) = read(request);
     if let Some(fault) = fault {
         return Err((fault.detail.to_owned(), fault.field.map(Cow::into_owned)));

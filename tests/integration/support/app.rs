@@ -178,10 +178,6 @@ impl TestApp {
         self.as_role(Role::Ingest).await
     }
 
-    pub(crate) async fn as_viewer(&self) -> Sender<'_> {
-        self.as_role(Role::Viewer).await
-    }
-
     /// Follows a link and returns the click id that the destination was handed.
     pub(crate) async fn click(&self, link: &str) -> String {
         let answer = self.anonymous().get(link).await;
@@ -189,23 +185,6 @@ impl TestApp {
         let location = answer.header(header::LOCATION).expect("a location");
         let (_, id) = location.rsplit_once("cid=").expect("a click id");
         id.to_owned()
-    }
-
-    /// All facts, with their positions.
-    pub(crate) async fn facts(&self) -> Vec<(u64, Envelope)> {
-        let store = self.service.log.store();
-        let mut facts = Vec::new();
-        let mut from = 1;
-        while from <= store.head() {
-            let page = store.read(from, store.head(), Filter::ALL, 1 << 20);
-            let page = page.await.expect("the log can be read");
-            facts.extend(page.lines().map(|(position, line)| {
-                let envelope = Envelope::decode(line).expect("the log holds facts");
-                (position, envelope)
-            }));
-            from = page.next;
-        }
-        facts
     }
 
     /// The last fact.

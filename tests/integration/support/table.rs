@@ -104,7 +104,8 @@ impl Ids {
             if let Some(id) = id {
                 let next = self.0.len() + 1;
                 let number = *self.0.entry(id.to_owned()).or_insert(next);
-                numbered.push_str(&format!("id-{number}"));
+                numbered.push_str("id-");
+                numbered.push_str(&number.to_string());
                 rest = &rest[LENGTH..];
             } else {
                 numbered.push(first);
