@@ -2,6 +2,7 @@
 
 pub mod auth;
 mod body;
+mod clicks;
 mod ops;
 mod peer;
 mod postback;
@@ -51,6 +52,7 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         .with_state(Arc::clone(&service));
     intake
         .merge(ops)
+        .merge(clicks::router(Arc::clone(&service)))
         .merge(v1::router(service))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))

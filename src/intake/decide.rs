@@ -106,12 +106,14 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
         other.is_some_and(|(offer, click)| click.offer != offer.reference()),
         "the click belongs to another offer and does not attribute",
     );
+    // Where nothing else attributes it, the attempt is refused, which says so already.
+    let other_reference = has_other_reference(evidence);
     warn(
-        evidence.click == ClickCheck::NeverGivenOut,
+        other_reference && evidence.click == ClickCheck::NeverGivenOut,
         "the click_id was never given out and does not attribute",
     );
     warn(
-        is_expired(evidence),
+        other_reference && is_expired(evidence),
         "the click is older than the retention and does not attribute",
     );
     warnings

@@ -152,6 +152,116 @@ async fn what_lets_an_attempt_in_is_kept_with_it() {
 }
 
 #[tokio::test]
+async fn clicks_made_elsewhere_attribute_under_their_own_ids() {
+    let app = TestApp::start(PROGRAMME).await;
+    let sender = app.as_ingester().await;
+    let one = r#"{"click_id":"theirs-1","link":"abc","occurred_at":"2026-06-14T00:00:00Z","address":"203.0.113.9"}"#;
+    let first = sender.post_json("/v1/clicks", one).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
+    let kept = app.last_fact().await;
+    assert_eq!(kept.occurred_at.to_string(), "2026-06-14T00:00:00.000000Z");
+    assert_eq!(kept.source.address.as_deref(), Some("203.0.113.0"));
+    let again = sender.post_json("/v1/clicks", one).await;
+    assert_eq!(
+        again.text(),
+        r#"{"click_id":"theirs-1","status":"duplicate"}"#
+    );
+
+    let many = r#"{"items":[
+        {"click_id":"old","offer":"acme/casino","partner":"p1","occurred_at":"2026-03-01T00:00:00Z"},
+        {"click_id":"late","link":"abc","occurred_at":"2026-05-01T00:00:00Z"},
+        {"click_id":"late","link":"abc"},
+        {"click_id":"lost","link":"nothing"}
+    ]}"#;
+    let answer = sender.post_json("/v1/clicks", many).await;
+    let statuses: Vec<_> = (0..4)
+        .map(|n| answer.json()["items"][n]["status"].clone())
+        .collect();
+    assert_eq!(statuses, ["recorded", "recorded", "duplicate", "rejected"]);
+
+    for (body, status, word) in [
+        (
+            r#"{"click_id":"theirs-1","value":1}"#,
+            200,
+            "\"matched\":true",
+        ),
+        (r#"{"click_id":"late","value":2}"#, 200, "\"matched\":false"),
+        (r#"{"click_id":"old","value":3}"#, 404, "\"expired_click\""),
+        // Who came long ago is still known by the customer, and a refund by its transaction.
+        (
+            r#"{"click_id":"old","customer_id":"c"}"#,
+            200,
+            "\"matched\":false",
+        ),
+        (
+            r#"{"click_id":"old","txn_id":"1","event":"refund"}"#,
+            202,
+            "\"parked\"",
+        ),
+    ] {
+        let answer = sender.post_json("/postback", body).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(answer.text().contains(word), "{body}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn clicks_that_cannot_be_taken_name_their_field() {
+    let app = TestApp::start(PROGRAMME).await;
+    let ours = app.click("/abc").await;
+    let sender = app.as_ingester().await;
+    let reused = format!(r#"{{"click_id":"{ours}","link":"abc"}}"#);
+    let answer = sender.post_json("/v1/clicks", &reused).await;
+    assert_eq!(answer.json()["status"], "duplicate");
+    for (body, field) in [
+        (r#"{"link":"abc"}"#, "click_id"),
+        (r#"{"click_id":"a"}"#, "link"),
+        (r#"{"click_id":"a","link":"abc","partner":"p2"}"#, "partner"),
+        (
+            r#"{"click_id":"a","link":"abc","country":"GER"}"#,
+            "country",
+        ),
+        (
+            r#"{"click_id":"a","link":"abc","parameters":{"x":"1"}}"#,
+            "parameters",
+        ),
+        (
+            r#"{"click_id":"a","link":"abc","occurred_at":"2027-01-01T00:00:00Z"}"#,
+            "occurred_at",
+        ),
+    ] {
+        let answer = sender.post_json("/v1/clicks", body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(answer.json()["field"], field, "{body}");
+    }
+    let viewer = app.as_role(Role::Viewer).await;
+    let refused = viewer.post_json("/v1/clicks", &reused).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let refused = app.anonymous().post_json("/v1/clicks", &reused).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn one_of_many_equal_postbacks_at_once_is_taken() {
+    let app = TestApp::start(PROGRAMME).await;
+    let sender = app.as_ingester().await;
+    let body = r#"{"offer":"acme/casino","customer_id":"c","txn_id":"1","value":1}"#;
+    let sent = (0..50).map(|_| sender.post_json("/postback", body));
+    let answers = futures_util::future::join_all(sent).await;
+    let word = |word: &str| {
+        let said = answers
+            .iter()
+            .filter(|answer| answer.json()["status"] == word);
+        said.count()
+    };
+    assert_eq!((word("ok"), word("duplicate")), (1, 49));
+    let ids = answers
+        .iter()
+        .map(|answer| answer.json()["conversion_id"].to_string());
+    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 1);
+}
+
+#[tokio::test]
 async fn the_service_says_how_it_is() {
     let app = TestApp::start(PROGRAMME).await;
     let sender = app.as_ingester().await;

@@ -2,6 +2,7 @@
 
 mod destination;
 mod device;
+pub mod foreign;
 mod route;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};

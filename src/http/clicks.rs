@@ -1,0 +1,145 @@
+//! `POST /v1/clicks`: clicks made elsewhere, one or many.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{auth::Authenticated, problem::Problem};
+use crate::{
+    intake::click::foreign::{self, Fault, ForeignClick, Recorded},
+    secrets::Role,
+    service::Service,
+};
+
+/// Largest request, in bytes, and most clicks in one.
+const BODY_BYTES_MAX: usize = 16 << 20;
+const CLICKS_MAX: usize = 10_000;
+
+/// The route of foreign clicks.
+pub(super) fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/v1/clicks", post(record))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(service)
+}
+
+/// One click, or `{"items": […]}`.
+#[derive(Deserialize)]
+struct Many {
+    items: Vec<ForeignClick>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    click_id: String,
+    /// `recorded`, `duplicate` or `rejected`.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Items {
+    items: Vec<Item>,
+}
+
+async fn record(
+    State(service): State<Arc<Service>>,
+    caller: Authenticated,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    caller.require(Role::Ingest)?;
+    let body = body.map_err(|_| {
+        let detail = "the body is larger than 16 MiB, or broke off";
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            "Payload too large",
+            detail,
+        )
+    })?;
+    // The two forms are told apart first, so that an error is about the one that was meant.
+    let is_many = serde_json::from_slice::<Form>(&body).is_ok_and(|form| form.items.is_some());
+    let clicks = if is_many {
+        serde_json::from_slice::<Many>(&body).map(|many| many.items)
+    } else {
+        serde_json::from_slice::<ForeignClick>(&body).map(|click| vec![click])
+    };
+    let clicks = clicks.map_err(|error| malformed(&error))?;
+    if clicks.len() > CLICKS_MAX {
+        return Err(Problem::invalid(
+            "items",
+            "more than 10000 clicks in one request",
+        ));
+    }
+    let ids: Vec<String> = clicks.iter().map(|click| click.click_id.clone()).collect();
+    let recorded = foreign::record(&service, &caller, clicks).await;
+    let recorded = recorded.map_err(|error| {
+        tracing::error!(%error, "clicks could not be kept");
+        Problem::unavailable("the clicks could not be kept; none of them was: send them again")
+    })?;
+    if is_many {
+        let items = ids
+            .into_iter()
+            .zip(recorded)
+            .map(|(id, what)| item(id, what));
+        let items = items.collect();
+        return Ok(Json(Items { items }).into_response());
+    }
+    one(ids, recorded)
+}
+
+#[derive(Deserialize)]
+struct Form<'a> {
+    #[serde(borrow)]
+    items: Option<&'a serde_json::value::RawValue>,
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, "malformed", "Malformed request", error.to_string())
+}
+
+fn one(ids: Vec<String>, recorded: Vec<Recorded>) -> Result<Response, Problem> {
+    let (Some(id), Some(what)) = (ids.into_iter().next(), recorded.into_iter().next()) else {
+        return Err(Problem::internal());
+    };
+    let status = match &what {
+        Recorded::New => StatusCode::CREATED,
+        Recorded::Known => StatusCode::OK,
+        Recorded::Refused(fault) => return Err(refused(fault)),
+    };
+    Ok((status, Json(item(id, what))).into_response())
+}
+
+fn refused(fault: &Fault) -> Problem {
+    if fault.missing {
+        Problem::missing(fault.field, fault.detail)
+    } else {
+        Problem::invalid(fault.field, fault.detail)
+    }
+}
+
+fn item(click_id: String, what: Recorded) -> Item {
+    let (status, fault) = match what {
+        Recorded::New => ("recorded", None),
+        Recorded::Known => ("duplicate", None),
+        Recorded::Refused(fault) => ("rejected", Some(fault)),
+    };
+    Item {
+        click_id,
+        status,
+        field: fault.as_ref().map(|fault| fault.field),
+        detail: fault.as_ref().map(|fault| fault.detail),
+    }
+}

@@ -1,0 +1,285 @@
+//! Clicks that were made elsewhere, under ids of their own.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use postbook_schemas::{
+    Fact, Instant, OfferRef, Slug, dedupe,
+    envelope::{Draft, Source},
+    traffic::{Click, Device},
+};
+use serde::Deserialize;
+
+use super::{PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, cut};
+use crate::{
+    directory::Directory,
+    intake::{evidence, request::truncated},
+    secrets::Caller,
+    service::Service,
+    store::{Append, Appended, StoreError},
+};
+
+/// Longest id, in characters.
+const ID_LENGTH_MAX: usize = 256;
+
+/// A click made elsewhere, as it is sent. Either `link`, or `offer` and `partner`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForeignClick {
+    /// Its own id.
+    pub click_id: String,
+    /// The link that was followed.
+    pub link: Option<String>,
+    /// The offer, where there was no link.
+    pub offer: Option<String>,
+    /// The partner, where there was no link.
+    pub partner: Option<String>,
+    /// When: RFC 3339. When it is recorded, if absent.
+    pub occurred_at: Option<Instant>,
+    /// The campaign; the link's if absent.
+    pub campaign: Option<String>,
+    /// ISO 3166 country.
+    pub country: Option<String>,
+    /// Class of device; told from the browser's description if absent.
+    pub device: Option<Device>,
+    /// The browser's description of itself.
+    pub user_agent: Option<String>,
+    /// The page that held the link.
+    pub referrer: Option<String>,
+    /// The visitor's address, which is truncated.
+    pub address: Option<IpAddr>,
+    /// `utm_*`, `sub1` to `sub5`, `fbclid`, `gclid` and `ttclid` exactly as received.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Why a click cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field at fault.
+    pub field: &'static str,
+    /// What is wrong.
+    pub detail: &'static str,
+    /// Whether the field is missing, rather than wrong.
+    pub missing: bool,
+}
+
+/// What became of one click.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is in the log.
+    New,
+    /// A click with this id was there already.
+    Known,
+    /// It cannot be taken.
+    Refused(Fault),
+}
+
+/// Records clicks made elsewhere, those that can be taken in one group; says for each what became
+/// of it.
+///
+/// # Errors
+/// The log could not be read or written; then none was recorded.
+pub async fn record(
+    service: &Service,
+    caller: &Caller,
+    clicks: Vec<ForeignClick>,
+) -> Result<Vec<Recorded>, StoreError> {
+    let directory = service.directory.load_full();
+    let now = service.clock.now();
+    let mut recorded = Vec::with_capacity(clicks.len());
+    let (mut places, mut appends) = (Vec::new(), Vec::new());
+    for (place, click) in clicks.into_iter().enumerate() {
+        if is_ours(service, &click.click_id).await? {
+            recorded.push(Recorded::Known);
+            continue;
+        }
+        match checked(&directory, caller, now, &click) {
+            Ok(placed) => {
+                places.push(place);
+                appends.push(append(service, caller, click, placed));
+                recorded.push(Recorded::New);
+            }
+            Err(fault) => recorded.push(Recorded::Refused(fault)),
+        }
+    }
+    if appends.is_empty() {
+        return Ok(recorded);
+    }
+    let appended = service.log.append_all(appends.clone()).await?;
+    for ((place, append), appended) in places.into_iter().zip(appends).zip(appended) {
+        if is_known(service, append, appended).await? {
+            recorded[place] = Recorded::Known;
+        } else {
+            service.meters.click();
+        }
+    }
+    Ok(recorded)
+}
+
+/// Whether a click was in the log before. A position that is named although it holds another click
+/// only looks alike: then the click is appended past it.
+async fn is_known(
+    service: &Service,
+    mut append: Append,
+    mut appended: Appended,
+) -> Result<bool, StoreError> {
+    while let Appended::Known { position } = appended {
+        let known = evidence::read_fact(service, position).await?;
+        let key = match &known.fact {
+            Fact::ClickRecorded(click) => Some(dedupe::foreign_click_key(&click.click_id)),
+            _ => None,
+        };
+        if key == append.unique {
+            return Ok(true);
+        }
+        append.not_at.push(position);
+        appended = service.append(append.clone()).await?;
+    }
+    Ok(false)
+}
+
+/// Whether an id was given out here: it must not come to stand for another click.
+async fn is_ours(service: &Service, click_id: &str) -> Result<bool, StoreError> {
+    let store = service.log.store();
+    let Some(position) = service.click_ids.decode(click_id) else {
+        return Ok(false);
+    };
+    if position > store.head() {
+        return Ok(false);
+    }
+    let heads = store.clicks(vec![position]).await?;
+    Ok(heads.first().is_some_and(Option::is_some))
+}
+
+struct Placed {
+    link: Option<Slug>,
+    offer: OfferRef,
+    partner: Slug,
+    campaign: Option<String>,
+}
+
+const fn wrong(field: &'static str, detail: &'static str) -> Fault {
+    Fault {
+        field,
+        detail,
+        missing: false,
+    }
+}
+
+fn checked(
+    directory: &Directory,
+    caller: &Caller,
+    now: Instant,
+    click: &ForeignClick,
+) -> Result<Placed, Fault> {
+    let id = &click.click_id;
+    if id.is_empty() {
+        return Err(Fault {
+            missing: true,
+            ..wrong("click_id", "a click needs an id of its own")
+        });
+    }
+    if id.chars().count() > ID_LENGTH_MAX || id.chars().any(char::is_control) {
+        return Err(wrong("click_id", "longer than 256 characters, or not text"));
+    }
+    if click.occurred_at.is_some_and(|at| at > now.plus_days(1)) {
+        return Err(wrong("occurred_at", "more than a day ahead"));
+    }
+    let is_code = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic());
+    if !click.country.as_ref().is_none_or(is_code) {
+        return Err(wrong("country", "not two letters of ISO 3166"));
+    }
+    let unfit = |(name, value): (&String, &String)| {
+        !Click::keeps_parameter(name) || value.len() > PARAMETER_BYTES_MAX || value.contains('\0')
+    };
+    if click.parameters.len() > PARAMETERS_MAX || click.parameters.iter().any(unfit) {
+        let detail = "only utm_*, sub1 to sub5, fbclid, gclid and ttclid, of at most 2048 bytes";
+        return Err(wrong("parameters", detail));
+    }
+    let placed = place(directory, click)?;
+    if caller.may_report_for(&placed.offer) {
+        Ok(placed)
+    } else {
+        Err(wrong("offer", "the token is not for this offer"))
+    }
+}
+
+fn place(directory: &Directory, click: &ForeignClick) -> Result<Placed, Fault> {
+    if let Some(slug) = &click.link {
+        let entry = directory
+            .link(slug)
+            .ok_or(wrong("link", "there is no such link"))?;
+        let link = &entry.link;
+        if click
+            .offer
+            .as_deref()
+            .is_some_and(|offer| offer != link.offer.as_str())
+        {
+            return Err(wrong("offer", "the link belongs to another offer"));
+        }
+        if click
+            .partner
+            .as_deref()
+            .is_some_and(|partner| partner != link.partner.as_str())
+        {
+            return Err(wrong("partner", "the link belongs to another partner"));
+        }
+        return Ok(Placed {
+            link: Some(link.slug.clone()),
+            offer: link.offer.clone(),
+            partner: link.partner.clone(),
+            campaign: click.campaign.clone().or_else(|| link.campaign.clone()),
+        });
+    }
+    let (Some(offer), Some(partner)) = (&click.offer, &click.partner) else {
+        return Err(Fault {
+            missing: true,
+            ..wrong("link", "a click needs a link, or an offer and a partner")
+        });
+    };
+    let offer = directory
+        .offer(offer)
+        .ok_or(wrong("offer", "there is no such offer"))?;
+    let partner = directory
+        .partner(partner)
+        .ok_or(wrong("partner", "there is no such partner"))?;
+    Ok(Placed {
+        link: None,
+        offer: offer.reference(),
+        partner: partner.slug.clone(),
+        campaign: click.campaign.clone(),
+    })
+}
+
+fn append(service: &Service, caller: &Caller, click: ForeignClick, placed: Placed) -> Append {
+    let told = |agent: &String| service.devices.class_of(agent);
+    let device = click.device.or_else(|| click.user_agent.as_ref().map(told));
+    let unique = dedupe::foreign_click_key(&click.click_id);
+    let fact = Fact::ClickRecorded(Click {
+        click_id: click.click_id,
+        link: placed.link,
+        offer: placed.offer,
+        partner: placed.partner,
+        campaign: placed.campaign,
+        destination: None,
+        country: click.country.map(|code| code.to_ascii_uppercase()),
+        device: device.unwrap_or_default(),
+        user_agent: click
+            .user_agent
+            .map(|text| cut(&text, USER_AGENT_BYTES_MAX)),
+        referrer: click.referrer.map(|text| cut(&text, REFERRER_BYTES_MAX)),
+        parameters: click.parameters,
+    });
+    let source = Source {
+        endpoint: "/v1/clicks".to_owned(),
+        address: click.address.map(|address| truncated(address).to_string()),
+    };
+    let id = service.clock.new_id();
+    let actor = Arc::clone(&caller.actor);
+    Append {
+        draft: Draft::new(id, click.occurred_at, actor, source, &fact),
+        unique: Some(unique),
+        not_at: Vec::new(),
+        references: Vec::new(),
+        seat: None,
+    }
+}
