@@ -31,6 +31,11 @@ const REST_MIN: Duration = Duration::from_millis(5);
 /// What the task is asked.
 #[derive(Debug)]
 pub(super) enum Command {
+    /// Say when the task has caught up with its checkpoint and follows the log.
+    Follow {
+        /// Told then.
+        reply: oneshot::Sender<()>,
+    },
     /// Stop following, say where, and go on with what is handed back.
     HandOver {
         /// Where the live read models stand.
@@ -115,6 +120,12 @@ impl Follower {
         }
         if checkpoint.position > 0 {
             warn_of_difference(checkpoint, head);
+        } else if head <= STEP {
+            let writer = self.tables.writer().await?;
+            return Ok(Successor {
+                engine: self.engine(),
+                writer,
+            });
         }
         self.build().await
     }
@@ -163,6 +174,7 @@ impl Follower {
             {
                 Next::Facts => {}
                 Next::End => return Ok(()),
+                Next::Command(Command::Follow { reply }) => drop(reply.send(())),
                 Next::Command(Command::Stop { reply }) => {
                     drop(reply);
                     return Ok(());

@@ -50,6 +50,14 @@ pub(super) async fn run(
     projector: &Projector,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Rebuilt, ProjectorError> {
+    // One at a time, and not before the task has built what it had to build itself: the next
+    // generation is one file.
+    let _only = projector.status.rebuilding().await;
+    let (reply, following) = oneshot::channel();
+    let command = Command::Follow { reply };
+    let sent = projector.commands.send(command).await;
+    sent.map_err(|_| stopped(projector))?;
+    following.await.map_err(|_| stopped(projector))?;
     let started = Instant::now();
     let head = projector.store.head();
     let reached = |position| progress(Progress { position, head });
@@ -95,15 +103,13 @@ async fn ask_for_hand_over(
         standing,
         successor: next,
     };
-    let stopped = || {
-        let why = projector.failed();
-        ProjectorError::Stopped(why.unwrap_or_else(|| "it was told to".to_owned()))
-    };
-    projector
-        .commands
-        .send(command)
-        .await
-        .map_err(|_| stopped())?;
-    let live = live.await.map_err(|_| stopped())?;
+    let sent = projector.commands.send(command).await;
+    sent.map_err(|_| stopped(projector))?;
+    let live = live.await.map_err(|_| stopped(projector))?;
     Ok((live, successor))
+}
+
+fn stopped(projector: &Projector) -> ProjectorError {
+    let why = projector.failed();
+    ProjectorError::Stopped(why.unwrap_or_else(|| "it was told to".to_owned()))
 }

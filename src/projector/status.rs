@@ -16,6 +16,7 @@ pub(super) struct Status {
     position: watch::Sender<u64>,
     waiting: AtomicUsize,
     wake: Notify,
+    rebuilding: tokio::sync::Mutex<()>,
     failed: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
 }
@@ -26,6 +27,7 @@ impl Default for Status {
             position: watch::Sender::new(0),
             waiting: AtomicUsize::new(0),
             wake: Notify::new(),
+            rebuilding: tokio::sync::Mutex::default(),
             failed: Mutex::new(None),
             trouble: Mutex::new(None),
         }
@@ -68,6 +70,11 @@ impl Status {
 
     pub(super) fn has_trouble(&self, what: String) {
         set(&self.trouble, Some(what));
+    }
+
+    /// Keeps other rebuilds waiting while it is held.
+    pub(super) async fn rebuilding(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.rebuilding.lock().await
     }
 
     pub(super) fn is_awaited(&self) -> bool {

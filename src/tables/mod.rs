@@ -147,6 +147,10 @@ impl Tables {
         std::fs::File::open(&path)
             .and_then(|file| file.sync_all())
             .map_err(TablesError::file("made durable"))?;
+        // In this order: a file goes over to WAL only while nobody else has it open.
+        let mut connection = connect(&path, Building::Live).await?;
+        let checkpoint = read_checkpoint(&mut connection).await?;
+        let writer = Writer::init(connection, checkpoint).await?;
         let readers = open_readers(&path).await?;
         point_to(&self.directory, generation)?;
         let old_readers = self.readers.swap(Arc::new(readers));
@@ -154,7 +158,7 @@ impl Tables {
         if old != generation {
             remove(&self.directory, old);
         }
-        self.writer().await
+        Ok(writer)
     }
 
     /// Closes all connections.

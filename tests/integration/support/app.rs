@@ -166,6 +166,14 @@ impl TestApp {
         }
     }
 
+    /// Somebody with this token.
+    pub(crate) fn with_token(&self, token: String) -> Sender<'_> {
+        Sender {
+            app: self,
+            token: Some(token),
+        }
+    }
+
     /// Somebody with a token of this role for everything.
     pub(crate) async fn as_role(&self, role: Role) -> Sender<'_> {
         Sender {
