@@ -159,8 +159,9 @@ impl Service {
 
     /// Takes no more facts, finishes those that wait, and lets go of all files.
     pub async fn shut_down(&self) {
-        self.log.shut_down().await;
+        // The projector first: it would wait for a closed log to come back.
         self.projector.stop().await;
+        self.log.shut_down().await;
         self.tables.close().await;
     }
 }

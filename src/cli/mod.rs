@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod apply;
 mod attempts;
 mod balance;
 mod client;
@@ -9,9 +10,13 @@ mod events;
 mod exit;
 mod global;
 mod output;
+mod own;
 mod reader;
 mod replay;
 mod schema;
+mod secret;
+mod serve;
+mod token;
 mod values;
 mod verify;
 
@@ -40,6 +45,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Serve(serve::Serve),
+    Apply(apply::Apply),
+    Token(token::Token),
+    Secret(secret::Secret),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
     Events(events::Events),
@@ -72,6 +81,10 @@ impl Cli {
     fn run(self) -> Result<(), CliError> {
         let global = self.global;
         match self.verb {
+            Verb::Serve(verb) => block_on(verb.run(&global)),
+            Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Token(verb) => block_on(verb.run(&global)),
+            Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
             Verb::Events(verb) => block_on(verb.run(&global)),

@@ -126,6 +126,14 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
     Ok(open_to_read(&location, click_ids).await?)
 }
 
+/// The secrets of a data directory that is there.
+pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
+    if !global.data.join("secrets.sqlite").exists() {
+        return Err(nothing_there(&global.data));
+    }
+    Ok(Secrets::open(&global.data).await?)
+}
+
 /// Where the log is, and the key of its click ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Arc<ClickIdKey>), CliError> {
     let location = Location::choose(global.log.as_deref(), &global.data)?;

@@ -14,7 +14,6 @@ mod known;
 mod plan;
 mod source;
 
-pub use check::RESERVED_SLUGS;
 pub use known::Known;
 pub use plan::{Change, Plan, Sign};
 pub use source::{Problem, ProgrammeFile};

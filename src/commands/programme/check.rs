@@ -10,30 +10,14 @@ use postbook_schemas::{
     configuration::{Brand, Coupon, FxRate, Link, Offer, Partner, Route},
 };
 
+use crate::directory::is_reserved;
+
 use super::{
     check_terms,
     known::{Known, coupon_key, rate_key},
     plan::terms_subject,
     source::{Place, Problem, ProgrammeFile},
 };
-
-/// First path segments that the service needs for itself, so that no link may have them.
-pub const RESERVED_SLUGS: &[&str] = &[
-    "api",
-    "postback",
-    "v1",
-    "ui",
-    "healthz",
-    "readyz",
-    "metrics",
-    "favicon.ico",
-    "robots.txt",
-    "static",
-    "assets",
-    ".well-known",
-    "docs",
-    "openapi.json",
-];
 
 /// Checks all files together.
 pub(super) fn check(files: &[ProgrammeFile], known: &Known) -> Vec<Problem> {
@@ -278,7 +262,7 @@ impl Checker<'_> {
 
     fn link(&mut self, place: &Place<'_>, link: &Link) {
         self.once(place, format!("link {}", link.slug));
-        if RESERVED_SLUGS.contains(&link.slug.as_str()) {
+        if is_reserved(link.slug.as_str()) {
             let detail = format!("`{}` is a path of the service itself", link.slug);
             self.problem(place, "slug", detail);
         }
