@@ -264,6 +264,38 @@ fn the_changelog_lists_versions_newest_first() {
     }
 }
 
+#[test]
+fn every_endpoint_is_in_the_reference() {
+    let described = postbook::http::v1::openapi::document();
+    let described: Value = serde_json::from_str(&described).expect("OpenAPI is JSON");
+    let reference = read("docs/reference/http.md");
+    for (path, methods) in described["paths"].as_object().expect("there are paths") {
+        for method in methods.as_object().expect("a path has methods").keys() {
+            let line = format!("`{} {path}`", method.to_uppercase());
+            assert!(
+                reference.contains(&line),
+                "docs/reference/http.md lacks {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_explained() {
+    let (meters, operating) = (read("src/meters.rs"), read("docs/operating.md"));
+    let names: BTreeSet<_> = meters
+        .split('"')
+        .filter(|text| text.starts_with("postbook_"))
+        .collect();
+    assert!(!names.is_empty(), "the meters are elsewhere now");
+    for name in names {
+        assert!(
+            operating.contains(&format!("`{name}")),
+            "docs/operating.md lacks {name}"
+        );
+    }
+}
+
 /// Verbs that README and documents name are verbs that the program has.
 #[test]
 fn commands_in_the_documents_exist() {
