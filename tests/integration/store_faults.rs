@@ -243,7 +243,7 @@ async fn a_full_disk_loses_nothing_and_heals() {
     store.check(&|_| {}).await.unwrap();
 
     store.limit_pages(None).await.unwrap();
-    let facts = (group * 500 - 1..group * 500 + 1).map(keyed).collect();
+    let facts = (group * 500 - 1..=group * 500).map(keyed).collect();
     let appended = store.append(facts, at(0)).await.unwrap();
     assert_eq!(
         appended[0],
