@@ -86,7 +86,7 @@ impl Payout {
                             .await?,
                     )
                 };
-                let row = proposed.await;
+                let row: Result<_, CliError> = proposed.await;
                 service.shut_down().await;
                 print_one(&row?, global.json)
             }

@@ -14,7 +14,7 @@ use crate::{
     projector::Projector,
     secrets::Secrets,
     store::{
-        LogStore, StoreError,
+        LogStore,
         open::{Location, open, open_to_read},
     },
     tables::Tables,
@@ -192,6 +192,7 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn a_log_in_use_is_told_apart_from_one_that_fails() {
