@@ -3,6 +3,8 @@
 //! Nothing is derived again here: the rows say what came out, the facts say what it came from, and
 //! every step names the position of the fact that it stands on.
 
+mod tree;
+
 use std::fmt::{self, Write as _};
 
 use postbook_schemas::{
@@ -378,28 +380,4 @@ fn add(text: &mut String, more: fmt::Arguments<'_>) {
 
 fn money(minor: i64, currency: Currency) -> String {
     format!("{} {currency}", currency.format_major(minor))
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "conversion {}", self.conversion_id)?;
-        write_tree(f, &self.steps, "")
-    }
-}
-
-fn write_tree(f: &mut fmt::Formatter<'_>, steps: &[Step], indent: &str) -> fmt::Result {
-    for (left, step) in (0..steps.len()).rev().zip(steps) {
-        let (branch, below) = if left == 0 {
-            ("└─", "  ")
-        } else {
-            ("├─", "│ ")
-        };
-        write!(f, "{indent}{branch} {}: {}", step.step, step.says)?;
-        match step.position {
-            Some(position) => writeln!(f, " [#{position}]")?,
-            None => writeln!(f)?,
-        }
-        write_tree(f, &step.details, &format!("{indent}{below} "))?;
-    }
-    Ok(())
 }
