@@ -272,7 +272,10 @@ fn every_endpoint_is_in_the_reference() {
     for (path, methods) in described["paths"].as_object().expect("there are paths") {
         for method in methods.as_object().expect("a path has methods").keys() {
             let line = format!("`{} {path}`", method.to_uppercase());
-            assert!(reference.contains(&line), "docs/reference/http.md lacks {line}");
+            assert!(
+                reference.contains(&line),
+                "docs/reference/http.md lacks {line}"
+            );
         }
     }
 }
