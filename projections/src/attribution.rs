@@ -3,20 +3,11 @@
 use postbook_schemas::{Instant, OfferRef, Slug, configuration::Candidate, instant::DAY_US};
 
 use crate::{
-    book::ClickSeen,
-    order::OrderKey,
+    click::ClickSeen,
+    groups::Bond,
     programme::OfferSettings,
     rows::{AttributedBy, Attribution, LosingCandidate},
 };
-
-/// The partner a customer is bound to, by the first conversion that was credited otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bond {
-    /// The conversion that bound the customer.
-    pub order: OrderKey,
-    /// The partner.
-    pub partner: Slug,
-}
 
 /// What attribution looks at.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use postbook_schemas::{
     terms::{Total, When},
 };
 
-use crate::{book::ClickSeen, conversion::Conversion};
+use crate::{click::ClickSeen, conversion::Conversion};
 
 /// What a condition looks at besides the conversion.
 pub trait Surroundings {

@@ -7,14 +7,11 @@ use postbook_schemas::{
 };
 
 use crate::{
+    numbers::PoolKey,
     order::{OrderKey, short},
-    pools::PoolKey,
     posted::PostedLine,
     rows::{AttributedBy, Attribution},
 };
-
-/// The number of a conversion in the book's arena.
-pub type ConversionNumber = usize;
 
 /// A conversion as reported, and what is derived and posted for it so far.
 #[derive(Clone, Debug)]

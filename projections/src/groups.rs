@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use postbook_schemas::{Instant, Kind};
+use postbook_schemas::{Instant, Kind, Slug};
 
 use crate::{
-    attribution::Bond,
-    conversion::{Abused, Changed, ConversionNumber},
+    conversion::{Abused, Changed},
+    numbers::ConversionNumber,
+    order::OrderKey,
 };
 
 /// The conversions of one customer, click or transaction, and what was said about them together.
@@ -57,4 +58,13 @@ impl Group {
         self.abuses.push(abuse);
         true
     }
+}
+
+/// The partner a customer is bound to, by the first conversion that was credited otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bond {
+    /// The conversion that bound the customer.
+    pub order: OrderKey,
+    /// The partner.
+    pub partner: Slug,
 }

@@ -12,11 +12,13 @@
 
 pub mod attribution;
 pub mod book;
+pub mod click;
 pub mod conditions;
 pub mod conversion;
 pub mod exact;
 pub mod explain;
 pub mod groups;
+pub mod numbers;
 pub mod order;
 pub mod payouts;
 pub mod pools;
@@ -29,5 +31,6 @@ pub mod standing;
 
 mod attempts;
 
-pub use book::{Book, BookError, ClickSeen};
+pub use book::{Book, BookError};
+pub use click::ClickSeen;
 pub use rows::Changes;

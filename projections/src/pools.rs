@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use crate::{conversion::ConversionNumber, order::OrderKey};
-
-/// The short name of a pool: of one partner, offer, rule and period.
-pub type PoolKey = u128;
+use crate::{numbers::ConversionNumber, order::OrderKey};
 
 /// One conversion in a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]

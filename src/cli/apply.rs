@@ -16,7 +16,7 @@ use super::{
 };
 use crate::commands::programme::{
     ProgrammeFile,
-    apply::{Applied, Applying, apply, read_files},
+    apply::{Applying, apply, read_files},
 };
 
 /// Applies programme files, after showing what they change.
@@ -111,9 +111,7 @@ impl Target {
                     is_dry_run,
                 };
                 let files = parse(texts)?;
-                let applied =
-                    apply(&service.log, &*service.clock, &**service, files, applying).await?;
-                Ok(applied_json(&applied))
+                Ok(apply(service, files, applying).await?.to_json())
             }
             Self::Server(client, token) => {
                 let files: Vec<_> = texts
@@ -149,24 +147,6 @@ fn parse(texts: &[(String, String)]) -> Result<Vec<ProgrammeFile>, CliError> {
     } else {
         Err(CliError::new(Exit::Refused, problems.join("\n")))
     }
-}
-
-/// What was applied, as JSON: what `POST /v1/programme` answers and `--json` prints.
-pub(crate) fn applied_json(applied: &Applied) -> Value {
-    let changes = applied.plan.changes.iter().map(|change| {
-        json!({
-            "change": change.sign,
-            "subject": change.subject,
-            "details": change.details,
-            "text": change.to_string(),
-        })
-    });
-    json!({
-        "changes": changes.collect::<Vec<_>>(),
-        "unchanged": applied.plan.unchanged,
-        "first_position": applied.positions.map(|(first, _)| first),
-        "last_position": applied.positions.map(|(_, last)| last),
-    })
 }
 
 fn show(answer: &Value, as_json: bool) -> Result<(), CliError> {

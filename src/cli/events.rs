@@ -1,7 +1,7 @@
 //! `postbook events`: kept facts as NDJSON, exactly the bytes that were hashed.
 
 use clap::Args;
-use postbook_schemas::FactType;
+use postbook_schemas::{FactType, envelope::RawEnvelope};
 
 use super::{exit::CliError, global::Global, output, reader};
 use crate::store::Filter;
@@ -32,10 +32,13 @@ impl Events {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let store = reader::open_log(global).await?;
-        // Clicks are kept apart from other facts, in two ways, so that asking for them asks for all.
-        let (filter, head) = match &*self.types {
-            [] => (Filter::ALL, store.head()),
-            types => (Filter::only(types), store.head()),
+        let head = store.head();
+        let wants_clicks = self.types.contains(&FactType::ClickRecorded);
+        // Clicks with a seat and others are told apart by filters, so both are read and looked at.
+        let filter = if self.types.is_empty() || wants_clicks {
+            Filter::ALL
+        } else {
+            Filter::only(&self.types)
         };
         let (mut from, mut left) = (self.from.max(1), self.limit.unwrap_or(u64::MAX));
         while from <= head && left > 0 {
@@ -44,6 +47,9 @@ impl Events {
                 if left == 0 {
                     break;
                 }
+                if !self.is_wanted(line)? {
+                    continue;
+                }
                 output::line(&String::from_utf8_lossy(line))?;
                 left -= 1;
             }
@@ -51,5 +57,16 @@ impl Events {
         }
         store.close().await;
         Ok(())
+    }
+
+    fn is_wanted(&self, line: &[u8]) -> Result<bool, CliError> {
+        if self.types.is_empty() {
+            return Ok(true);
+        }
+        let raw: RawEnvelope<'_> = serde_json::from_slice(line).map_err(CliError::failed)?;
+        Ok(self
+            .types
+            .iter()
+            .any(|wanted| wanted.name() == raw.fact_type))
     }
 }

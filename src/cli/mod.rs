@@ -8,9 +8,11 @@ mod demo;
 mod doctor;
 mod events;
 mod exit;
+mod explain;
 mod global;
 mod output;
 mod own;
+mod payout;
 mod reader;
 mod replay;
 mod schema;
@@ -46,9 +48,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Demo(demo::Demo),
     Apply(apply::Apply),
     Token(token::Token),
     Secret(secret::Secret),
+    Payout(payout::Payout),
+    Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
     Events(events::Events),
@@ -82,9 +87,12 @@ impl Cli {
         let global = self.global;
         match self.verb {
             Verb::Serve(verb) => block_on(verb.run(&global)),
+            Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
+            Verb::Payout(verb) => block_on(verb.run(&global)),
+            Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
             Verb::Events(verb) => block_on(verb.run(&global)),

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postbook_schemas::{Slug, Source};
+use postbook_schemas::Source;
 
-use super::{exit::CliError, global::Global};
+use super::{
+    exit::{CliError, Exit},
+    global::Global,
+};
 use crate::{
     clock::{Clock, SystemClock},
-    commands::{credential::By, programme::apply::History},
+    commands::{credential::By, record::CommandError},
     service::{OpenError, Service},
 };
 
@@ -15,7 +18,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How facts name whoever uses the command line on the server's machine.
-const ACTOR: &str = "cli";
+pub(super) const ACTOR: &str = "cli";
 
 /// Opens the service of a data directory; nobody else may have it.
 pub(super) async fn open(global: &Global) -> Result<Arc<Service>, CliError> {
@@ -57,16 +60,6 @@ pub(super) async fn caught_up(service: &Service) -> Result<(), CliError> {
     )))
 }
 
-impl History for Service {
-    async fn has_postings(&self, partner: &Slug) -> Result<bool, String> {
-        caught_up(self).await.map_err(|error| error.message)?;
-        self.tables
-            .has_partner(partner)
-            .await
-            .map_err(|error| error.to_string())
-    }
-}
-
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         match error {
@@ -74,7 +67,22 @@ impl From<OpenError> for CliError {
             OpenError::Secrets(error) => error.into(),
             OpenError::Tables(error) => error.into(),
             OpenError::Directory(_) => Self::failed(error),
-            OpenError::Projections(_) => Self::new(super::exit::Exit::Usage, error),
+            OpenError::Projections(_) => Self::new(Exit::Usage, error),
+        }
+    }
+}
+
+impl From<CommandError> for CliError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound(_) => Self::new(Exit::NotFound, error),
+            CommandError::Conflict(_)
+            | CommandError::Forbidden(_)
+            | CommandError::Invalid { .. } => Self::new(Exit::Refused, error),
+            CommandError::Late => Self::new(Exit::Unavailable, error),
+            CommandError::Store(error) => error.into(),
+            CommandError::Tables(error) => error.into(),
+            CommandError::Unreadable { .. } => Self::new(Exit::Unsound, error),
         }
     }
 }

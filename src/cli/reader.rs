@@ -14,7 +14,7 @@ use crate::{
     projector::Projector,
     secrets::Secrets,
     store::{
-        LogStore, StoreError,
+        LogStore,
         open::{Location, open, open_to_read},
     },
     tables::Tables,
@@ -182,7 +182,8 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
             ApplyError::Problems(_) => Self::new(Exit::Refused, error),
             ApplyError::Store(error) => error.into(),
             ApplyError::Unreadable { .. } => Self::new(Exit::Unsound, error),
-            ApplyError::History { .. } => Self::failed(error),
+            ApplyError::History(error) => error.into(),
+            ApplyError::Directory(_) => Self::failed(error),
         }
     }
 }
@@ -191,6 +192,7 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn a_log_in_use_is_told_apart_from_one_that_fails() {

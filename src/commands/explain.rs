@@ -6,30 +6,56 @@ use postbook_projections::{
     explain::{self, Evidence, Explanation},
     rows::ConversionRow,
 };
-use postbook_schemas::{Envelope, Fact, FactType, Slug, configuration::TermsPublished, dedupe};
+use postbook_schemas::{
+    ClickIdKey, Envelope, Fact, FactType, Slug, configuration::TermsPublished, dedupe,
+};
 
 use super::record::{self, CommandError};
 use crate::{
     service::Service,
-    store::Filter,
-    tables::query::{Slice, postings::PostingFilter},
+    store::{Filter, LogStore},
+    tables::{
+        Tables,
+        query::{Slice, postings::PostingFilter},
+    },
 };
 
 /// How many bytes of terms are read at a time.
 const PAGE_BYTES: usize = 1 << 18;
+
+/// What an explanation is read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The log.
+    pub store: &'a dyn LogStore,
+    /// The read models.
+    pub tables: &'a Tables,
+    /// Turns click ids into positions.
+    pub click_ids: &'a ClickIdKey,
+}
+
+impl<'a> From<&'a Service> for Sources<'a> {
+    fn from(service: &'a Service) -> Self {
+        Self {
+            store: &**service.log.store(),
+            tables: &service.tables,
+            click_ids: &service.click_ids,
+        }
+    }
+}
 
 /// Explains a conversion; for a partner only as far as it concerns that partner.
 ///
 /// # Errors
 /// The log or the read models cannot be read.
 pub async fn conversion(
-    service: &Service,
+    sources: Sources<'_>,
     mut conversion: ConversionRow,
     only: Option<&Slug>,
 ) -> Result<Explanation, CommandError> {
     let mut facts = Vec::new();
-    for position in service.tables.timeline(&conversion).await? {
-        facts.push(record::read(service, position).await?);
+    for position in sources.tables.timeline(&conversion).await? {
+        facts.push(record::read_from(sources.store, position).await?);
     }
     let filter = PostingFilter {
         partner: only.cloned(),
@@ -40,8 +66,8 @@ pub async fn conversion(
         after: 0,
         limit: u32::MAX,
     };
-    let postings = service.tables.postings(&filter, all).await?;
-    let mut payouts = service.tables.payouts_of(conversion.id).await?;
+    let postings = sources.tables.postings(&filter, all).await?;
+    let mut payouts = sources.tables.payouts_of(conversion.id).await?;
     if let Some(only) = only {
         payouts.retain(|payout| payout.partner == *only);
         conversion
@@ -54,8 +80,8 @@ pub async fn conversion(
         .filter_map(|line| line.terms_version.clone())
         .collect();
     let evidence = Evidence {
-        click_position: click_position(service, &conversion).await?,
-        terms: terms(service, &versions).await?,
+        click_position: click_position(sources, &conversion).await?,
+        terms: terms(sources, &versions).await?,
         conversion,
         facts,
         postings,
@@ -65,14 +91,14 @@ pub async fn conversion(
 }
 
 async fn click_position(
-    service: &Service,
+    sources: Sources<'_>,
     conversion: &ConversionRow,
 ) -> Result<Option<u64>, CommandError> {
     let Some(id) = &conversion.attribution.click_id else {
         return Ok(None);
     };
-    let store = service.log.store();
-    if let Some(position) = service.click_ids.decode(id)
+    let store = sources.store;
+    if let Some(position) = sources.click_ids.decode(id)
         && let Some(Some(_)) = store.clicks(vec![position]).await?.first()
     {
         return Ok(Some(position));
@@ -82,14 +108,14 @@ async fn click_position(
 
 /// Versions of terms, with their positions.
 async fn terms(
-    service: &Service,
+    sources: Sources<'_>,
     versions: &BTreeSet<String>,
 ) -> Result<Vec<(u64, TermsPublished)>, CommandError> {
     let mut found = Vec::new();
     if versions.is_empty() {
         return Ok(found);
     }
-    let store = service.log.store();
+    let store = sources.store;
     let (mut from, head) = (1, store.head());
     let filter = Filter::only(&[FactType::TermsPublished]);
     while from <= head {

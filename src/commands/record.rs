@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::{
     service::Service,
-    store::{Append, Appended, StoreError},
+    store::{Append, Appended, LogStore, StoreError},
     tables::error::TablesError,
 };
 
@@ -173,13 +173,21 @@ pub fn used_for_something_else() -> CommandError {
 /// # Errors
 /// The log cannot be read.
 pub async fn read(service: &Service, position: u64) -> Result<Recorded, CommandError> {
+    read_from(&**service.log.store(), position).await
+}
+
+/// Reads the fact at a position of a log that is known to hold one there.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn read_from(store: &dyn LogStore, position: u64) -> Result<Recorded, CommandError> {
     let missing = || {
         CommandError::Store(StoreError::Damaged {
             position,
             what: "there is no fact although one was appended".to_owned(),
         })
     };
-    let line = service.log.store().read_one(position).await?;
+    let line = store.read_one(position).await?;
     let envelope = Envelope::decode(&line.ok_or_else(missing)?)
         .map_err(|source| CommandError::Unreadable { position, source })?;
     Ok(Recorded { position, envelope })

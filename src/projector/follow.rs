@@ -162,7 +162,7 @@ impl Follower {
                 let result;
                 (engine, result) = engine
                     .run(to, Some(&mut writer), &|position| {
-                        self.status.reached(position)
+                        self.status.reached(position);
                     })
                     .await;
                 result?;

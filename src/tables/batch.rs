@@ -72,16 +72,12 @@ impl<K: Copy + Eq + Hash, R> Latest<K, R> {
     }
 
     fn put(&mut self, key: K, row: Option<R>) {
-        match self
-            .places
-            .get(&key)
-            .and_then(|&place| self.rows.get_mut(place))
-        {
-            Some(slot) => slot.1 = row,
-            None => {
-                self.places.insert(key, self.rows.len());
-                self.rows.push((key, row));
-            }
+        let place = self.places.get(&key);
+        if let Some(slot) = place.and_then(|&place| self.rows.get_mut(place)) {
+            slot.1 = row;
+        } else {
+            self.places.insert(key, self.rows.len());
+            self.rows.push((key, row));
         }
     }
 }

@@ -51,9 +51,13 @@ async fn digest_at(projector: &Projector, tables: &Tables, position: u64) -> Dig
         "{:?}",
         projector.failed()
     );
-    let digest = tables.checkpoint().await.unwrap().digest;
+    let digest = tables
+        .checkpoint()
+        .await
+        .expect("the tables can be read")
+        .digest;
     assert_eq!(
-        tables.scan_digest().await.unwrap(),
+        tables.scan_digest().await.expect("the tables can be read"),
         digest,
         "the tables hold what they say"
     );
@@ -160,7 +164,7 @@ async fn a_fact_that_cannot_be_folded_stops_the_projector_where_it_is() {
 /// A line that is kept but is no fact of its type.
 fn poison(app: &TestApp) -> Append {
     let fact = Fact::AdjustmentPosted(AdjustmentPosted {
-        partner: "p1".parse().unwrap(),
+        partner: "p1".parse().expect("a slug"),
         amount_minor: 1,
         currency: postbook_schemas::Currency::USD,
         reason: "x".to_owned(),

@@ -1,6 +1,11 @@
 //! The numbered obligations of `src/store/mod.rs`, each checked over every store.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the obligations are tests, but a macro makes the test functions"
+)]
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use postbook::store::{Append, Appended, Filter, LogStore, merkle};
 use postbook_schemas::{ClickId, FactType, Instant, envelope::RawEnvelope};
@@ -437,8 +442,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     numbers: Vec<(u64, Kind)>,
-    unique: HashMap<u8, u64>,
-    references: HashMap<u8, u64>,
+    unique: BTreeMap<u8, u64>,
+    references: BTreeMap<u8, u64>,
 }
 
 impl Model {

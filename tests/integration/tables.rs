@@ -14,7 +14,8 @@ async fn write(writer: &mut Writer, running: &mut Running, borders: &[u64]) {
     for pair in borders.windows(2) {
         let batch = changes::batch(pair[0] + 1, pair[1]);
         running.apply(&batch);
-        writer.write(&batch, running.digest()).await.unwrap();
+        let written = writer.write(&batch, running.digest()).await;
+        written.expect("the batch is written");
     }
 }
 
@@ -126,52 +127,4 @@ async fn a_new_generation_takes_the_place_of_the_live_one_in_one_step() {
             .any(|name| name.to_str().unwrap().contains("-1.sqlite")),
         "{files:?}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
-async fn measure_writing() {
-    const FACTS: u64 = 250_000;
-    let directory = tempfile::tempdir_in("/work/wt/tables/target").unwrap();
-    let tables = Tables::open(directory.path()).await.unwrap();
-    for beside in [true, false, true, false] {
-        let batches: Vec<_> = (0..FACTS / 5_000)
-            .map(|n| changes::batch(n * 5_000 + 1, (n + 1) * 5_000))
-            .collect();
-        let started = std::time::Instant::now();
-        let mut running = Running::default();
-        for batch in &batches {
-            running.apply(batch);
-        }
-        let digested = started.elapsed();
-        let started = std::time::Instant::now();
-        let mut writer = if beside {
-            tables.next_generation().await.unwrap()
-        } else {
-            drop(tables.close().await);
-            let directory = tempfile::tempdir_in("/work/wt/tables/target")
-                .unwrap()
-                .keep();
-            Tables::open(&directory)
-                .await
-                .unwrap()
-                .writer()
-                .await
-                .unwrap()
-        };
-        for batch in &batches {
-            writer.write(batch, running.digest()).await.unwrap();
-        }
-        let written = started.elapsed();
-        let mut switched = std::time::Duration::ZERO;
-        if beside {
-            let started = std::time::Instant::now();
-            drop(tables.switch_to(writer).await.unwrap());
-            switched = started.elapsed();
-        }
-        let rows: usize = batches.iter().map(|batch| batch.row_count()).sum();
-        println!(
-            "beside {beside}: digest {digested:?}, written {written:?}, switch {switched:?}, rows {rows}"
-        );
-    }
 }

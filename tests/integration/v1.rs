@@ -76,7 +76,7 @@ async fn balance(sender: &Sender<'_>, partner: &str) -> Value {
 #[tokio::test]
 async fn a_get_after_a_post_shows_its_effect_in_the_shape_of_the_specification() {
     let app = TestApp::start(PROGRAMME).await;
-    let viewer = app.as_viewer().await;
+    let viewer = app.as_role(Role::Viewer).await;
     let click = app.click("/abc").await;
     report(
         &app,
@@ -142,10 +142,11 @@ async fn a_get_after_a_post_shows_its_effect_in_the_shape_of_the_specification()
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[tokio::test]
 async fn what_is_asked_wrongly_is_refused_by_name() {
     let app = TestApp::start(PROGRAMME).await;
-    let viewer = app.as_viewer().await;
+    let viewer = app.as_role(Role::Viewer).await;
     for (path, field) in [
         ("/v1/conversions?colour=red", "colour"),
         ("/v1/conversions?offer=acme", "offer"),
@@ -282,7 +283,11 @@ async fn each_role_may_do_its_own_and_partners_see_only_their_own() {
             .collect::<Vec<_>>(),
         ["T1"]
     );
-    let other = items(&app.as_viewer().await, "/v1/conversions?txn_id=T2").await;
+    let other = items(
+        &app.as_role(Role::Viewer).await,
+        "/v1/conversions?txn_id=T2",
+    )
+    .await;
     let id = other[0]["id"].as_str().unwrap();
     assert_eq!(
         partner.get(&format!("/v1/conversions/{id}")).await.status,
@@ -306,7 +311,7 @@ async fn each_role_may_do_its_own_and_partners_see_only_their_own() {
 #[tokio::test]
 async fn pages_visit_each_row_once_while_rows_are_added() {
     let app = TestApp::start(PROGRAMME).await;
-    let viewer = app.as_viewer().await;
+    let viewer = app.as_role(Role::Viewer).await;
     for number in 0..5 {
         sell(&app, "abc", &format!("A{number}"), "1.00").await;
     }
@@ -330,7 +335,7 @@ async fn pages_visit_each_row_once_while_rows_are_added() {
 #[tokio::test]
 async fn balances_are_as_of_a_time_and_as_known_at_another() {
     let app = TestApp::start(PROGRAMME).await;
-    let viewer = app.as_viewer().await;
+    let viewer = app.as_role(Role::Viewer).await;
     let click = app.click("/abc").await;
     report(
         &app,
@@ -391,6 +396,7 @@ async fn of_two_proposals_at_once_one_wins_and_the_other_is_told_what_is_left() 
     assert_eq!(items(&finance, "/v1/payouts").await.len(), 1);
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn a_paid_conversion_that_is_refunded_is_a_debt_that_the_next_payout_recovers() {
     let app = TestApp::start(PROGRAMME).await;
@@ -578,7 +584,7 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
 async fn events_are_the_kept_lines_with_their_positions() {
     let app = TestApp::start(PROGRAMME).await;
     sell(&app, "abc", "T1", "1.00").await;
-    let viewer = app.as_viewer().await;
+    let viewer = app.as_role(Role::Viewer).await;
     let head = app.service.log.store().head();
     let page = viewer.get("/v1/events?limit=3").await.json();
     assert_eq!(

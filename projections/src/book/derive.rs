@@ -7,9 +7,10 @@ use postbook_schemas::{Change, Instant, Kind, Status};
 
 use super::Book;
 use crate::{
-    attribution::{Bond, Correction, Evidence, attribute},
-    conversion::{Changed, Conversion, ConversionNumber, Corrected, Decided},
-    groups::Group,
+    attribution::{Correction, Evidence, attribute},
+    conversion::{Changed, Conversion, Corrected, Decided},
+    groups::{Bond, Group},
+    numbers::ConversionNumber,
     posted::{Cause, Overflow},
     rows::{Attribution, Changes, ParkedRow},
     standing::{StatusSince, status_by_facts},

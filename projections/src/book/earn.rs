@@ -9,7 +9,8 @@ use super::{
     lines::{Situation, line, standing, zero_line},
 };
 use crate::{
-    conversion::{Conversion, ConversionNumber},
+    conversion::Conversion,
+    numbers::ConversionNumber,
     payouts::{Carried, line_memo},
     posted::{Cause, Overflow, PostedLine, Standing, differences},
     pricing::Remaining,

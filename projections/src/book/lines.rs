@@ -7,13 +7,15 @@ use postbook_schemas::{
 };
 
 use super::{
-    Book, ClickSeen,
+    Book,
     volume::{cap_pool, tiers_pool},
 };
 use crate::{
+    click::ClickSeen,
     conditions::{Surroundings, unmet},
-    conversion::{Conversion, ConversionNumber},
+    conversion::Conversion,
     groups::Group,
+    numbers::ConversionNumber,
     payouts::{Carried, line_memo},
     posted::{PostedLine, Standing},
     pricing::{Exchange, Given, Remaining, price, price_currency, remaining},

@@ -5,6 +5,7 @@ mod earn;
 mod fold;
 mod lines;
 mod pay;
+mod take;
 mod volume;
 
 use std::{
@@ -12,14 +13,16 @@ use std::{
     sync::Arc,
 };
 
-use postbook_schemas::{Currency, Envelope, FactId, Instant, OfferRef, Slug, traffic::Device};
+use postbook_schemas::{Currency, Envelope, FactId, OfferRef, Slug};
 use thiserror::Error;
 
 use crate::{
-    conversion::{Conversion, ConversionNumber, Corrected, Decided},
+    click::ClickSeen,
+    conversion::{Conversion, Corrected, Decided},
     groups::Group,
+    numbers::{ConversionNumber, PoolKey},
     payouts::{Carriers, Payout},
-    pools::{Pool, PoolKey},
+    pools::Pool,
     posted::{Cause, Overflow},
     programme::Programme,
     rows::{Changes, ParkedRow},
@@ -36,27 +39,6 @@ pub struct BookError {
     pub id: FactId,
     /// What is wrong with it.
     pub what: String,
-}
-
-/// What the book needs to know of a click.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClickSeen {
-    /// Its id.
-    pub click_id: String,
-    /// Where it is in the log.
-    pub position: u64,
-    /// The offer of its link.
-    pub offer: OfferRef,
-    /// The partner of its link.
-    pub partner: Slug,
-    /// When it happened.
-    pub occurred_at: Instant,
-    /// ISO 3166 country.
-    pub country: Option<String>,
-    /// Class of device.
-    pub device: Device,
-    /// `sub1` to `sub5`; may be left empty unless [`Book::wants_subs`] says so.
-    pub subs: BTreeMap<String, String>,
 }
 
 /// All that the facts say, folded one by one in the order of the log.

@@ -6,7 +6,7 @@ use postbook_schemas::{Currency, Envelope, Fact, FactId, Slug};
 
 use super::Book;
 use crate::{
-    conversion::ConversionNumber,
+    numbers::ConversionNumber,
     posted::{Cause, Overflow, memo_sum},
     rows::{Account, Changes, Entry, Memo, PayoutRow, Posting, PostingKind},
 };

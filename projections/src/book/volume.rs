@@ -6,9 +6,10 @@ use postbook_schemas::{Currency, Slug, Status, ZeroReason, terms::Period};
 
 use super::Book;
 use crate::{
-    conversion::{Conversion, ConversionNumber},
+    conversion::Conversion,
+    numbers::{ConversionNumber, PoolKey},
     order::{OrderKey, short},
-    pools::{Member, PoolKey, Step},
+    pools::{Member, Step},
     pricing::Given,
     rows::AttributedBy,
     rules::{CompiledRule, CompiledTerms},

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     clock::DemoClock,
+    keys::Keys,
     traffic::{Call, Click, Credential, Postback, SLOT_SECONDS, Step},
 };
 use crate::cli::{
@@ -22,19 +23,6 @@ const AT_ONCE: usize = 16;
 
 /// Header in which the demo's visitors bring their country, as a proxy in front would.
 pub(super) const COUNTRY_HEADER: &str = "x-country";
-
-/// The demo's tokens and secrets.
-#[derive(Clone)]
-pub(super) struct Keys {
-    /// Offer secrets by offer.
-    pub(super) secrets: BTreeMap<&'static str, String>,
-    /// A token for the postbacks of the shop.
-    pub(super) shop_token: String,
-    /// A manager's token.
-    pub(super) manager_token: String,
-    /// A finance token.
-    pub(super) finance_token: String,
-}
 
 /// What was played.
 #[derive(Debug, Default)]

@@ -2,14 +2,17 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use postbook_schemas::{DecodeError, Envelope, Slug, Source, envelope::Draft};
+use postbook_schemas::{DecodeError, Envelope, Source, envelope::Draft};
+use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::{Known, Plan, Problem, ProgrammeFile, plan};
 use crate::{
-    clock::Clock,
-    store::{Append, Appended, Filter, LogStore, StoreError, writer::Log},
+    commands::record::{self, CommandError},
+    directory::DirectoryError,
+    service::Service,
+    store::{Append, Appended, Filter, LogStore, StoreError},
 };
 
 /// Planning reads what the log says and appends what it does not: two that plan at once would both
@@ -37,24 +40,16 @@ pub enum ApplyError {
         source: DecodeError,
     },
     /// The read models could not say which partners have a history.
-    #[error("whether partner {partner} has a history cannot be told: {what}")]
-    History {
-        /// Which partner.
-        partner: Slug,
-        /// What went wrong.
-        what: String,
-    },
+    #[error("which partners have a history cannot be told: {0}")]
+    History(#[from] CommandError),
+    /// The facts are in the log, but what intake knows of the programme could not be renewed.
+    #[error("applied, but not in force before the next start: {0}")]
+    Directory(#[from] DirectoryError),
 }
 
 fn listed(problems: &[Problem]) -> String {
     let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
     lines.join("\n")
-}
-
-/// What tells whether postings concern a partner already.
-pub trait History: Send + Sync {
-    /// Whether postings concern this partner already.
-    fn has_postings(&self, partner: &Slug) -> impl Future<Output = Result<bool, String>> + Send;
 }
 
 /// What applying did, or would do.
@@ -64,6 +59,26 @@ pub struct Applied {
     pub plan: Plan,
     /// The positions of its facts, first and last; absent where nothing was appended.
     pub positions: Option<(u64, u64)>,
+}
+
+impl Applied {
+    /// As `POST /v1/programme` answers it and `postbook apply --json` prints it.
+    pub fn to_json(&self) -> Value {
+        let changes = self.plan.changes.iter().map(|change| {
+            json!({
+                "change": change.sign,
+                "subject": change.subject,
+                "details": change.details,
+                "text": change.to_string(),
+            })
+        });
+        json!({
+            "changes": changes.collect::<Vec<_>>(),
+            "unchanged": self.plan.unchanged,
+            "first_position": self.positions.map(|(first, _)| first),
+            "last_position": self.positions.map(|(_, last)| last),
+        })
+    }
 }
 
 /// Who applies, and how.
@@ -82,20 +97,23 @@ pub struct Applying {
 /// # Errors
 /// The files are wrong, or the log or the read models failed. Nothing was appended.
 pub async fn apply(
-    log: &Log,
-    clock: &dyn Clock,
-    history: &impl History,
+    service: &Service,
     files: Vec<ProgrammeFile>,
     applying: Applying,
 ) -> Result<Applied, ApplyError> {
     let _alone = APPLYING.lock().await;
-    let mut known = known(&**log.store()).await?;
-    for partner in known.currency_changes(&files) {
-        let has_postings = history.has_postings(&partner).await;
-        if has_postings.map_err(|what| ApplyError::History {
-            partner: partner.clone(),
-            what,
-        })? {
+    let mut known = known(&**service.log.store()).await?;
+    let changing = known.currency_changes(&files);
+    if !changing.is_empty() {
+        record::catch_up(service).await?;
+    }
+    for partner in changing {
+        if service
+            .tables
+            .has_partner(&partner)
+            .await
+            .map_err(CommandError::from)?
+        {
             known.has_history(partner);
         }
     }
@@ -108,7 +126,7 @@ pub async fn apply(
     }
     let appends = plan.changes.iter().map(|change| Append {
         draft: Draft::new(
-            clock.new_id(),
+            service.clock.new_id(),
             None,
             Arc::clone(&applying.actor),
             applying.source.clone(),
@@ -119,7 +137,8 @@ pub async fn apply(
         references: Vec::new(),
         seat: None,
     });
-    let appended = log.append_all(appends.collect()).await?;
+    let appended = service.log.append_all(appends.collect()).await?;
+    service.refresh_directory().await?;
     let position = |appended: &Appended| match appended {
         Appended::At { position, .. } | Appended::Known { position } => *position,
     };

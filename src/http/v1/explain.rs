@@ -25,7 +25,7 @@ pub(super) async fn conversion(
     params.done()?;
     let row = visible(&reader, &id).await?;
     let explanation: Explanation =
-        explain::conversion(&reader.service, row, reader.caller.only_partner()).await?;
+        explain::conversion((&*reader.service).into(), row, reader.caller.only_partner()).await?;
     let json = serde_json::to_value(explanation).map_err(|error| internal(&error))?;
     Ok(Json(json))
 }

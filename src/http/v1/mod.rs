@@ -16,6 +16,7 @@ mod page;
 mod parked;
 mod payouts;
 mod postings;
+mod programme;
 mod timeline;
 mod trial_balance;
 mod view;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 
@@ -53,6 +55,10 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/payouts/{id}/send", post(payouts::send))
         .route("/v1/payouts/{id}/settle", post(payouts::settle))
         .route("/v1/payouts/{id}/fail", post(payouts::fail))
+        .route(
+            "/v1/programme",
+            post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
+        )
         .route("/v1/decisions", post(decisions::decide))
         .route("/v1/adjustments", post(adjustments::adjust))
         .route(

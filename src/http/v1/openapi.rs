@@ -33,6 +33,7 @@ use utoipa::OpenApi;
         super::payouts::send,
         super::payouts::settle,
         super::payouts::fail,
+        super::programme::apply,
         super::decisions::decide,
         super::adjustments::adjust,
         super::attribution_corrections::correct,

@@ -22,6 +22,7 @@ pub(super) struct TrialBalance {
 
 /// An account's sum; debits positive.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the name in the answer")]
 struct Account {
     account: String,
     currency: String,

@@ -9,7 +9,6 @@ use tokio::task;
 use super::{
     Shared,
     encode::{Encoded, Encoder, encode},
-    heads::Heads,
     load::read_failed,
     row::{Row, damaged},
 };
@@ -99,16 +98,18 @@ impl Shared {
             return Ok(encoded.appended);
         }
         let rows = std::mem::take(&mut encoded.rows);
-        let kept = rows.iter().map(Kept::of).collect::<Result<Vec<_>, _>>()?;
+        let waiting: Vec<_> = rows.iter().map(Row::waiting).collect();
         writing.unsure = true;
         let written = writing.write(rows).await;
         written.map_err(|error| StoreError::failed("written", error))?;
         for (fingerprint, position, unique) in encoded.keys {
             self.keys.insert(fingerprint, position, unique);
         }
-        for row in kept {
-            self.heads.insert(Arc::new(row.heads));
-            self.backlog.add(row.first_position, row.count, row.bytes);
+        for heads in encoded.heads {
+            self.heads.insert(Arc::new(heads));
+        }
+        for row in waiting {
+            self.backlog.add(row);
         }
         writing.recorded_to = Some(encoded.recorded_at);
         writing.frontier = encoded.frontier;
@@ -150,26 +151,6 @@ impl Shared {
     }
 }
 
-const NOT_WRITING: StoreError = StoreError::Closed("it was closed, or opened for reading only");
-
-/// What is remembered of a row that was written.
-struct Kept {
-    first_position: u64,
-    count: u64,
-    bytes: usize,
-    heads: Heads,
-}
-
-impl Kept {
-    fn of(row: &Row) -> Result<Self, StoreError> {
-        let first_position = row.first_position;
-        let heads = Heads::new(first_position, row.places()?, &row.heads)
-            .ok_or_else(|| damaged(first_position, "index entries and places do not fit"))?;
-        Ok(Self {
-            first_position,
-            count: u64::from(row.count),
-            bytes: row.facts.len() + row.clicks.len(),
-            heads,
-        })
-    }
-}
+/// The store is closed or was opened for reading.
+pub(super) const NOT_WRITING: StoreError =
+    StoreError::Closed("it was closed, or opened for reading only");

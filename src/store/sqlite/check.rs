@@ -96,10 +96,12 @@ impl Checked {
     fn check_lines(&mut self, row: &Row, click_ids: &ClickIdKey) -> Result<u64, StoreError> {
         let first = row.first_position;
         let places = row.places()?;
-        if row.heads.len() != places.seated() as usize * HEAD_BYTES {
+        let mut unpacker = Unpacker::new()?;
+        let entries = unpacker.unpack_bytes(&row.heads);
+        let entries = entries.map_err(|what| damaged(first, what))?;
+        if entries.len() != places.seated() as usize * HEAD_BYTES {
             return Err(damaged(first, "index entries and places do not fit"));
         }
-        let mut unpacker = Unpacker::new()?;
         let mut unpack = |blob: &[u8], count| {
             let unpacked = unpacker.unpack(blob, count);
             unpacked.map_err(|what| damaged(first, what))

@@ -12,11 +12,11 @@ use hashbrown::HashMap;
 use postbook_schemas::{ClickId, ClickIdKey, Instant};
 
 use super::{
-    heads,
+    heads::{self, Heads},
     keys::{Fingerprint, KeptKey, KeyIndex},
     lines::Packer,
     places::Places,
-    row::{ROW_FACTS, Row},
+    row::{ROW_FACTS, Row, damaged},
 };
 use crate::store::{
     Append, Appended, StoreError, line,
@@ -34,6 +34,8 @@ const LEVEL: i32 = 1;
 pub(super) struct Encoded {
     /// The rows to write.
     pub(super) rows: Vec<Row>,
+    /// The index entries of their clicks.
+    pub(super) heads: Vec<Heads>,
     /// The answers.
     pub(super) appended: Vec<Appended>,
     /// The new keys: fingerprint, position, whether it is a unique one.
@@ -79,10 +81,12 @@ pub(super) fn encode(
         encode_in_parallel(&stretches, recorded_at, &keys, click_ids)?
     };
     let mut rows = Vec::with_capacity(parts.len());
+    let mut heads = Vec::with_capacity(parts.len());
     for (stretch, mut part) in stretches.into_iter().zip(parts) {
         part.leaves.into_iter().for_each(|leaf| frontier.push(leaf));
         part.row.frontier = frontier.to_bytes();
         rows.push(part.row);
+        heads.push(part.heads);
         for (admitted, id) in stretch.iter().zip(part.click_ids) {
             if let Appended::At { click_id, .. } = &mut appended[admitted.answer] {
                 *click_id = id;
@@ -91,6 +95,7 @@ pub(super) fn encode(
     }
     Ok(Encoded {
         rows,
+        heads,
         appended,
         keys,
         frontier,
@@ -161,6 +166,7 @@ fn cut<'a, 'b>(mut facts: &'b [Admitted<'a>]) -> Vec<&'b [Admitted<'a>]> {
 /// A row whose place in the tree is not known yet.
 struct Part {
     row: Row,
+    heads: Heads,
     leaves: Vec<Hash>,
     click_ids: Vec<Option<ClickId>>,
 }
@@ -249,11 +255,14 @@ impl Encoder {
             keys: kept_keys(keys, first_position, places.count()),
             places: places.to_bytes(),
             facts: packer.pack(&self.facts)?,
-            heads,
+            heads: packer.pack(&heads)?,
             clicks: packer.pack(&self.clicks)?,
         };
+        let heads = Heads::new(first_position, places, &heads)
+            .ok_or_else(|| damaged(first_position, "index entries and places do not fit"))?;
         Ok(Part {
             row,
+            heads,
             leaves,
             click_ids,
         })

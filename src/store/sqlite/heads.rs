@@ -1,4 +1,4 @@
-//! Index entries of clicks: 16 bytes each on disk, and the rows of them that are in memory.
+//! Index entries of clicks: 16 bytes each, compressed on disk, and those that are in memory.
 
 use postbook_schemas::{Instant, traffic::Device};
 

@@ -26,7 +26,7 @@ impl Packer {
         ))
     }
 
-    /// Compresses lines that each end with a line feed; nothing becomes nothing.
+    /// Compresses lines that each end with a line feed, or index entries; nothing becomes nothing.
     pub(super) fn pack(&mut self, lines: &[u8]) -> Result<Vec<u8>, StoreError> {
         if lines.is_empty() {
             return Ok(Vec::new());
@@ -56,16 +56,7 @@ impl Unpacker {
 
     /// Takes `count` lines out of a blob; says what is wrong with it if that cannot be.
     pub(super) fn unpack(&mut self, blob: &[u8], count: u32) -> Result<Lines, String> {
-        let bytes = if blob.is_empty() {
-            Vec::new()
-        } else {
-            let size = usize::try_from(unpacked_bytes(blob)).map_err(|error| error.to_string())?;
-            if size as u64 > UNPACKED_MAX {
-                return Err("the compressed lines have no valid size".to_owned());
-            }
-            let unpacked = self.0.decompress(blob, size);
-            unpacked.map_err(|error| format!("the compressed lines cannot be read: {error}"))?
-        };
+        let bytes = self.unpack_bytes(blob)?;
         let mut ends = Vec::with_capacity(count as usize);
         for end in memchr::memchr_iter(b'\n', &bytes) {
             ends.push(u32::try_from(end).map_err(|error| error.to_string())?);
@@ -76,6 +67,20 @@ impl Unpacker {
         } else {
             Err(format!("{} lines are there instead of {count}", ends.len()))
         }
+    }
+
+    /// The bytes of a blob; says what is wrong with it if that cannot be.
+    pub(super) fn unpack_bytes(&mut self, blob: &[u8]) -> Result<Vec<u8>, String> {
+        if blob.is_empty() {
+            return Ok(Vec::new());
+        }
+        let size = unpacked_bytes(blob);
+        if size > UNPACKED_MAX {
+            return Err("what is compressed has no valid size".to_owned());
+        }
+        let size = usize::try_from(size).map_err(|error| error.to_string())?;
+        let unpacked = self.0.decompress(blob, size);
+        unpacked.map_err(|error| format!("what is compressed cannot be read: {error}"))
     }
 }
 

@@ -6,6 +6,7 @@ use sqlx::{Row as _, SqliteConnection};
 use super::{
     Shared,
     keys::KeptKey,
+    merge::Waiting,
     row::{damaged, first_position},
 };
 use crate::store::StoreError;
@@ -41,7 +42,11 @@ impl Shared {
             if !row.try_get::<bool, _>(2).map_err(read_failed)? {
                 let bytes: i64 = row.try_get(4).map_err(read_failed)?;
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                self.backlog.add(first, u64::from(count), bytes);
+                self.backlog.add(Waiting {
+                    first_position: first,
+                    count: u64::from(count),
+                    bytes,
+                });
             }
             head = end - 1;
         }

@@ -49,11 +49,15 @@ pub(super) struct Backlog {
     wanted: Arc<Notify>,
 }
 
+/// A row that waits.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
-    first_position: u64,
-    count: u64,
-    bytes: usize,
+pub(super) struct Waiting {
+    /// Where it begins.
+    pub(super) first_position: u64,
+    /// How many facts it has.
+    pub(super) count: u64,
+    /// Its compressed lines.
+    pub(super) bytes: usize,
 }
 
 /// Rows that are to become one.
@@ -66,13 +70,9 @@ struct Run {
 
 impl Backlog {
     /// Adds a row.
-    pub(super) fn add(&self, first_position: u64, count: u64, bytes: usize) {
+    pub(super) fn add(&self, row: Waiting) {
         self.appended.fetch_add(1, Ordering::Relaxed);
-        self.rows().push_back(Waiting {
-            first_position,
-            count,
-            bytes,
-        });
+        self.rows().push_back(row);
         self.wanted.notify_one();
     }
 
@@ -175,10 +175,9 @@ impl Shared {
         }
         let before = self.frontier_before(run.first_position).await?;
         let merging = task::spawn_blocking(move || merge(before, &rows));
-        let merged = merging
+        let (merged, heads) = merging
             .await
             .map_err(|error| StoreError::failed("written", error))??;
-        let heads = Heads::new(merged.first_position, merged.places()?, &merged.heads);
         let mut writing = self.writing.lock().await;
         let Some(writing) = writing.as_mut() else {
             return Ok(false);
@@ -186,9 +185,7 @@ impl Shared {
         let exchanged = exchange(&mut writing.connection, run, merged).await;
         exchanged.map_err(|error| StoreError::failed("written", error))?;
         self.backlog.remove(run);
-        if let Some(heads) = heads {
-            self.heads.insert(Arc::new(heads));
-        }
+        self.heads.insert(Arc::new(heads));
         Ok(true)
     }
 
@@ -236,7 +233,7 @@ async fn exchange(connection: &mut SqliteConnection, run: Run, merged: Row) -> s
 }
 
 /// One row of all these, whose lines are checked against the tree on the way.
-fn merge(mut frontier: Frontier, rows: &[Row]) -> Result<Row, StoreError> {
+fn merge(mut frontier: Frontier, rows: &[Row]) -> Result<(Row, Heads), StoreError> {
     let mut unpacker = Unpacker::new()?;
     let mut packer = Packer::new(LEVEL)?;
     let (mut facts, mut clicks) = (Vec::new(), Vec::new());
@@ -269,13 +266,14 @@ fn merge(mut frontier: Frontier, rows: &[Row]) -> Result<Row, StoreError> {
         }
         facts.extend_from_slice(row_facts.bytes());
         clicks.extend_from_slice(row_clicks.bytes());
-        heads.extend_from_slice(&row.heads);
+        let row_heads = unpacker.unpack_bytes(&row.heads);
+        heads.extend_from_slice(&row_heads.map_err(|what| damaged(first, what))?);
         types |= row.types;
     }
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return Err(damaged(frontier.size(), "there is nothing to merge"));
     };
-    Ok(Row {
+    let row = Row {
         first_position: first.first_position,
         count: places.count(),
         recorded_from: first.recorded_from,
@@ -286,9 +284,12 @@ fn merge(mut frontier: Frontier, rows: &[Row]) -> Result<Row, StoreError> {
         keys,
         places: places.to_bytes(),
         facts: packer.pack(&facts)?,
-        heads,
+        heads: packer.pack(&heads)?,
         clicks: packer.pack(&clicks)?,
-    })
+    };
+    let heads = Heads::new(row.first_position, places, &heads)
+        .ok_or_else(|| damaged(row.first_position, "index entries and places do not fit"))?;
+    Ok((row, heads))
 }
 
 /// The keys of a row, with offsets in the merged one.

@@ -122,6 +122,24 @@ impl SqliteStore {
         self.shared.load(&mut connection).await.map(|_| ())
     }
 
+    /// Lets the file grow to this many pages only, or without a limit: how tests fill a disk.
+    ///
+    /// # Errors
+    /// The store is closed, or its file cannot be used.
+    #[doc(hidden)]
+    pub async fn limit_pages(&self, pages_max: Option<u32>) -> Result<(), StoreError> {
+        let pages_max = pages_max.unwrap_or(u32::MAX - 1);
+        let mut writing = self.shared.writing.lock().await;
+        let writing = writing.as_mut().ok_or(append::NOT_WRITING)?;
+        let statement = format!("PRAGMA max_page_count = {pages_max}");
+        let limited = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut writing.connection)
+            .await;
+        limited
+            .map(|_| ())
+            .map_err(|error| StoreError::failed("opened", error))
+    }
+
     /// Merges everything that can be merged now.
     ///
     /// # Errors

@@ -152,7 +152,9 @@ mod tests {
         #[test]
         fn places_are_read_back_and_found(seats in prop::collection::vec(any::<bool>(), 0..600)) {
             let mut places = Places::default();
-            seats.iter().for_each(|&seated| places.push(seated));
+            for &seated in &seats {
+                places.push(seated);
+            }
             prop_assert_eq!(Places::from_bytes(&places.to_bytes()), Some(places.clone()));
             let (mut clicks, mut others) = (0, 0);
             for (offset, &seated) in (0..).zip(&seats) {

@@ -104,7 +104,9 @@ impl Shared {
         }
         let row = self.row_of(row_of!("places, heads"), position).await?;
         let first = first_position(&row);
-        let heads = Heads::new(first, places(&row)?, row.get(3))
+        let entries = Unpacker::new()?.unpack_bytes(row.get(3));
+        let entries = entries.map_err(|what| damaged(first, what))?;
+        let heads = Heads::new(first, places(&row)?, &entries)
             .map(Arc::new)
             .ok_or_else(|| damaged(first, "index entries and places do not fit"))?;
         self.heads.insert(Arc::clone(&heads));

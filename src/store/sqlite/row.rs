@@ -4,7 +4,7 @@ use postbook_schemas::Instant;
 use sha2::{Digest, Sha256};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::places::Places;
+use super::{merge::Waiting, places::Places};
 use crate::store::StoreError;
 
 /// Rows grow to about this many facts when they are merged; larger groups are cut to it.
@@ -79,6 +79,15 @@ impl Row {
             Ok(read)
         } else {
             Err(damaged(first_position, "the seal of the row does not fit"))
+        }
+    }
+
+    /// What the merger must know of the row.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting {
+            first_position: self.first_position,
+            count: u64::from(self.count),
+            bytes: self.facts.len() + self.clicks.len(),
         }
     }
 

@@ -34,7 +34,7 @@ CREATE TABLE groups (
     keys BLOB NOT NULL,                 -- 12 bytes a key: offset with a bit for unique keys, fingerprint
     places BLOB NOT NULL,               -- run lengths: facts, clicks with a seat, facts, …
     facts BLOB NOT NULL,                -- zstd: NDJSON of everything but clicks with a seat
-    heads BLOB NOT NULL,                -- 16 bytes a click with a seat
+    heads BLOB NOT NULL,                -- zstd: 16 bytes a click with a seat
     clicks BLOB NOT NULL                -- zstd: NDJSON of clicks with a seat
 ) STRICT;
 ";

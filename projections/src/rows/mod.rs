@@ -1,5 +1,9 @@
 //! What a fold says: rows of the read models, as the difference that one fact makes.
 
+mod ledger;
+
+pub use ledger::{Account, Entry, Memo, Posting, PostingKind};
+
 use postbook_schemas::{
     Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status, ZeroReason,
     configuration::Candidate,
@@ -206,140 +210,6 @@ pub struct EarningLine {
     pub carried_minor: i64,
     /// The last payout that carried it.
     pub payout_id: Option<FactId>,
-}
-
-/// An account of the ledger (SPEC 7). Amounts are signed: debits positive, credits negative.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Account {
-    /// What a partner has coming, not approved yet.
-    Pending(Slug),
-    /// What a partner is owed.
-    Approved(Slug),
-    /// What an offer's commissions cost.
-    Commission(OfferRef),
-    /// Money that left for partners.
-    PayoutClearing,
-    /// Debts of partners that were given up.
-    WriteOff,
-    /// Amounts that no conversion explains.
-    Adjustment,
-}
-
-impl std::fmt::Display for Account {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Pending(partner) => write!(f, "liability:partner:{partner}:pending"),
-            Self::Approved(partner) => write!(f, "liability:partner:{partner}:approved"),
-            Self::Commission(offer) => {
-                write!(f, "expense:commission:{}:{}", offer.brand(), offer.slug())
-            }
-            Self::PayoutClearing => f.write_str("asset:payout-clearing"),
-            Self::WriteOff => f.write_str("expense:write-off"),
-            Self::Adjustment => f.write_str("expense:adjustment"),
-        }
-    }
-}
-
-/// What a posting is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PostingKind {
-    /// A line earns for the first time, or more than before.
-    Earning,
-    /// An amount moves between pending and approved.
-    Approval,
-    /// A line that no payout carried earns less.
-    Reversal,
-    /// A line that a payout carried earns less.
-    Clawback,
-    /// A line that had earned less gets it back.
-    Restoration,
-    /// Money was paid.
-    Payout,
-    /// Money that was paid came back.
-    PayoutReturned,
-    /// A person's adjustment.
-    Adjustment,
-    /// A debt was given up.
-    WriteOff,
-    /// Memo totals move from one word to another without moving money.
-    Reclassification,
-}
-
-impl PostingKind {
-    /// The word used in answers and tables.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Earning => "earning",
-            Self::Approval => "approval",
-            Self::Reversal => "reversal",
-            Self::Clawback => "clawback",
-            Self::Restoration => "restoration",
-            Self::Payout => "payout",
-            Self::PayoutReturned => "payout_returned",
-            Self::Adjustment => "adjustment",
-            Self::WriteOff => "write_off",
-            Self::Reclassification => "reclassification",
-        }
-    }
-}
-
-/// One side of a posting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The account.
-    pub account: Account,
-    /// Minor units of the posting's currency: debit positive, credit negative.
-    pub amount_minor: i64,
-    /// On approved accounts: from when the amount is payable.
-    pub available_at: Option<Instant>,
-}
-
-/// By how much a posting moves the memo totals of its partner (SPEC 7). They keep the identity
-/// pending + held + payable + paid = earned − reversed − clawed back + written off + adjusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are those of SPEC 7")]
-pub struct Memo {
-    pub earned_minor: i64,
-    pub reversed_minor: i64,
-    pub clawed_back_minor: i64,
-    pub recovered_minor: i64,
-    pub written_off_minor: i64,
-    pub adjusted_minor: i64,
-    pub paid_minor: i64,
-}
-
-/// One balanced movement, only ever added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posting {
-    /// Its number in the book, gapless from 1.
-    pub number: u64,
-    /// The fact that caused it.
-    pub cause: u64,
-    /// What it is about.
-    pub kind: PostingKind,
-    /// The conversion it concerns.
-    pub conversion_id: Option<FactId>,
-    /// The rule.
-    pub rule: Option<String>,
-    /// The version of the terms.
-    pub terms_version: Option<String>,
-    /// The partner it concerns.
-    pub partner: Slug,
-    /// The currency of its entries.
-    pub currency: Currency,
-    /// The payout it belongs to, or that had carried what it claws back.
-    pub payout_id: Option<FactId>,
-    /// When it takes effect.
-    pub effective_at: Instant,
-    /// When its cause was recorded.
-    pub recorded_at: Instant,
-    /// The month in which it was posted, `YYYY-MM` (UTC).
-    pub period: String,
-    /// Its sides; their sum is zero.
-    pub entries: Vec<Entry>,
-    /// What it does to the memo totals.
-    pub memo: Memo,
 }
 
 /// The state of a payout.

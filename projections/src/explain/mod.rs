@@ -3,7 +3,9 @@
 //! Nothing is derived again here: the rows say what came out, the facts say what it came from, and
 //! every step names the position of the fact that it stands on.
 
-use std::fmt;
+mod tree;
+
+use std::fmt::{self, Write as _};
 
 use postbook_schemas::{
     Currency, Fact, FactId, configuration::TermsPublished, envelope::Recorded,
@@ -170,11 +172,15 @@ fn attribution(evidence: &Evidence) -> Step {
         .with(details)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all other facts say nothing of this"
+)]
 fn status(evidence: &Evidence) -> Step {
     let row = &evidence.conversion;
     let mut says = row.status.code().to_owned();
     if let Some(at) = row.approves_at {
-        says.push_str(&format!(", approved by itself at {at}"));
+        add(&mut says, format_args!(", approved by itself at {at}"));
     }
     let said = evidence.facts.iter().filter_map(|fact| {
         let says = match &fact.envelope.fact {
@@ -205,6 +211,10 @@ fn status(evidence: &Evidence) -> Step {
 }
 
 /// What refunds, chargebacks and abuse have taken.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all other facts say nothing of this"
+)]
 fn changes(evidence: &Evidence) -> Option<Step> {
     let row = &evidence.conversion;
     let took = evidence.facts.iter().filter_map(|fact| {
@@ -229,10 +239,13 @@ fn changes(evidence: &Evidence) -> Option<Step> {
         money(row.charged_back_minor, row.currency)
     );
     if row.over_refunded_minor > 0 {
-        says.push_str(&format!(
-            ", and {} more refunded than there was",
-            money(row.over_refunded_minor, row.currency)
-        ));
+        add(
+            &mut says,
+            format_args!(
+                ", and {} more refunded than there was",
+                money(row.over_refunded_minor, row.currency)
+            ),
+        );
     }
     Some(Step::new("changes", says).with(took))
 }
@@ -252,18 +265,21 @@ fn earning(evidence: &Evidence, line: &EarningLine) -> Step {
         .map_or("nobody", |partner| partner.as_str());
     let mut says = format!("{name} gives {partner} ");
     match (line.currency, line.reason) {
-        (_, Some(reason)) => says.push_str(&format!("nothing: {}", reason.code())),
+        (_, Some(reason)) => add(&mut says, format_args!("nothing: {}", reason.code())),
         (Some(currency), None) => {
-            says.push_str(&format!(
-                "{}, {}",
-                money(line.amount_minor, currency),
-                line.state.code()
-            ));
+            add(
+                &mut says,
+                format_args!(
+                    "{}, {}",
+                    money(line.amount_minor, currency),
+                    line.state.code()
+                ),
+            );
         }
         (None, None) => says.push_str(line.state.code()),
     }
     if let Some(at) = line.available_at {
-        says.push_str(&format!(", payable from {at}"));
+        add(&mut says, format_args!(", payable from {at}"));
     }
     let mut details: Vec<Step> = rule(evidence, line).into_iter().collect();
     if let Some(currency) = line.currency {
@@ -295,13 +311,11 @@ fn rule_text(rule: &Rule) -> String {
     let Ok(serde_json::Value::Object(keys)) = serde_json::to_value(rule) else {
         return String::new();
     };
-    let keys = keys
-        .into_iter()
-        .filter(|(key, _)| key != "id")
-        .map(|(key, value)| match value {
-            serde_json::Value::String(text) => format!("{key} = {text}"),
-            other => format!("{key} = {other}"),
-        });
+    let keys = keys.into_iter().filter(|(key, _)| key != "id");
+    let keys = keys.map(|(key, value)| match value.as_str() {
+        Some(text) => format!("{key} = {text}"),
+        None => format!("{key} = {value}"),
+    });
     keys.collect::<Vec<_>>().join(", ")
 }
 
@@ -359,30 +373,11 @@ fn payout(payout: &PayoutRow) -> Step {
         .comes_to(payout.amount_minor, payout.currency)
 }
 
+/// Adds to a text.
+fn add(text: &mut String, more: fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("a text takes any text");
+}
+
 fn money(minor: i64, currency: Currency) -> String {
     format!("{} {currency}", currency.format_major(minor))
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "conversion {}", self.conversion_id)?;
-        write_tree(f, &self.steps, "")
-    }
-}
-
-fn write_tree(f: &mut fmt::Formatter<'_>, steps: &[Step], indent: &str) -> fmt::Result {
-    for (left, step) in (0..steps.len()).rev().zip(steps) {
-        let (branch, below) = if left == 0 {
-            ("└─", "  ")
-        } else {
-            ("├─", "│ ")
-        };
-        write!(f, "{indent}{branch} {}: {}", step.step, step.says)?;
-        match step.position {
-            Some(position) => writeln!(f, " [#{position}]")?,
-            None => writeln!(f)?,
-        }
-        write_tree(f, &step.details, &format!("{indent}{below} "))?;
-    }
-    Ok(())
 }

@@ -1,0 +1,155 @@
+//! `POST /v1/programme`: plans programme files and applies them, all or nothing.
+
+use axum::{
+    Json,
+    body::Bytes,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use postbook_schemas::Source;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{
+    super::problem::{PROBLEM_JSON, Problem},
+    context::{Actor, internal},
+    fields::Params,
+};
+use crate::{
+    commands::programme::{
+        self as programmes, ProgrammeFile,
+        apply::{ApplyError, Applying},
+    },
+    secrets::Role,
+};
+
+/// The largest programme.
+pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
+
+const ENDPOINT: &str = "POST /v1/programme";
+
+/// Programme files.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Files {
+    files: Vec<File>,
+    /// Only plan.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// One programme file.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Its name, for messages.
+    name: String,
+    /// TOML.
+    text: String,
+}
+
+/// What is applied, or would be.
+#[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "describes the answer, which the command writes")]
+pub(super) struct AppliedView {
+    changes: Vec<Value>,
+    unchanged: usize,
+    first_position: Option<u64>,
+    last_position: Option<u64>,
+}
+
+/// Plans programme files and applies them. The body is JSON, or one file as `application/toml` (then
+/// `?dry_run=true` only plans). Answers what changes; mistakes come with file, line and key.
+#[utoipa::path(post, path = "/v1/programme", tag = "programme", request_body = Files,
+    params(("dry_run" = Option<bool>, Query)),
+    responses((status = 200, body = AppliedView), (status = 422, description = "mistakes in the files")))]
+pub(super) async fn apply(
+    actor: Actor,
+    mut params: Params,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let author = actor.author(Role::Admin, ENDPOINT)?;
+    let dry_run = params.parsed::<bool>("dry_run")?;
+    params.done()?;
+    let Files {
+        files,
+        dry_run: said,
+    } = read(&headers, &body)?;
+    let (mut read, mut problems) = (Vec::new(), Vec::new());
+    for File { name, text } in files {
+        match ProgrammeFile::try_new(&name, &text) {
+            Ok(file) => read.push(file),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Ok(refused(&problems));
+    }
+    let applying = Applying {
+        actor: author.actor,
+        source: Source {
+            endpoint: ENDPOINT.to_owned(),
+            address: None,
+        },
+        is_dry_run: dry_run.unwrap_or(said),
+    };
+    match programmes::apply::apply(&actor.service, read, applying).await {
+        Ok(applied) => Ok(Json(applied.to_json()).into_response()),
+        Err(ApplyError::Problems(problems)) => Ok(refused(&problems)),
+        Err(ApplyError::Store(error)) => Err(error.into()),
+        Err(ApplyError::History(error)) => Err(error.into()),
+        Err(error @ (ApplyError::Unreadable { .. } | ApplyError::Directory(_))) => {
+            Err(internal(&error))
+        }
+    }
+}
+
+fn read(headers: &HeaderMap, body: &Bytes) -> Result<Files, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let is_toml = content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/toml"));
+    if !is_toml {
+        return serde_json::from_slice(body)
+            .map_err(|error| Problem::invalid("body", format!("not programme files: {error}")));
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Problem::invalid("body", format!("not UTF-8: {error}")))?;
+    let file = File {
+        name: "programme.toml".to_owned(),
+        text: text.to_owned(),
+    };
+    Ok(Files {
+        files: vec![file],
+        dry_run: false,
+    })
+}
+
+/// 422 with every mistake.
+fn refused(problems: &[programmes::Problem]) -> Response {
+    let items = problems.iter().map(|problem| {
+        json!({
+            "file": problem.file,
+            "line": problem.line,
+            "subject": problem.subject,
+            "key": problem.key,
+            "detail": problem.detail,
+            "text": problem.to_string(),
+        })
+    });
+    let body = json!({
+        "type": "about:blank",
+        "title": "Programme refused",
+        "status": 422,
+        "code": "programme_refused",
+        "detail": format!("{} mistakes; nothing was applied", problems.len()),
+        "problems": items.collect::<Vec<_>>(),
+    });
+    let mut response = (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, PROBLEM_JSON);
+    response
+}
