@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` says how it is measured and what came out.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod processor;
 mod rivals;
 mod traffic;
 #[path = "../support"]
@@ -16,7 +17,6 @@ mod support {
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     net::SocketAddr,
     process::Command,
     time::{Duration, Instant},
@@ -113,8 +113,12 @@ struct Bench {
     _data: tempfile::TempDir,
 }
 
-/// Answers per second by round.
-type Rounds = BTreeMap<&'static str, Vec<f64>>;
+/// What was measured of each subject, by round.
+#[derive(Debug, Default)]
+struct Rounds {
+    per_second: BTreeMap<&'static str, Vec<f64>>,
+    cpu_us: BTreeMap<&'static str, Vec<f64>>,
+}
 
 impl Bench {
     fn init(options: Options) -> anyhow::Result<Self> {
@@ -150,11 +154,11 @@ impl Bench {
 
     fn run(mut self) -> anyhow::Result<()> {
         self.record_clicks()?;
-        let mut rounds = Rounds::new();
+        let mut rounds = Rounds::default();
         for round in 1..=self.options.rounds {
             self.round(round, &mut rounds)?;
         }
-        report(&rounds);
+        rounds.report();
         self.latencies(&rounds)
     }
 
@@ -186,26 +190,43 @@ impl Bench {
     }
 
     fn round(&mut self, round: usize, rounds: &mut Rounds) -> anyhow::Result<()> {
-        let servers = [
-            ("A empty", Some(self.empty.address)),
-            ("B postgres", self.postgres.as_ref().map(|it| it.address)),
-            ("C postbacks", Some(self.postbook.address)),
-        ];
-        let mut line = format!("round {round}:");
-        for (name, address) in servers {
-            let Some(address) = address else { continue };
-            let (measured, back) = closed_loop(self.plan(address), self.postbacks.clone())?;
-            only_wanted(name, &measured)?;
-            self.postbacks = back;
-            note(name, &measured, rounds, &mut line);
-        }
+        let postbacks = self.postbacks.clone();
+        let postbacks = self.measure("A empty", &self.empty, postbacks, rounds)?;
+        let postbacks = match &self.postgres {
+            Some(postgres) => self.measure("B postgres", postgres, postbacks, rounds)?,
+            None => postbacks,
+        };
+        self.postbacks = self.measure("C postbacks", &self.postbook, postbacks, rounds)?;
         self.wait_until_quiet()?;
-        let plan = self.plan(self.postbook.address);
-        let (measured, _) = closed_loop(plan, Clicks::keeping(0))?;
-        only_wanted("D clicks", &measured)?;
-        note("D clicks", &measured, rounds, &mut line);
-        println!("{line}");
-        self.wait_until_quiet()
+        self.measure("D clicks", &self.postbook, Clicks::keeping(0), rounds)?;
+        self.wait_until_quiet()?;
+        print!("round {round}:");
+        for (name, values) in &rounds.per_second {
+            print!(
+                "  {name} {:.0}/s",
+                values.last().copied().unwrap_or_default()
+            );
+        }
+        println!();
+        Ok(())
+    }
+
+    fn measure<T: Traffic + 'static>(
+        &self,
+        name: &'static str,
+        server: &Server,
+        traffic: T,
+        rounds: &mut Rounds,
+    ) -> anyhow::Result<T> {
+        let before = processor::time(server)?;
+        let (measured, back) = closed_loop(self.plan(server.address), traffic)?;
+        only_wanted(name, &measured)?;
+        let cpu_us =
+            (processor::time(server)? - before).as_secs_f64() * 1e6 / f64::from(measured.answers);
+        rounds.cpu_us.entry(name).or_default().push(cpu_us);
+        let per_second = rounds.per_second.entry(name).or_default();
+        per_second.push(measured.per_second);
+        Ok(back)
     }
 
     /// Waits until the read models have caught up, so that the next measurement has the machine for
@@ -235,7 +256,8 @@ impl Bench {
         rounds: &Rounds,
         traffic: impl Traffic + 'static,
     ) -> anyhow::Result<()> {
-        let rate = Spread::new(rounds.get(name).cloned().unwrap_or_default()).median * 0.7;
+        let values = rounds.per_second.get(name).cloned().unwrap_or_default();
+        let rate = Spread::new(values).median * 0.7;
         let (measured, _) = open_loop(self.plan(self.postbook.address), rate, traffic)?;
         only_wanted(name, &measured)?;
         let at = |quantile| Duration::from_micros(measured.latency_us.value_at_quantile(quantile));
@@ -271,27 +293,30 @@ fn only_wanted(name: &str, measured: &Measured) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn note(name: &'static str, measured: &Measured, rounds: &mut Rounds, line: &mut String) {
-    rounds.entry(name).or_default().push(measured.per_second);
-    write!(line, "  {name} {:.0}/s", measured.per_second).expect("a text takes more text");
-}
-
-fn report(rounds: &Rounds) {
-    println!("\nanswers per second, median (range over the rounds)");
-    for (name, values) in rounds {
-        println!("{name:<12} {}", Spread::new(values.clone()));
-    }
-    println!("\nratios within a round, median (range)");
-    let pairs = [
-        ("C postbacks", "A empty", "at least 0.6"),
-        ("C postbacks", "B postgres", "at least 4"),
-        ("D clicks", "A empty", "no goal"),
-        ("D clicks", "B postgres", "no goal"),
-    ];
-    for (one, other, goal) in pairs {
-        if let (Some(ones), Some(others)) = (rounds.get(one), rounds.get(other)) {
-            let ratios = ones.iter().zip(others).map(|(a, b)| a / b).collect();
-            println!("{one} / {other}: {} [{goal}]", Spread::new(ratios));
+impl Rounds {
+    fn report(&self) {
+        println!("\nmedian (range over the rounds)");
+        for (name, per_second) in &self.per_second {
+            let cpu_us = self.cpu_us.get(name).cloned().unwrap_or_default();
+            println!(
+                "{name:<12} {}/s, {} µs of the server's processor time each",
+                Spread::new(per_second.clone()),
+                Spread::new(cpu_us)
+            );
+        }
+        println!("\nratios within a round, median (range)");
+        let pairs = [
+            ("C postbacks", "A empty", "at least 0.6"),
+            ("C postbacks", "B postgres", "at least 4"),
+            ("D clicks", "A empty", "no goal"),
+            ("D clicks", "B postgres", "no goal"),
+        ];
+        for (one, other, goal) in pairs {
+            let values = (self.per_second.get(one), self.per_second.get(other));
+            if let (Some(ones), Some(others)) = values {
+                let ratios = ones.iter().zip(others).map(|(a, b)| a / b).collect();
+                println!("{one} / {other}: {} [{goal}]", Spread::new(ratios));
+            }
         }
     }
 }

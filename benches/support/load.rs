@@ -57,12 +57,15 @@ pub(crate) struct Measured {
     pub(crate) latency_us: Histogram<u64>,
     /// Answers that were not wanted, by status.
     pub(crate) unwanted: BTreeMap<u16, u64>,
+    /// All answers, those of the warm-up too.
+    pub(crate) answers: u32,
 }
 
 struct Shared<T> {
     traffic: RefCell<T>,
     latency_us: RefCell<Histogram<u64>>,
     unwanted: RefCell<BTreeMap<u16, u64>>,
+    answers: Cell<u32>,
     started: Instant,
     counted_from: Instant,
     until: Instant,
@@ -77,6 +80,7 @@ impl<T: Traffic> Shared<T> {
                 Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order"),
             ),
             unwanted: RefCell::default(),
+            answers: Cell::new(0),
             started,
             counted_from,
             until: counted_from + plan.measured,
@@ -96,6 +100,7 @@ impl<T: Traffic> Shared<T> {
     ) -> io::Result<()> {
         self.traffic.borrow_mut().next(request);
         let answer = connection.ask(request).await?;
+        self.answers.set(self.answers.get() + 1);
         let wanted = self.traffic.borrow_mut().check(&answer);
         let now = Instant::now();
         if now < self.counted_from || now > self.until {
@@ -224,6 +229,7 @@ where
         per_second: count(&latency_us) / plan.measured.as_secs_f64(),
         latency_us,
         unwanted: shared.unwanted.into_inner(),
+        answers: shared.answers.get(),
     };
     Ok((measured, shared.traffic.into_inner()))
 }

@@ -19,7 +19,8 @@ const START_MAX: Duration = Duration::from_mins(1);
 /// A server process; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    /// The process.
+    pub(crate) child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
 }
