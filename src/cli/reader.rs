@@ -97,9 +97,7 @@ impl Reader {
         let (location, click_ids) = find(global).await?;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_existing(&global.data).await?;
-        let behind = store
-            .head()
-            .saturating_sub(tables.checkpoint().await?.position);
+        let behind = behind(&tables, store.head()).await?;
         if behind > 0 {
             output::note(&format!(
                 "note: the running server's read models are {behind} facts behind"
