@@ -73,6 +73,9 @@ pub async fn conversion(
         conversion
             .earnings
             .retain(|line| line.partner.as_ref() == Some(only));
+        for loser in &mut conversion.attribution.losers {
+            loser.partner = loser.partner.take().filter(|partner| partner == only);
+        }
     }
     let versions = conversion
         .earnings

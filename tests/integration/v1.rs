@@ -309,6 +309,28 @@ async fn each_role_may_do_its_own_and_partners_see_only_their_own() {
 }
 
 #[tokio::test]
+async fn a_partner_is_not_told_which_other_partner_lost() {
+    let app = TestApp::start(PROGRAMME).await;
+    for (link, txn) in [("/xyz", "T1"), ("/abc", "T2")] {
+        let click = app.click(link).await;
+        let query = format!("event=sale&click_id={click}&txn_id={txn}&amount=9.00&customer_id=c9");
+        report(&app, &query).await;
+        app.clock.advance_micros(1_000_000);
+    }
+    let viewer = app.as_role(Role::Viewer).await;
+    let whole = items(&viewer, "/v1/conversions?txn_id=T2").await;
+    assert!(whole[0].to_string().contains("\"p2\""), "{}", whole[0]);
+    let id = whole[0]["id"].as_str().unwrap();
+    let scope = Scope::Partner(Slug::try_new("p1").unwrap());
+    let partner = app.with_token(app.token(Role::Viewer, scope).await);
+    for path in ["", "/explain", "/timeline"] {
+        let answer = partner.get(&format!("/v1/conversions/{id}{path}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(!answer.text().contains("p2"), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn pages_visit_each_row_once_while_rows_are_added() {
     let app = TestApp::start(PROGRAMME).await;
     let viewer = app.as_role(Role::Viewer).await;
