@@ -252,6 +252,22 @@ fn the_changelog_lists_versions_newest_first() {
 }
 
 #[test]
+fn every_area_of_tests_is_described() {
+    let (modules, described) = (read("tests/integration/main.rs"), read("tests/README.md"));
+    for line in modules.lines() {
+        if let Some(name) = line
+            .strip_prefix("mod ")
+            .and_then(|rest| rest.strip_suffix(';'))
+        {
+            assert!(
+                described.contains(&format!("`{name}`")),
+                "tests/README.md lacks {name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_endpoint_is_in_the_reference() {
     let described = postbook::http::v1::openapi::document();
     let described: Value = serde_json::from_str(&described).expect("OpenAPI is JSON");
