@@ -55,13 +55,12 @@ impl Apply {
                 CliError::failed(format!("{} cannot be read: {error}", path.display()))
             })?);
         }
-        let target = match self.server.as_deref().zip(self.token.as_deref()) {
-            Some((url, token)) => Target::Server(Client::try_new(url)?, token.to_owned()),
+        let target = if let Some((url, token)) = self.server.as_deref().zip(self.token.as_deref()) {
+            Target::Server(Client::try_new(url)?, token.to_owned())
+        } else {
             // A programme with mistakes is refused before anything is made on disk.
-            None => {
-                parse(&texts)?;
-                Target::Here(own::open(global).await?)
-            }
+            parse(&texts)?;
+            Target::Here(own::open(global).await?)
         };
         let result = self.plan_and_apply(&target, &texts, global.json).await;
         if let Target::Here(service) = target {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::exit::{CliError, Exit};
 
 /// A request that has no answer by then has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Connections to one server.
 #[derive(Clone, Debug)]

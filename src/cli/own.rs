@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long a verb waits for the read models to show what is in the log.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How facts name whoever uses the command line on the server's machine.
 pub(super) const ACTOR: &str = "cli";

@@ -25,6 +25,21 @@ fn programme() {
 }
 
 #[test]
+fn credentials() {
+    transcript("credentials");
+}
+
+#[test]
+fn empty() {
+    transcript("empty");
+}
+
+#[test]
+fn beside_a_server() {
+    transcript("server");
+}
+
+#[test]
 fn schema() {
     transcript("schema");
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod cli;
+mod demo;
 mod docs;
 mod hostile;
 mod intake;

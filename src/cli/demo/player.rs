@@ -179,9 +179,11 @@ impl Player<'_> {
         fields: &[(&str, String)],
         secret: &str,
     ) -> Result<Answer, CliError> {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("secret", secret).extend_pairs(fields);
-        let path = format!("{path}?{}", query.finish());
+        let path = {
+            let mut query = Serializer::new(String::new());
+            query.append_pair("secret", secret).extend_pairs(fields);
+            format!("{path}?{}", query.finish())
+        };
         self.client.send(&path, Outgoing::default()).await
     }
 

@@ -53,7 +53,7 @@ fn secrets(path: &Path) -> Finding {
     match fs::metadata(path) {
         Ok(metadata) => {
             let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 == 0 {
+            if mode.trailing_zeros() >= 6 {
                 return Finding::new(what, Health::Good, format!("mode {mode:04o}"));
             }
             let detail = format!(
@@ -71,14 +71,12 @@ fn lock(path: &Path) -> Finding {
     let Ok(file) = fs::File::open(path) else {
         return Finding::new(what, Health::Good, "free");
     };
-    match file.try_lock_shared() {
-        Ok(()) => Finding::new(what, Health::Good, "free"),
-        Err(_) => {
-            let holder = fs::read_to_string(path).unwrap_or_default();
-            let detail = format!("held by process {}", holder.trim());
-            Finding::new(what, Health::Note, detail)
-        }
+    if file.try_lock_shared().is_ok() {
+        return Finding::new(what, Health::Good, "free");
     }
+    let holder = fs::read_to_string(path).unwrap_or_default();
+    let detail = format!("held by process {}", holder.trim());
+    Finding::new(what, Health::Note, detail)
 }
 
 #[cfg(test)]

@@ -51,7 +51,6 @@ pub(super) struct File {
 
 /// What is applied, or would be.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the answer, which the command writes")]
 pub(super) struct AppliedView {
     changes: Vec<Value>,
     unchanged: usize,
