@@ -121,13 +121,13 @@ impl Client {
                 .connections
                 .request(request)
                 .await
-                .map_err(|e| failed(e.to_string()))?;
+                .map_err(|error| failed(chain(&error)))?;
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = answer
                 .into_body()
                 .collect()
                 .await
-                .map_err(|e| failed(e.to_string()))?;
+                .map_err(|error| failed(chain(&error)))?;
             let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
             Ok(Answer {
                 status,
@@ -140,6 +140,12 @@ impl Client {
             Err(_) => Err(failed("no answer within a minute".to_owned())),
         }
     }
+}
+
+/// An error with its causes: the outermost of a connection only says that there is one.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The error that a problem+json answer stands for.

@@ -57,8 +57,7 @@ impl From<StoreError> for CliError {
             StoreError::InUse(message) => Self::new(
                 Exit::Unavailable,
                 format!(
-                    "{message}\nhint: what changes something goes through the running server: \
-                     see `--server URL --token T` of `postbook apply`, or stop it first"
+                    "{message}\nhint: `postbook apply --server URL --token T` goes through a running server"
                 ),
             ),
             StoreError::Busy => Self::new(Exit::Unavailable, error),

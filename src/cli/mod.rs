@@ -149,6 +149,32 @@ mod tests {
     }
 
     #[test]
+    fn every_verb_and_flag_is_in_the_reference() {
+        const REFERENCE: &str = include_str!("../../docs/reference/cli.md");
+        fn check(command: &clap::Command, missing: &mut Vec<String>) {
+            for verb in command
+                .get_subcommands()
+                .filter(|verb| verb.get_name() != "help")
+            {
+                if !REFERENCE.contains(verb.get_name()) {
+                    missing.push(verb.get_name().to_owned());
+                }
+                check(verb, missing);
+            }
+            let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+            let own = flags.filter(|flag| !["help", "version"].contains(flag));
+            let absent = own.filter(|flag| !REFERENCE.contains(&format!("--{flag}")));
+            missing.extend(absent.map(|flag| format!("{} --{flag}", command.get_name())));
+        }
+        let mut missing = Vec::new();
+        check(&command(), &mut missing);
+        assert!(
+            missing.is_empty(),
+            "docs/reference/cli.md lacks {missing:?}"
+        );
+    }
+
+    #[test]
     fn every_flag_is_mirrored_by_a_variable() {
         fn check(command: &clap::Command) {
             for arg in command.get_arguments() {

@@ -23,6 +23,9 @@ use crate::{
 /// How often the way of the read models to the head of the log is shown.
 const GLANCE: Duration = Duration::from_millis(200);
 
+/// How often a running server's read models are looked at before they are taken as they are.
+const GLANCES: u32 = 10;
+
 /// A log and its read models, for reading.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -44,7 +47,7 @@ impl Reader {
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         if let Ok(tables) = Tables::open_existing(&global.data).await
             && let Ok(checkpoint) = tables.checkpoint().await
-            && checkpoint.position == store.head()
+            && checkpoint.position >= store.head()
         {
             return Ok(Self {
                 store,
@@ -94,9 +97,7 @@ impl Reader {
         let (location, click_ids) = find(global).await?;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_existing(&global.data).await?;
-        let behind = store
-            .head()
-            .saturating_sub(tables.checkpoint().await?.position);
+        let behind = behind(&tables, store.head()).await?;
         if behind > 0 {
             output::note(&format!(
                 "note: the running server's read models are {behind} facts behind"
@@ -118,6 +119,17 @@ impl Reader {
         self.tables.close().await;
         self.store.close().await;
     }
+}
+
+/// How many facts the read models of a running server are behind, once it had time to catch up.
+async fn behind(tables: &Tables, head: u64) -> Result<u64, CliError> {
+    for _ in 0..GLANCES {
+        if tables.checkpoint().await?.position >= head {
+            return Ok(0);
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(head.saturating_sub(tables.checkpoint().await?.position))
 }
 
 /// Opens only the log, for reading.

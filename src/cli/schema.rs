@@ -9,6 +9,7 @@ use super::{
     exit::{CliError, Exit},
     output,
 };
+use crate::http::v1::openapi;
 
 /// Prints or writes the JSON Schemas of facts and programme files, and the OpenAPI description.
 #[derive(Debug, Args)]
@@ -22,7 +23,8 @@ pub(super) struct Schema {
 
 /// All generated documents: path and content.
 fn documents() -> Vec<(String, String)> {
-    json_schema::files()
+    let openapi = ("openapi.json".to_owned(), openapi::document());
+    json_schema::files().into_iter().chain([openapi]).collect()
 }
 
 impl Schema {

@@ -24,8 +24,7 @@ use crate::{
 /// How often progress is shown.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// Checks the log against its hashes, the read models against their digest and a replay, and the
-/// trial balance against zero.
+/// Reads everything again: log, read models, trial balance.
 #[derive(Debug, Args)]
 pub(super) struct Verify {}
 

@@ -219,8 +219,10 @@ async fn write(
     reached: Reached<'_>,
 ) -> Result<(), ProjectorError> {
     while let Some((batch, digest)) = ready.recv().await {
+        // A batch without rows moves the checkpoint too: whoever reads the tables beside the server
+        // can tell then whether they show all of the log.
         if let Some(writer) = &mut writer
-            && batch.row_count() > 0
+            && batch.position > writer.position()
         {
             while let Err(error) = writer.write(&batch, digest).await {
                 patience.after(error.into()).await?;

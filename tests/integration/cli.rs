@@ -184,6 +184,9 @@ impl Session {
         for (name, value) in &self.variables {
             text = text.replace(value, &format!("[{name}]"));
         }
+        text = masked(&text, "process ", "[PID]");
+        text = masked(&text, "\"key_id\":\"", "[KEY]");
+        text = masked(&text, "\"id\": \"", "[KEY]");
         let mut redacted = String::new();
         for piece in
             text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)))
@@ -211,6 +214,19 @@ impl Drop for Session {
             server.wait().expect("the server ends");
         }
     }
+}
+
+/// The text with a word for whatever letters and digits follow `before`.
+fn masked(text: &str, before: &str, word: &str) -> String {
+    let mut pieces = text.split(before);
+    let mut masked = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let rest = piece.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        masked.push_str(before);
+        masked.push_str(word);
+        masked.push_str(rest);
+    }
+    masked
 }
 
 /// The word for something that differs from run to run.

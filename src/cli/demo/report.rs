@@ -137,7 +137,7 @@ Try next (the server listens on {base}):
   curl -si '{base}/ada-casino?utm_source=me' | grep -i location
   # report a deposit with that click id, as the casino's server would
   curl -s '{base}/api/postback/acme/casino?secret={secret}&event=ftd&amount=50.00&txn_id=mine-1&click_id=CLICK_ID'
-  # the same in the other dialect, as the shop's server would
+  # an order in the other dialect, as the shop's server would (with a click id of {base}/dana-shop)
   curl -s {base}/postback -H 'Authorization: Bearer {shop}' -H 'Content-Type: application/json' -d '{{\"click_id\":\"CLICK_ID\",\"event\":\"purchase\",\"value\":4990,\"currency\":\"USD\"}}'
   # what a manager sees
   curl -s '{base}/v1/conversions?partner=ada&limit=3' -H 'Authorization: Bearer {manager}'
