@@ -221,8 +221,11 @@ impl Bench {
         let before = processor::time(server)?;
         let (measured, back) = closed_loop(self.plan(server.address), traffic)?;
         only_wanted(name, &measured)?;
-        let cpu_us =
-            (processor::time(server)? - before).as_secs_f64() * 1e6 / f64::from(measured.answers);
+        let cpu_us = processor::time(server)?
+            .saturating_sub(before)
+            .as_secs_f64()
+            * 1e6
+            / f64::from(measured.answers);
         rounds.cpu_us.entry(name).or_default().push(cpu_us);
         let per_second = rounds.per_second.entry(name).or_default();
         per_second.push(measured.per_second);

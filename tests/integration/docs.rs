@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use postbook_schemas::{Envelope, FactType, Outcome, ZeroReason, json_schema::fact_schema};
 use serde_json::Value;
 
-use crate::support::repository::{SourceFile, files, read, root, rust_files};
+use crate::support::repository::{documents, read, root, rust_files};
 
 /// The text below each heading of the given depth, in order.
 fn sections(text: &str, depth: usize) -> Vec<(String, String)> {
@@ -32,13 +32,6 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
         .filter_map(|rest| rest.split_once("\n```"))
         .map(|(block, _)| block.to_owned())
         .collect()
-}
-
-/// All documents of the repository.
-fn documents() -> impl Iterator<Item = SourceFile> {
-    files()
-        .into_iter()
-        .filter(|file| file.path.ends_with(".md"))
 }
 
 fn titles(path: &str, depth: usize) -> Vec<String> {
@@ -187,10 +180,7 @@ fn sections_after(text: &str, mark: &str) -> Vec<(String, String)> {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut broken = Vec::new();
-    for file in files()
-        .into_iter()
-        .filter(|file| file.path.ends_with(".md"))
-    {
+    for file in documents() {
         let folder = root().join(&file.path);
         let folder = folder.parent().expect("a file lies in a folder");
         for target in file.text.split("](").skip(1) {
@@ -231,10 +221,7 @@ fn paths_in_the_documents_exist() {
 
 #[test]
 fn every_document_has_one_title() {
-    for file in files()
-        .into_iter()
-        .filter(|file| file.path.ends_with(".md"))
-    {
+    for file in documents() {
         assert_eq!(
             sections(&file.text, 1).len(),
             1,
@@ -260,6 +247,22 @@ fn the_changelog_lists_versions_newest_first() {
             ];
             assert!(KINDS.contains(&kind.as_str()), "{title}: {kind}");
             assert!(entries.contains("- "), "{title}: {kind} is empty");
+        }
+    }
+}
+
+#[test]
+fn every_area_of_tests_is_described() {
+    let (modules, described) = (read("tests/integration/main.rs"), read("tests/README.md"));
+    for line in modules.lines() {
+        if let Some(name) = line
+            .strip_prefix("mod ")
+            .and_then(|rest| rest.strip_suffix(';'))
+        {
+            assert!(
+                described.contains(&format!("`{name}`")),
+                "tests/README.md lacks {name}"
+            );
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// A file by its path from the root.
 pub(crate) fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(root().join(path)).expect(path)
 }
 
 /// All text files, in order of path.
@@ -37,9 +37,19 @@ pub(crate) fn files() -> Vec<SourceFile> {
 
 /// All Rust files.
 pub(crate) fn rust_files() -> Vec<SourceFile> {
+    files_of("rs")
+}
+
+/// All documents.
+pub(crate) fn documents() -> Vec<SourceFile> {
+    files_of("md")
+}
+
+fn files_of(extension: &str) -> Vec<SourceFile> {
+    let is_one = |path: &str| Path::new(path).extension() == Some(extension.as_ref());
     files()
         .into_iter()
-        .filter(|file| file.path.ends_with(".rs"))
+        .filter(|file| is_one(&file.path))
         .collect()
 }
 
