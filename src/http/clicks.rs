@@ -69,7 +69,7 @@ async fn record(
         )
     })?;
     // The two forms are told apart first, so that an error is about the one that was meant.
-    let is_many = serde_json::from_slice::<Form>(&body).is_ok_and(|form| form.items.is_some());
+    let is_many = serde_json::from_slice::<Form<'_>>(&body).is_ok_and(|form| form.items.is_some());
     let clicks = if is_many {
         serde_json::from_slice::<Many>(&body).map(|many| many.items)
     } else {

@@ -21,6 +21,10 @@ use crate::{
 /// How many facts are taken at once while nobody waits: a fraction of a second of work.
 const STEP: u64 = 50_000;
 
+/// How many are taken at once while intake is busy as well: a small part of a second, so that the
+/// rest in between is felt.
+const STEP_BUSY: u64 = 2_000;
+
 /// While intake is busy and nobody waits, the projector rests this many times as long as it worked.
 const REST_FACTOR: u32 = 4;
 
@@ -148,6 +152,7 @@ impl Follower {
             mut writer,
         } = successor;
         let mut head = self.store.follow();
+        let mut busy = false;
         loop {
             let target = *head.borrow_and_update();
             let position = engine.standing().position;
@@ -157,7 +162,7 @@ impl Follower {
                 let to = if awaited {
                     target
                 } else {
-                    target.min(position + STEP)
+                    target.min(position + if busy { STEP_BUSY } else { STEP })
                 };
                 let result;
                 (engine, result) = engine
@@ -166,7 +171,10 @@ impl Follower {
                     })
                     .await;
                 result?;
-                self.rest(started.elapsed(), to).await;
+                busy = self.store.head() > target;
+                if busy {
+                    self.rest(started.elapsed()).await;
+                }
             }
             match self
                 .next_command(&mut head, engine.standing().position)
@@ -194,9 +202,9 @@ impl Follower {
         }
     }
 
-    /// Leaves the machine to intake while it is busy and nobody waits.
-    async fn rest(&self, worked: Duration, reached: u64) {
-        if self.store.head() == reached || self.status.is_awaited() {
+    /// Leaves the machine to intake, unless somebody waits.
+    async fn rest(&self, worked: Duration) {
+        if self.status.is_awaited() {
             return;
         }
         let rest = (worked * REST_FACTOR).clamp(REST_MIN, REST_MAX);

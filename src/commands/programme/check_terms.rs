@@ -16,7 +16,7 @@ use super::{
 
 /// Keys of a rule that can be written but that earnings do not heed yet. A rule that has one is
 /// refused: terms that are ignored in part would pay wrong amounts in silence.
-const NOT_HEEDED_YET: &[(&str, IsUsed)] = &[];
+const NOT_HEEDED_YET: &[(&str, IsUsed)] = &[("override", |rule| rule.override_rate.is_some())];
 
 type IsUsed = fn(&Rule) -> bool;
 

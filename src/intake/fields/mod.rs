@@ -180,7 +180,7 @@ impl<'r> Fields<'r> {
         match (name.strip_prefix("metadata."), value) {
             (Some(key), Value::Scalar(text)) => self.add_metadata(key.to_owned().into(), text),
             (Some(_), Value::List | Value::Object(_)) => {
-                Err(Fault::of("metadata holds single values", name.to_string()))
+                Err(Fault::of("metadata holds single values", name.to_owned()))
             }
             // Senders add parameters of their own; they are in the raw request that is kept.
             (Some(_), Value::Empty) | (None, _) => Ok(()),

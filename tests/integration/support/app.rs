@@ -32,7 +32,8 @@ pub(crate) struct TestApp {
     pub(crate) service: Arc<Service>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) router: Router,
-    pub(crate) data: tempfile::TempDir,
+    /// Held until the test ends: the directory goes with it.
+    _data: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -100,7 +101,7 @@ impl TestApp {
             router: http::router(Arc::clone(&service), options),
             service,
             clock,
-            data,
+            _data: data,
         };
         app.apply(programme).await;
         app
