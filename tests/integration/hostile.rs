@@ -175,7 +175,7 @@ async fn secrets_and_tokens_are_in_no_fact_wherever_they_are_sent() {
             ),
             format!("{{\"metadata\":{{\"x\":{{\"secret\":\"{known}\"}}}},\"customer_id\":\"d\"}}"),
             format!("secret={known}&click_id={click}"),
-            known.to_string(),
+            known.clone(),
             format!("{} secret={known}", "x".repeat(70_000)),
             format!("secret={known}{}", "x".repeat(70_000)),
         ] {
