@@ -1,7 +1,7 @@
 //! Follows the log and keeps the read models up to date.
 //!
 //! One task reads the log, decodes, folds and writes, each step on its own thread with little waiting
-//! between them ([`engine`]). What it knows is never stored: at start the book is folded again from
+//! between them (`engine`). What it knows is never stored: at start the book is folded again from
 //! the first fact up to the checkpoint of the tables, and what that adds up to must be the digest
 //! stored there; otherwise the tables are built again.
 
