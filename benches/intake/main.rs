@@ -110,7 +110,7 @@ struct Bench {
     postbook: Server,
     postbacks: Postbacks,
     _cluster: Option<rivals::Cluster>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 /// What was measured of each subject, by round.
@@ -124,11 +124,8 @@ impl Bench {
     fn init(options: Options) -> anyhow::Result<Self> {
         let data = scratch("postbook-bench-intake-")?;
         println!(
-            "{} connections, {} rounds of {} s; a flush to this disk takes {} µs",
-            options.connections,
-            options.rounds,
-            options.seconds,
-            flush_us(data.path())?
+            "{} connections, {} rounds of {} s",
+            options.connections, options.rounds, options.seconds
         );
         let (cluster, url) = rivals::postgres(options.postgres.clone(), data.path());
         let empty = start_rival(Rival::Empty, None)?;
@@ -148,7 +145,7 @@ impl Bench {
             postbook,
             postbacks,
             _cluster: cluster,
-            _data: data,
+            data,
         })
     }
 
@@ -196,6 +193,7 @@ impl Bench {
             Some(postgres) => self.measure("B postgres", postgres, postbacks, rounds)?,
             None => postbacks,
         };
+        let flush = flush_us(self.data.path())?;
         self.postbacks = self.measure("C postbacks", &self.postbook, postbacks, rounds)?;
         self.wait_until_quiet()?;
         self.measure("D clicks", &self.postbook, Clicks::keeping(0), rounds)?;
@@ -207,7 +205,7 @@ impl Bench {
                 values.last().copied().unwrap_or_default()
             );
         }
-        println!();
+        println!("  a flush takes {flush} µs");
         Ok(())
     }
 
