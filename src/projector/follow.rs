@@ -26,10 +26,10 @@ const STEP: u64 = 50_000;
 const STEP_BUSY: u64 = 2_000;
 
 /// While intake is busy and nobody waits, the projector rests this many times as long as it worked.
-const REST_FACTOR: u32 = 4;
+const REST_FACTOR: u32 = 9;
 
 /// The longest and shortest rest. The shortest gathers what a busy intake brings into one batch.
-const REST_MAX: Duration = Duration::from_millis(400);
+const REST_MAX: Duration = Duration::from_secs(2);
 const REST_MIN: Duration = Duration::from_millis(5);
 
 /// What the task is asked.

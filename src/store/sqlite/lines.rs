@@ -14,16 +14,22 @@ use crate::store::StoreError;
 /// No blob is larger than this when it is unpacked: what claims to be is damaged.
 const UNPACKED_MAX: u64 = 1 << 31;
 
-/// A compression context that is used again and again.
-pub(super) struct Packer(Compressor<'static>);
+/// A compression context and a buffer that are used again and again: a blob is a small part of the
+/// room that its compression asks for.
+pub(super) struct Packer {
+    compressor: Compressor<'static>,
+    buffer: Vec<u8>,
+}
 
 impl Packer {
     /// A context for this zstd level.
     pub(super) fn new(level: i32) -> Result<Self, StoreError> {
         let compressor = Compressor::new(level);
-        Ok(Self(
-            compressor.map_err(|error| StoreError::failed("written", error))?,
-        ))
+        let compressor = compressor.map_err(|error| StoreError::failed("written", error))?;
+        Ok(Self {
+            compressor,
+            buffer: Vec::new(),
+        })
     }
 
     /// Compresses lines that each end with a line feed, or index entries; nothing becomes nothing.
@@ -31,8 +37,11 @@ impl Packer {
         if lines.is_empty() {
             return Ok(Vec::new());
         }
-        let packed = self.0.compress(lines);
-        packed.map_err(|error| StoreError::failed("written", error))
+        self.buffer.clear();
+        self.buffer.reserve(zstd_safe::compress_bound(lines.len()));
+        let packed = self.compressor.compress_to_buffer(lines, &mut self.buffer);
+        packed.map_err(|error| StoreError::failed("written", error))?;
+        Ok(self.buffer.clone())
     }
 }
 
