@@ -69,6 +69,9 @@ pub(super) async fn run(
     );
     let (engine, result) = engine.run(head, Some(&mut writer), &reached).await;
     result?;
+    // The rebuild may have overtaken the live read models, which rest while intake is busy: they are
+    // compared at a position that both have reached.
+    wait_for_live(projector, engine.standing().position).await?;
     let (live, successor) = ask_for_hand_over(projector).await?;
     let (mut engine, result) = engine.run(live.position, Some(&mut writer), &reached).await;
     result?;
@@ -91,6 +94,18 @@ pub(super) async fn run(
         generation,
         elapsed: started.elapsed(),
     })
+}
+
+/// How often somebody who waits for the live read models looks whether they have failed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+async fn wait_for_live(projector: &Projector, position: u64) -> Result<(), ProjectorError> {
+    while !projector.wait_for(position, LOOK_EVERY).await {
+        if projector.failed().is_some() {
+            return Err(stopped(projector));
+        }
+    }
+    Ok(())
 }
 
 /// Stops the live projector for a moment, at the end of what it is at.
