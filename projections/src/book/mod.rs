@@ -128,11 +128,6 @@ impl Book {
         Ok(changes)
     }
 
-    /// How many conversions there are.
-    pub fn conversion_count(&self) -> usize {
-        self.conversions.len()
-    }
-
     fn conversion(&self, number: ConversionNumber) -> &Conversion {
         self.conversions
             .get(number)
