@@ -92,10 +92,7 @@ impl ClickIdKey {
             return None;
         }
         let sealed = text.bytes().try_fold(0_u64, |number, byte| {
-            let numeral = ALPHABET.iter().position(|&letter| letter == byte)?;
-            number
-                .checked_mul(RADIX)?
-                .checked_add(u64::try_from(numeral).ok()?)
+            number.checked_mul(RADIX)?.checked_add(numeral(byte)?)
         })?;
         let (mut a, mut b) = (sealed / HALF, sealed % HALF);
         for round in (0..ROUNDS).rev() {
@@ -114,6 +111,20 @@ impl ClickIdKey {
         let output = u128::from_be_bytes(block.into()) >> 64;
         u64::try_from(output).unwrap_or(0) % HALF
     }
+}
+
+/// The place of a letter in [`ALPHABET`], by the runs of the alphabet.
+fn numeral(letter: u8) -> Option<u64> {
+    let (first, numeral_of_first) = match letter {
+        b'1'..=b'9' => (b'1', 0),
+        b'A'..=b'H' => (b'A', 9),
+        b'J'..=b'N' => (b'J', 17),
+        b'P'..=b'Z' => (b'P', 22),
+        b'a'..=b'k' => (b'a', 33),
+        b'm'..=b'z' => (b'm', 44),
+        _ => return None,
+    };
+    Some(u64::from(letter - first) + numeral_of_first)
 }
 
 impl fmt::Debug for ClickIdKey {
@@ -156,6 +167,14 @@ mod tests {
             prop_assert_eq!(key.decode(id.as_str()), Some(number));
             prop_assert_eq!(id.as_str(), oracle(&[7; 32], number));
             prop_assert!(id.as_str().bytes().all(|b| ALPHABET.contains(&b)));
+        }
+    }
+
+    #[test]
+    fn every_byte_has_its_place_in_the_alphabet_or_none() {
+        for byte in 0..=u8::MAX {
+            let place = ALPHABET.iter().position(|&letter| letter == byte);
+            assert_eq!(numeral(byte), place.map(|place| place as u64), "{byte}");
         }
     }
 

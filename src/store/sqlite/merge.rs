@@ -36,7 +36,7 @@ const ROW_BYTES: usize = 768 << 10;
 /// Merged rows are compressed once and read for ever.
 const LEVEL: i32 = 9;
 /// Under load, merging rests this many times as long as it has worked.
-const REST: u32 = 9;
+const REST: u32 = 29;
 /// After a failure it waits, since a full disk does not empty itself at once.
 const PAUSE: Duration = Duration::from_secs(10);
 
