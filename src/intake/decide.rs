@@ -246,13 +246,12 @@ fn bad_credentials(evidence: &Evidence<'_>) -> Option<Refusal> {
 
 fn bad_signature(evidence: &Evidence<'_>) -> Option<Refusal> {
     let why = match &evidence.signature {
-        Checked::Right(_) => return None,
         Checked::Wrong(why) => *why,
         Checked::Absent if evidence.offer()?.require_signature => {
             "this offer requires signed postbacks: send X-TDS-Signature, or webhook-id, \
              webhook-timestamp and webhook-signature"
         }
-        Checked::Absent => return None,
+        Checked::Right(_) | Checked::Absent => return None,
     };
     Some(Refusal::new(Outcome::BadSignature, why))
 }

@@ -12,6 +12,9 @@ pub struct Legacy(Mutex<BTreeSet<OfferRef>>);
 
 impl Legacy {
     /// Counts a postback that was taken without a secret; the first of each offer is told in the log.
+    ///
+    /// # Panics
+    /// Never: no thread panics while it adds an offer.
     pub fn took(&self, offer: OfferRef, meters: &Meters) {
         meters.legacy_postback();
         let mut told = self

@@ -54,6 +54,7 @@ impl Plain {
     }
 
     /// The same key as Standard Webhooks writes it: `whsec_` and the base64 of the text's bytes.
+    #[must_use]
     pub fn for_webhooks(&self) -> Self {
         let base64 = Zeroizing::new(BASE64.encode(self.0.as_bytes()));
         Self(Zeroizing::new(format!(

@@ -167,7 +167,7 @@ async fn the_characters_of_a_secret_sign_and_rotation_overlaps() {
 async fn the_senders_own_keys_sign_and_let_nobody_in() {
     let (_dir, secrets) = opened().await;
     let casino = offer("acme/casino");
-    let theirs = format!("whsec_{}", BASE64_TEXT);
+    let theirs = format!("whsec_{BASE64_TEXT}");
     let signing = KeyBytes::of_signing_secret(&theirs).expect("a secret");
     let info = new_offer_key(&casino, KeyKind::SigningSecret, NOW);
     let added = secrets.add_offer_key(&info, &signing, None, None);

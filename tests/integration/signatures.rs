@@ -550,8 +550,9 @@ async fn a_running_service_takes_up_what_another_process_makes_and_records_it() 
         .create_token(Role::Ingest, "theirs", Scope::All, &by)
         .await
         .expect("made");
-    let made = beside.rotate_offer_secret(&offer("casino"), 0, &by);
-    let (secret_info, secret) = made.await.expect("made");
+    let casino = offer("casino");
+    let made = beside.rotate_offer_secret(&casino, 0, &by).await;
+    let (secret_info, secret) = made.expect("made");
     let is_known = || {
         let secrets = &app.service.secrets;
         secrets.verify_token(token.reveal()).is_some()
@@ -590,8 +591,9 @@ async fn revoking_is_a_fact_and_ends_the_key_at_once() {
         actor: "test".into(),
         source: Source::default(),
     };
-    let made = keys.rotate_offer_secret(&offer("casino"), 0, &by);
-    let (info, secret) = made.await.expect("made");
+    let casino = offer("casino");
+    let made = keys.rotate_offer_secret(&casino, 0, &by).await;
+    let (info, secret) = made.expect("made");
     let body = "customer_id=c&txn_id=1";
     let signature = (
         "x-tds-signature",

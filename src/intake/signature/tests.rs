@@ -307,13 +307,13 @@ fn changed(request: &mut Request, place: Place, at: prop::sample::Index, by: u8)
         let tds = request.signature.as_ref().and_then(|sent| sent.tds.clone());
         tds.map(|tds| tds.to_lowercase())
     };
-    let same_but_for_case = hex(request) == hex(&before) && matches!(place, Place::Signature);
-    let is_tds = before
-        .signature
-        .as_ref()
-        .is_some_and(|sent| sent.tds.is_some());
-    let is_same = before.signature == request.signature
-        && before.query == request.query
-        && before.body == request.body;
-    !is_same && !(is_tds && same_but_for_case)
+    let is_tds = hex(&before).is_some();
+    match place {
+        Place::Signature if is_tds => hex(request) != hex(&before),
+        _ => {
+            request.signature != before.signature
+                || request.query != before.query
+                || request.body != before.body
+        }
+    }
 }
