@@ -38,7 +38,7 @@ impl Desk {
 
     async fn beside(global: &Global) -> Result<Self, CliError> {
         let options = global.options();
-        let secrets = Secrets::open_with(&options.data, options.master_key()?).await?;
+        let secrets = Secrets::open_beside(&options.data, options.master_key()?).await?;
         secrets.require_unlocked()?;
         let store = reader::open_log(global).await?;
         let directory = Directory::load(&*store).await;

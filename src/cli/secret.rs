@@ -197,13 +197,17 @@ async fn revoke(id: &str, global: &Global) -> Result<(), CliError> {
 }
 
 async fn reseal(new: Option<&Path>, global: &Global) -> Result<(), CliError> {
-    // A running server would no longer read what it opened: it must be stopped first.
-    let service = own::open(global).await?;
-    service.shut_down().await;
     let new = new.map(MasterKey::read).transpose()?;
+    // A running server could no longer read what it has opened: it must be stopped, and stay so.
+    let service = own::open(global).await?;
     let options = global.options();
-    let secrets = Secrets::open_with(&options.data, options.master_key()?).await?;
-    secrets.reseal(new.as_ref()).await?;
+    let master = options.master_key()?;
+    let resealed = match Secrets::open_with(&options.data, master).await {
+        Ok(secrets) => secrets.reseal(new.as_ref()).await,
+        Err(error) => Err(error),
+    };
+    service.shut_down().await;
+    resealed?;
     output::note(match new {
         Some(_) => "sealed under the new master key: start the server with it",
         None => "kept open: start the server without --secrets-key-file",

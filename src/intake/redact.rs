@@ -277,6 +277,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_standard_webhooks_are_overwritten_wherever_they_stand() {
+        for (text, clean) in [
+            ("a whsec_ab+/cd== b", "a ************** b"),
+            ("\"whsk_abc\",\"whpk_abc\"", "\"********\",\"whpk_abc\""),
+            ("whs whsx_abc", "whs whsx_abc"),
+        ] {
+            let mut data = text.as_bytes().to_vec();
+            scrub_webhook_keys(&mut data);
+            assert_eq!(String::from_utf8(data).unwrap(), clean);
+        }
+    }
+
+    #[test]
     fn sensitive_members_are_taken_out_and_the_rest_stays_as_it_is() {
         let body =
             r#"{"secret" : "x", "amount": 1.50, "a":{"email":"a@b.c","n":1},"l":[{"phone":1}]}"#;

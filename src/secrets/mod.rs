@@ -138,12 +138,26 @@ impl Secrets {
     /// As [`Self::open`], or the key is not the one that they are sealed with.
     pub async fn open_with(data: &Path, master: Option<MasterKey>) -> Result<Self, SecretsError> {
         let file = SecretsFile::open(data).await?;
+        if !file.is_sealed(master.as_ref()).await? && master.is_some() {
+            file.reseal(None, master.as_ref()).await?;
+        }
+        Self::of_file(file, master).await
+    }
+
+    /// Opens the secrets beside another process that has them: what it keeps open stays open.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`].
+    pub async fn open_beside(data: &Path, master: Option<MasterKey>) -> Result<Self, SecretsError> {
+        let file = SecretsFile::open(data).await?;
+        let is_sealed = file.is_sealed(master.as_ref()).await?;
+        Self::of_file(file, master.filter(|_| is_sealed)).await
+    }
+
+    async fn of_file(file: SecretsFile, master: Option<MasterKey>) -> Result<Self, SecretsError> {
         let click_id_key = file.key("click_id").await?;
         let signing_key = SigningKey::from_bytes(&file.key("log_signing").await?);
         let is_sealed = file.is_sealed(master.as_ref()).await?;
-        if !is_sealed && master.is_some() {
-            file.reseal(None, master.as_ref()).await?;
-        }
         let secrets = Self {
             is_locked: is_sealed && master.is_none(),
             version: AtomicI64::new(file.version().await?),

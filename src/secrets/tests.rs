@@ -259,6 +259,8 @@ async fn a_master_key_seals_what_was_open_and_is_needed_from_then_on() {
         .await
         .expect("made");
     drop(secrets);
+    let beside = Secrets::open_beside(dir.path(), Some(master(dir.path(), "1"))).await;
+    drop(beside.expect("opens"));
     assert!(file_holds(dir.path(), plain.reveal()), "open without one");
     let open =
         |digit: &'static str| Secrets::open_with(dir.path(), Some(master(dir.path(), digit)));

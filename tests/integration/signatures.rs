@@ -8,7 +8,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
 use postbook::{
     commands::credential::{self, By, Keys},
-    secrets::{KeyBytes, KeyKind, Role, Scope, Secrets, new_offer_key},
+    secrets::{KeyBytes, KeyKind, Role, Scope, Secrets, new_offer_key, new_token},
 };
 use postbook_schemas::{
     Attempt, Credential, Fact, OfferRef, Outcome, Strength, configuration::CredentialKind,
@@ -144,9 +144,8 @@ struct Row<'t> {
 impl<'t> Row<'t> {
     fn parse(line: &'t str) -> Self {
         let columns: Vec<_> = line.split('|').map(str::trim).collect();
-        let [endpoint, offer, shown, signature, outcome, strength] = columns[..] else {
-            panic!("six columns: {line}");
-        };
+        let columns = <[&str; 6]>::try_from(columns).expect("six columns");
+        let [endpoint, offer, shown, signature, outcome, strength] = columns;
         Self {
             endpoint,
             offer,
@@ -199,7 +198,7 @@ impl<'t> Row<'t> {
                 "viewer" => ("authorization", format!("Bearer {}", stage.viewer)),
                 "bad-token" => ("authorization", "Bearer pb_x".to_owned()),
                 "none" | "param" | "bad-param" => continue,
-                other => panic!("{other} is not a credential"),
+                other => unreachable!("{other} is not a credential"),
             };
             headers.push(header);
         }
@@ -238,7 +237,7 @@ impl<'t> Row<'t> {
                 _ if word == "retired" => key = stage.retired.clone().into_bytes(),
                 _ if word == "wrong" => signed.push('x'),
                 _ if word == "malformed" => {}
-                _ => panic!("{word} is nothing a signature can be"),
+                _ => unreachable!("{word} is nothing a signature can be"),
             }
         }
         let id = format!("msg_{}", content.len());
@@ -275,7 +274,7 @@ impl<'t> Row<'t> {
             "v1+v1a" => webhook(format!("{} {}", v1(), v1a())),
             "v2+v1" => webhook(format!("v2,AAAA {}", v1())),
             "no-id" => webhook(v1()).split_off(1),
-            other => panic!("{other} is no kind of signature"),
+            other => unreachable!("{other} is no kind of signature"),
         }
     }
 }
@@ -630,4 +629,29 @@ async fn a_legacy_offer_is_counted_and_warned_of_until_it_has_a_key() {
     add_own_key(&app, "legacy").await;
     let answer = app.anonymous().get(path).await;
     assert_eq!(answer.json()["code"], "bad_credentials");
+}
+
+#[tokio::test]
+async fn a_fact_that_was_appended_and_not_forgotten_is_appended_once() {
+    let app = TestApp::start(PROGRAMME).await;
+    let by = By {
+        actor: "test".into(),
+        source: Source::default(),
+    };
+    let keys = Keys::of(&app.service);
+    let made = keys.create_token(Role::Viewer, "v", Scope::All, &by).await;
+    made.expect("made");
+    let waiting = app.service.secrets.unrecorded().await.expect("read");
+    credential::record(&app.service).await.expect("recorded");
+    assert_eq!(app.last_fact().await.id, waiting[0].id);
+    let head = app.service.log.store().head();
+
+    // As after a crash between the append and the forgetting.
+    let (info, plain) = new_token(Role::Viewer, "w", Scope::All, app.service.clock.now());
+    let secrets = &app.service.secrets;
+    let added = secrets.add_token(&info, &plain, Some(&waiting[0])).await;
+    added.expect("added");
+    credential::record(&app.service).await.expect("recorded");
+    assert_eq!(app.service.log.store().head(), head);
+    assert_eq!(secrets.unrecorded().await.expect("read"), []);
 }
