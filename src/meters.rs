@@ -19,6 +19,7 @@ pub struct Meters {
     handle: PrometheusHandle,
     attempts: Vec<Counter>,
     attempts_failed: Counter,
+    legacy_postbacks: Counter,
     clicks: Counter,
     appends_failed: Counter,
     append_seconds: Histogram,
@@ -54,6 +55,10 @@ impl Meters {
                 "postbook_attempts_failed_total",
                 "Postbacks that could not be kept and were answered 503",
             ),
+            legacy_postbacks: counter(
+                "postbook_legacy_postbacks_total",
+                "Postbacks that were taken without a secret, which is deprecated",
+            ),
             clicks: counter("postbook_clicks_total", "Clicks that were recorded"),
             appends_failed: counter(
                 "postbook_appends_failed_total",
@@ -83,6 +88,11 @@ impl Meters {
     /// Counts an attempt that could not be kept.
     pub fn attempt_failed(&self) {
         self.attempts_failed.increment(1);
+    }
+
+    /// Counts a postback that was taken without a secret.
+    pub fn legacy_postback(&self) {
+        self.legacy_postbacks.increment(1);
     }
 
     /// Counts a click.

@@ -10,10 +10,10 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     directory::{Directory, DirectoryError},
-    intake::click::Devices,
+    intake::{click::Devices, legacy::Legacy},
     meters::Meters,
     projector::Projector,
-    secrets::{Secrets, SecretsError},
+    secrets::{MasterKey, Secrets, SecretsError},
     store::{
         Append, Appended, LogStore, StoreError,
         open::{self, Location},
@@ -51,6 +51,19 @@ pub struct Options {
     pub log: Option<String>,
     /// Other read models than the embedded ones.
     pub projections: Option<String>,
+    /// The file of the key that seals offers' secrets.
+    pub secrets_key_file: Option<PathBuf>,
+}
+
+impl Options {
+    /// The key that seals offers' secrets, if there is one.
+    ///
+    /// # Errors
+    /// Its file cannot be read or holds something else.
+    pub fn master_key(&self) -> Result<Option<MasterKey>, SecretsError> {
+        let file = self.secrets_key_file.as_deref();
+        file.map(MasterKey::read).transpose()
+    }
 }
 
 /// How the HTTP front behaves.
@@ -83,6 +96,8 @@ pub struct Service {
     pub meters: Meters,
     /// Tells classes of device.
     pub devices: Devices,
+    /// Which offers still take postbacks without a secret.
+    pub legacy: Legacy,
     refreshing: tokio::sync::Mutex<()>,
 }
 
@@ -93,7 +108,9 @@ impl Service {
     /// # Errors
     /// Something cannot be opened; the error names it.
     pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let secrets = Secrets::open(&options.data).await?;
+        let master = options.master_key()?;
+        let secrets = Secrets::open_with(&options.data, master).await?;
+        secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
         let location = Location::choose(options.log.as_deref(), &options.data)?;
         if let Some(url) = &options.projections {
@@ -129,6 +146,7 @@ impl Service {
             projector,
             meters: Meters::new(),
             devices: Devices::default(),
+            legacy: Legacy::default(),
             refreshing: tokio::sync::Mutex::default(),
         })
     }

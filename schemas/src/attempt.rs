@@ -15,10 +15,12 @@ pub enum Strength {
     Secret,
     /// An API token.
     Token,
-    /// HMAC-SHA256 over the body or query.
+    /// HMAC-SHA256 over the body or query (`X-TDS-Signature`).
     Hmac,
-    /// A Standard Webhooks signature.
+    /// A Standard Webhooks signature by a shared secret (`v1`), with a signed time.
     StandardWebhooks,
+    /// A Standard Webhooks signature by a key that only the sender has (`v1a`).
+    StandardWebhooksEd25519,
 }
 
 /// The credential that an attempt was accepted under.

@@ -67,6 +67,9 @@ pub struct Offer {
     /// Whether every postback must be signed.
     #[serde(default)]
     pub require_signature: bool,
+    /// How far a signed timestamp may be from now, in either direction.
+    #[serde(default = "seconds_300")]
+    pub signature_tolerance_seconds: u32,
     /// Whether postbacks without a secret are accepted while the offer has none (deprecated).
     #[serde(default)]
     pub legacy_without_secret: bool,
@@ -258,6 +261,10 @@ pub enum CredentialKind {
     Token,
     /// An offer's postback secret.
     OfferSecret,
+    /// A secret of the sender's that only checks signatures.
+    SigningSecret,
+    /// The sender's public key, which only checks signatures.
+    PublicKey,
 }
 
 /// Data of `credential.rotated`. The secret itself lives outside the log.
@@ -282,6 +289,9 @@ pub struct CredentialRotated {
     /// Until when the one before stays valid; not at all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_valid_until: Option<Instant>,
+    /// When it was revoked, if that is what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Instant>,
 }
 
 fn usd() -> Currency {
@@ -298,6 +308,10 @@ fn days_30() -> u32 {
 
 fn days_90() -> u32 {
     90
+}
+
+fn seconds_300() -> u32 {
+    300
 }
 
 fn sale() -> String {

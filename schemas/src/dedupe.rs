@@ -6,7 +6,7 @@
 //! apart by its amount and timestamp; a status is not deduplicated at all, since `approved` after
 //! `rejected` is news even if it was said before, and saying it twice changes nothing.
 
-use crate::{Abuse, Change, Instant, Kind, OfferRef, postback::References};
+use crate::{Abuse, Change, FactId, Instant, Kind, OfferRef, postback::References};
 
 /// Separates the parts of a key: no field may contain it (intake refuses control characters).
 const SEPARATOR: char = '\u{1f}';
@@ -90,6 +90,16 @@ fn given_key(
         return Some(key(&["event", offer.as_str(), event_id]));
     }
     idempotency_key.map(|given| key(&["idempotency", offer.as_str(), given]))
+}
+
+/// The key of a signed postback that nothing else makes unique: its signature.
+pub fn signature_key(offer: &OfferRef, signature_hex: &str) -> String {
+    key(&["signature", offer.as_str(), signature_hex])
+}
+
+/// The key of a fact that another process has left to be appended: appended once, whoever does it.
+pub fn left_fact_key(id: &FactId) -> String {
+    key(&["left", &id.to_string()])
 }
 
 /// The key of test traffic, which never meets a real one.

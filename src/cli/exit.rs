@@ -70,7 +70,13 @@ impl From<StoreError> for CliError {
 impl From<SecretsError> for CliError {
     fn from(error: SecretsError) -> Self {
         match error {
-            SecretsError::NoSuchToken(_) => Self::new(Exit::NotFound, error),
+            SecretsError::NoSuchToken(_) | SecretsError::NoSuchKey(_) => {
+                Self::new(Exit::NotFound, error)
+            }
+            SecretsError::NoKey(_)
+            | SecretsError::Locked
+            | SecretsError::WrongMasterKey
+            | SecretsError::MasterKeyFile { .. } => Self::new(Exit::Refused, error),
             _ => Self::failed(error),
         }
     }

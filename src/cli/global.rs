@@ -23,6 +23,9 @@ pub(super) struct Global {
     /// Other read models than the embedded ones, by URL
     #[arg(long, global = true, value_name = "URL")]
     pub(super) projections: Option<String>,
+    /// The file of the key that seals offers' secrets: 64 hexadecimal digits
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) secrets_key_file: Option<PathBuf>,
     /// Print JSON for programs instead of tables for people
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -35,6 +38,7 @@ impl Global {
             data: self.data.clone(),
             log: self.log.clone(),
             projections: self.projections.clone(),
+            secrets_key_file: self.secrets_key_file.clone(),
         }
     }
 }

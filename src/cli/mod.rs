@@ -5,6 +5,7 @@ mod attempts;
 mod balance;
 mod client;
 mod demo;
+mod desk;
 mod doctor;
 mod events;
 mod exit;

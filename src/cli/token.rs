@@ -5,12 +5,13 @@ use postbook_schemas::{OfferRef, Slug};
 use serde_json::json;
 
 use super::{
+    desk::Desk,
     exit::{CliError, Exit},
     global::Global,
     output, own, reader,
 };
 use crate::{
-    commands::credential::{self, CredentialError},
+    commands::credential::CredentialError,
     secrets::{Role, Scope, TokenInfo},
 };
 
@@ -71,11 +72,11 @@ impl Create {
         if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
             return Err(CliError::new(Exit::Usage, "--name must not be empty"));
         }
-        let service = own::open(global).await?;
+        let desk = Desk::open(global).await?;
         let by = own::by("token create");
-        let made = credential::create_token(&service, self.role, &self.name, scope, &by).await;
-        service.shut_down().await;
-        let (info, plain) = made?;
+        let made = desk.keys.create_token(self.role, &self.name, scope, &by);
+        let made = made.await;
+        let (info, plain) = desk.close(made).await?;
         if global.json {
             let mut item = item(&info);
             item["token"] = plain.reveal().into();
@@ -106,10 +107,9 @@ async fn list(global: &Global) -> Result<(), CliError> {
 }
 
 async fn revoke(id: &str, global: &Global) -> Result<(), CliError> {
-    let service = own::open(global).await?;
-    let revoked = credential::revoke_token(&service, id, &own::by("token revoke")).await;
-    service.shut_down().await;
-    let info = revoked?;
+    let desk = Desk::open(global).await?;
+    let revoked = desk.keys.revoke_token(id, &own::by("token revoke")).await;
+    let info = desk.close(revoked).await?;
     if global.json {
         return output::json(&item(&info));
     }

@@ -15,10 +15,16 @@ use crate::intake::{
     self,
     answer::Answer,
     request::{Endpoint, Method, Request as Postback, Sealed},
+    signature::{content, parse::Sent},
 };
 
 const SECRET: HeaderName = HeaderName::from_static("x-postback-secret");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TDS_SIGNATURE: HeaderName = HeaderName::from_static("x-tds-signature");
+const TDS_TIMESTAMP: HeaderName = HeaderName::from_static("x-tds-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The prefix of an offer's own path.
@@ -62,12 +68,30 @@ async fn read(
         content_type: text(headers, &header::CONTENT_TYPE),
         bearer: auth::bearer(headers).map(Sealed),
         secret: text(headers, &SECRET).map(Sealed),
+        signature: signature(headers, parts.uri.query()),
         idempotency_key: text(headers, &IDEMPOTENCY_KEY),
         body: body.bytes,
         body_bytes: body.length,
         body_fault: body.fault,
         peer: peer::peer(&parts.extensions, headers, &front.options),
     }
+}
+
+/// The signatures that came along; the header wins over the parameter.
+fn signature(headers: &HeaderMap, query: Option<&str>) -> Option<Box<Sent>> {
+    let parameter = || query.and_then(content::parameter).map(str::to_owned);
+    let tds = text(headers, &TDS_SIGNATURE).or_else(parameter);
+    let webhook = text(headers, &WEBHOOK_SIGNATURE);
+    if tds.is_none() && webhook.is_none() {
+        return None;
+    }
+    Some(Box::new(Sent {
+        tds,
+        tds_timestamp: text(headers, &TDS_TIMESTAMP),
+        webhook,
+        webhook_id: text(headers, &WEBHOOK_ID),
+        webhook_timestamp: text(headers, &WEBHOOK_TIMESTAMP),
+    }))
 }
 
 /// A header as text; what is not UTF-8 becomes text that fits nothing.

@@ -12,7 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::{PeerAddress, router};
-use crate::service::{ServerOptions, Service};
+use crate::{
+    commands::credential,
+    service::{ServerOptions, Service},
+};
 
 /// How long a client may take over the head of a request, and stay silent between requests.
 const HEAD_TIME_MAX: Duration = Duration::from_mins(1);
@@ -36,7 +39,8 @@ pub async fn serve(
 ) {
     let router = router(Arc::clone(&service), options);
     let graceful = GracefulShutdown::new();
-    let folding = tokio::spawn(fold(service));
+    let folding = tokio::spawn(fold(Arc::clone(&service)));
+    let watching = tokio::spawn(credential::watch(service));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -56,6 +60,7 @@ pub async fn serve(
         tracing::warn!("connections were cut off that did not end in time");
     }
     folding.abort();
+    watching.abort();
 }
 
 async fn pause_after(error: &io::Error) {

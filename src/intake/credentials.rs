@@ -7,6 +7,7 @@ use postbook_schemas::{Credential, Instant, OfferRef, Strength, configuration::O
 use super::{
     fields::{Fields, Name},
     request::{Endpoint, Request},
+    signature::Checked,
 };
 use crate::secrets::{Caller, Role, SecretCheck, Secrets};
 
@@ -81,11 +82,36 @@ pub fn anonymous() -> Arc<str> {
     "anonymous".into()
 }
 
-/// Whether an offer takes postbacks under what was shown.
+/// Whether an offer takes postbacks under what was shown. A right signature is enough alone; beside a
+/// secret or token it is the stronger proof, and no help to a wrong one.
 ///
 /// # Errors
 /// It does not; the text says why, and what would be right.
-pub fn admit(shown: &Shown, endpoint: &Endpoint, offer: &Offer) -> Result<Admission, &'static str> {
+pub fn admit(
+    shown: &Shown,
+    signature: &Checked,
+    endpoint: &Endpoint,
+    offer: &Offer,
+) -> Result<Admission, &'static str> {
+    let shown = by_what_is_shown(shown, signature.verified().is_some(), endpoint, offer);
+    match signature {
+        Checked::Absent | Checked::Wrong(_) => shown,
+        Checked::Right(verified) => shown.map(|admission| Admission {
+            credential: Credential {
+                strength: verified.strength,
+                key_id: Some(verified.key_id.to_string()),
+            },
+            ..admission
+        }),
+    }
+}
+
+fn by_what_is_shown(
+    shown: &Shown,
+    is_signed: bool,
+    endpoint: &Endpoint,
+    offer: &Offer,
+) -> Result<Admission, &'static str> {
     let reference = offer.reference();
     let by_offer = |strength, key_id| Admission {
         credential: Credential { strength, key_id },
@@ -96,6 +122,7 @@ pub fn admit(shown: &Shown, endpoint: &Endpoint, offer: &Offer) -> Result<Admiss
         Shown::BadToken(why) => Err(*why),
         Shown::Secret(id) => Ok(by_offer(Strength::Secret, Some(id.to_string()))),
         Shown::BadSecret => Err("the secret is not one of this offer"),
+        Shown::Nothing | Shown::NoSecretMade if is_signed => Ok(by_offer(Strength::None, None)),
         Shown::NoSecretMade if offer.legacy_without_secret => Ok(by_offer(Strength::None, None)),
         Shown::NoSecretMade => Err(
             "the offer has no secret yet: make one with `postbook secret rotate brand/offer` and \

@@ -12,6 +12,7 @@ use super::{
     form,
     refusal::Refusal,
     request::{BODY_BYTES_MAX, Endpoint},
+    signature::Checked,
 };
 use crate::directory::PayoutLimit;
 
@@ -39,6 +40,15 @@ const STEPS: &[(Outcome, Step)] = &[
 /// The first reason to refuse an attempt, if there is one.
 pub fn refusal(evidence: &Evidence<'_>) -> Option<Refusal> {
     STEPS.iter().find_map(|(_, step)| step(evidence))
+}
+
+/// Whether an attempt is refused before anybody asks who sent it: for its size, transport, offer, rate
+/// or address.
+pub fn is_turned_away(evidence: &Evidence<'_>) -> bool {
+    let before = STEPS
+        .iter()
+        .take_while(|(outcome, _)| *outcome < Outcome::BadCredentials);
+    before.into_iter().any(|(_, step)| step(evidence).is_some())
 }
 
 /// What becomes of an attempt that nothing refuses and that is no duplicate.
@@ -87,8 +97,14 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
         }
     };
     warn(
-        matches!(evidence.shown, Shown::NoSecretMade),
+        evidence.legacy_offer().is_some(),
         "deprecated: this offer accepts postbacks without a secret; make one and send it",
+    );
+    let signed = evidence.signature.verified();
+    let key = evidence.request.idempotency_key.as_deref();
+    warn(
+        signed.is_some_and(|signed| key.is_some() && key != signed.message_id()),
+        "Idempotency-Key is not signed and does not count on a signed postback",
     );
     warn(
         evidence.fields.personal,
@@ -216,25 +232,42 @@ fn address_not_allowed(evidence: &Evidence<'_>) -> Option<Refusal> {
 fn bad_credentials(evidence: &Evidence<'_>) -> Option<Refusal> {
     let why = match (&evidence.admission, &evidence.shown) {
         (Some(Ok(_)), _) | (None, Shown::Token(_)) => return None,
+        // Where nothing but a signature is shown, it is the signature that is wrong.
+        (Some(Err(_)), Shown::Nothing | Shown::NoSecretMade)
+            if matches!(evidence.signature, Checked::Wrong(_)) =>
+        {
+            return None;
+        }
         (Some(Err(why)), _) | (None, Shown::BadToken(why)) => *why,
         (None, _) => credentials::nothing_shown(&evidence.request.endpoint),
     };
     Some(Refusal::new(Outcome::BadCredentials, why))
 }
 
-/// Later: HMAC and Standard Webhooks. Until then an offer that requires signatures takes nothing,
-/// rather than everything.
 fn bad_signature(evidence: &Evidence<'_>) -> Option<Refusal> {
-    let detail = "this offer requires signed postbacks, which cannot be checked yet";
-    evidence
-        .offer()?
-        .require_signature
-        .then(|| Refusal::new(Outcome::BadSignature, detail))
+    let why = match &evidence.signature {
+        Checked::Wrong(why) => *why,
+        Checked::Absent if evidence.offer()?.require_signature => {
+            "this offer requires signed postbacks: send X-TDS-Signature, or webhook-id, \
+             webhook-timestamp and webhook-signature"
+        }
+        Checked::Right(_) | Checked::Absent => return None,
+    };
+    Some(Refusal::new(Outcome::BadSignature, why))
 }
 
-/// Later: of signed timestamps.
-fn stale_timestamp(_evidence: &Evidence<'_>) -> Option<Refusal> {
-    None
+fn stale_timestamp(evidence: &Evidence<'_>) -> Option<Refusal> {
+    let signed_at = evidence.signature.verified()?.signed_at_seconds?;
+    let tolerance = i64::from(evidence.offer()?.signature_tolerance_seconds);
+    let age = evidence.now.micros().div_euclid(1_000_000) - signed_at;
+    (age.abs() > tolerance).then(|| {
+        let where_from = if age > 0 { "old" } else { "ahead" };
+        let age = age.abs();
+        let detail = format!(
+            "the signed timestamp is {age} s {where_from}; at most {tolerance} s are allowed"
+        );
+        Refusal::new(Outcome::StaleTimestamp, detail)
+    })
 }
 
 fn malformed(evidence: &Evidence<'_>) -> Option<Refusal> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use postbook_schemas::{
-    Envelope, Event, Fact, Instant, OfferRef, configuration::Offer, dedupe, postback::References,
+    Envelope, Event, Fact, Instant, OfferRef, Strength, configuration::Offer, dedupe,
+    postback::References,
 };
 
 use super::{
@@ -13,9 +14,11 @@ use super::{
     form::{self, Form},
     refusal::Refusal,
     request::{Endpoint, Request},
+    signature::{self, Checked},
 };
 use crate::{
     directory::{Directory, PayoutLimit},
+    secrets::Secrets,
     service::Service,
     store::StoreError,
 };
@@ -81,6 +84,8 @@ pub struct Evidence<'r> {
     pub told: Told,
     /// What it shows to be let in.
     pub shown: Shown,
+    /// Whether it is signed, and rightly.
+    pub signature: Checked,
     /// Whether that lets it in; `None` while the offer is not known.
     pub admission: Option<Result<Admission, &'static str>>,
     /// Its fields as values; `None` while the offer is not known or the fields cannot be read.
@@ -122,6 +127,7 @@ pub async fn gather<'r>(
         fault,
         told: named,
         shown,
+        signature: Checked::Absent,
         admission: None,
         form: None,
         payout_limit: PayoutLimit::NoRule,
@@ -131,6 +137,7 @@ pub async fn gather<'r>(
         target: Target::Unasked,
     };
     evidence.tell_offer(service, &directory).await?;
+    evidence.check_signature(&service.secrets);
     evidence.check_form(&directory);
     if decide::refusal(&evidence).is_none() {
         evidence.look_up(service, &directory).await?;
@@ -196,19 +203,43 @@ impl Evidence<'_> {
         Ok(())
     }
 
+    /// The offer, if it took this without a secret.
+    pub fn legacy_offer(&self) -> Option<OfferRef> {
+        let Some(Ok(admission)) = &self.admission else {
+            return None;
+        };
+        let is_legacy = admission.credential.strength == Strength::None;
+        is_legacy.then(|| self.offer().map(|offer| offer.reference()))?
+    }
+
+    /// Whoever is turned away for another reason costs no computation.
+    fn check_signature(&mut self, secrets: &Secrets) {
+        let (Some(_), Told::Offer(offer)) = (&self.request.signature, &self.told) else {
+            return;
+        };
+        if !decide::is_turned_away(self) {
+            self.signature = signature::check(self.request, &offer.reference(), secrets, self.now);
+        }
+    }
+
     fn check_form(&mut self, directory: &Directory) {
         let Told::Offer(offer) = &self.told else {
             return;
         };
         self.admission = Some(credentials::admit(
             &self.shown,
+            &self.signature,
             &self.request.endpoint,
             offer,
         ));
         if self.fault.is_some() {
             return;
         }
-        let idempotency_key = self.request.idempotency_key.as_deref();
+        // What is not signed does not tell signed messages apart.
+        let idempotency_key = match self.signature.verified() {
+            Some(verified) => verified.message_id(),
+            None => self.request.idempotency_key.as_deref(),
+        };
         let form = form::check(&self.fields, idempotency_key, offer, self.now);
         if let Ok(form) = &form
             && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)

@@ -1,7 +1,7 @@
 //! Requests become facts: a postback is read, decided, kept, and only then answered.
 //!
-//! The way of a postback: [`request`] → [`fields`] → [`evidence`] (which uses [`credentials`] and
-//! [`form`]) → [`decide`] → [`record`] → log → [`answer`]. Clicks go through [`click`].
+//! The way of a postback: [`request`] → [`fields`] → [`evidence`] (which uses [`credentials`],
+//! [`signature`] and [`form`]) → [`decide`] → [`record`] → log → [`answer`]. Clicks go through [`click`].
 
 pub mod answer;
 pub mod click;
@@ -11,10 +11,12 @@ mod differences;
 pub mod evidence;
 pub mod fields;
 pub mod form;
+pub mod legacy;
 pub mod record;
 pub mod redact;
 pub mod refusal;
 pub mod request;
+pub mod signature;
 
 use postbook_schemas::{Envelope, Fact, FactId, Outcome};
 
@@ -58,6 +60,9 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
         service.append(append).await?;
         let answer = Answer::refused(&refusal, id, decide::warnings(&evidence));
         return Ok((refusal.outcome, answer));
+    }
+    if let Some(offer) = evidence.legacy_offer() {
+        service.legacy.took(offer, &service.meters);
     }
     let candidate = record::candidate(&evidence, &service.secrets, id).ok_or(
         StoreError::Closed("an attempt was neither refused nor understood, which is a bug"),

@@ -43,7 +43,9 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     let outcome = decide::acceptance(evidence);
     let matched = decide::matched(evidence);
     let reference = offer.reference();
-    let real_key = dedupe_key(&reference, form);
+    let verified = evidence.signature.verified();
+    let real_key = dedupe_key(&reference, form)
+        .or_else(|| verified.and_then(|verified| verified.dedupe_key(&reference)));
     let dedupe_key = if outcome == Outcome::Sandbox {
         real_key.map(|key| dedupe::sandbox_key(&key))
     } else {

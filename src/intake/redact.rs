@@ -201,11 +201,31 @@ pub fn scrub(data: &mut [u8], secrets: &Secrets) {
             from = start + token;
         }
     }
+    scrub_webhook_keys(data);
     for (start, end) in secret_like(data) {
         let known = std::str::from_utf8(&data[start..end])
             .is_ok_and(|text| secrets.is_any_offer_secret(text));
         if known {
             data[start..end].fill(b'*');
+        }
+    }
+}
+
+/// Overwrites keys as Standard Webhooks writes them (`whsec_…`, `whsk_…`); public ones are none.
+fn scrub_webhook_keys(data: &mut [u8]) {
+    let mut from = 0;
+    while let Some(found) = memchr::memmem::find(&data[from..], b"whs") {
+        let start = from + found;
+        from = start + 3;
+        let is_key = [&b"whsec_"[..], b"whsk_"]
+            .iter()
+            .any(|prefix| data[start..].starts_with(prefix));
+        if is_key {
+            let rest = data[start..].iter();
+            let length = rest
+                .take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=_".contains(byte))
+                .count();
+            data[start..start + length].fill(b'*');
         }
     }
 }
@@ -254,6 +274,19 @@ mod tests {
         }
         assert_eq!(secret_like("x".repeat(65).as_bytes()), []);
         assert_eq!(secret_like(secret.as_bytes()), [(0, 64)]);
+    }
+
+    #[test]
+    fn keys_of_standard_webhooks_are_overwritten_wherever_they_stand() {
+        for (text, clean) in [
+            ("a whsec_ab+/cd== b", "a ************** b"),
+            ("\"whsk_abc\",\"whpk_abc\"", "\"********\",\"whpk_abc\""),
+            ("whs whsx_abc", "whs whsx_abc"),
+        ] {
+            let mut data = text.as_bytes().to_vec();
+            scrub_webhook_keys(&mut data);
+            assert_eq!(String::from_utf8(data).unwrap(), clean);
+        }
     }
 
     #[test]

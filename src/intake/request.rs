@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::fields::Fault;
+use super::{fields::Fault, signature::parse::Sent};
 
 /// Most bytes of a body, and of a query, that are looked at.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -78,6 +78,8 @@ pub struct Request {
     pub bearer: Option<Sealed>,
     /// `X-Postback-Secret`.
     pub secret: Option<Sealed>,
+    /// The signatures that came along; most requests have none.
+    pub signature: Option<Box<Sent>>,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// The body, cut at a little over [`BODY_BYTES_MAX`].

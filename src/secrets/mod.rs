@@ -1,56 +1,50 @@
-//! Tokens, offer secrets and keys: what must never be in the log.
+//! Tokens, offers' keys and our own: what must never be in the log.
 //!
-//! They live in a small file of their own, tokens and offer secrets only as SHA-256. Every check is
-//! made in memory, in constant time where a secret is compared.
+//! They live in a small file of their own: tokens only as SHA-256, offers' secrets so that signatures
+//! can be checked with them, sealed if there is a master key. Every check is made in memory, in
+//! constant time where a secret is compared.
 
 mod caller;
+mod checks;
+mod error;
 mod file;
+mod known;
+mod offer_key;
 mod plain;
+mod seal;
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use ed25519_dalek::SigningKey;
-use postbook_schemas::{Instant, OfferRef};
-use subtle::{Choice, ConstantTimeEq};
-use thiserror::Error;
+use postbook_schemas::{
+    FactId, Instant, OfferRef, configuration::CredentialRotated, envelope::Source,
+};
+use serde::{Deserialize, Serialize};
 
-pub(crate) use self::plain::{TOKEN_LENGTH, TOKEN_PREFIX};
+pub(crate) use self::plain::{BASE64, TOKEN_LENGTH, TOKEN_PREFIX};
 pub use self::{
     caller::{Caller, Role, Scope, UnknownRole},
+    checks::SecretCheck,
+    error::SecretsError,
+    known::Means,
+    offer_key::{KeyBytes, KeyKind, MacBytes, OfferKeyInfo, SignatureBytes},
     plain::Plain,
+    seal::MasterKey,
 };
 use self::{
-    file::{SecretRow, SecretsFile, TokenRow},
-    plain::{Hash, hash_of},
+    file::{OfferKeyRow, SecretsFile, TokenRow},
+    known::Known,
+    offer_key::OfferKey,
+    plain::hash_of,
 };
-
-/// Why secrets could not be read or changed.
-#[derive(Debug, Error)]
-pub enum SecretsError {
-    /// The data directory or the file could not be made or read.
-    #[error("the secrets could not be {doing}: {source}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// What went wrong.
-        source: std::io::Error,
-    },
-    /// The file's database failed.
-    #[error("the secrets could not be {doing}: {source}")]
-    Database {
-        /// What was being done.
-        doing: &'static str,
-        /// What went wrong.
-        source: sqlx::Error,
-    },
-    /// What is kept contradicts itself.
-    #[error("the secrets file is damaged: {0}")]
-    Damaged(&'static str),
-    /// There is no token with this id.
-    #[error("there is no token `{0}`")]
-    NoSuchToken(String),
-}
 
 /// A token as lists show it: never the token itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,72 +63,132 @@ pub struct TokenInfo {
     pub revoked_at: Option<Instant>,
 }
 
-/// An offer's secret as lists show it: never the secret itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferSecretInfo {
-    /// Its id.
-    pub id: Arc<str>,
-    /// The offer.
-    pub offer: OfferRef,
-    /// When it was made.
-    pub created_at: Instant,
-    /// Until when it is accepted; without end if absent.
-    pub valid_until: Option<Instant>,
+/// A fact about a credential that is kept with the change until it is in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrecorded {
+    /// The id that the fact will have.
+    pub id: FactId,
+    /// When it happened.
+    pub at: Instant,
+    /// Who did it.
+    pub actor: String,
+    /// Through what.
+    pub source: Source,
+    /// What happened.
+    pub rotated: CredentialRotated,
 }
 
-/// What a check of an offer secret says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretCheck {
-    /// The offer never had a secret.
-    NoneMade,
-    /// It is one of the offer's secrets: this one.
-    Valid(Arc<str>),
-    /// It is not.
-    Wrong,
-}
-
-struct Token {
-    hash: Hash,
-    info: TokenInfo,
-    caller: Arc<Caller>,
-}
-
-struct OfferSecret {
-    hash: Hash,
-    info: OfferSecretInfo,
-}
-
-#[derive(Default)]
-struct Known {
-    tokens: BTreeMap<Arc<str>, Token>,
-    offers: BTreeMap<OfferRef, Vec<OfferSecret>>,
-}
-
-/// Tokens, offer secrets and keys.
+/// Tokens, offers' keys and our own.
 pub struct Secrets {
     file: SecretsFile,
+    master: Option<MasterKey>,
+    is_locked: bool,
     click_id_key: [u8; 32],
     signing_key: SigningKey,
+    version: AtomicI64,
     known: ArcSwap<Known>,
 }
 
+/// A new token: what is kept of it, and itself, to be shown once.
+pub fn new_token(role: Role, name: &str, scope: Scope, now: Instant) -> (TokenInfo, Plain) {
+    let (id, plain) = plain::new_token();
+    let info = TokenInfo {
+        id: id.into(),
+        name: name.into(),
+        role,
+        scope,
+        created_at: now,
+        revoked_at: None,
+    };
+    (info, plain)
+}
+
+/// A new key of an offer, as lists will show it.
+pub fn new_offer_key(offer: &OfferRef, kind: KeyKind, now: Instant) -> OfferKeyInfo {
+    OfferKeyInfo {
+        id: plain::new_id().into(),
+        offer: offer.clone(),
+        kind,
+        created_at: now,
+        valid_until: None,
+        signs: true,
+    }
+}
+
+/// A new offer secret: itself, to be shown once, and the key that it is.
+pub fn new_offer_secret() -> (Plain, KeyBytes) {
+    let plain = plain::new_offer_secret();
+    let bytes = KeyBytes::of_secret(plain.reveal());
+    (plain, bytes)
+}
+
 impl Secrets {
-    /// Opens the secrets in a data directory; makes both where they are missing.
+    /// Opens the secrets in a data directory; makes both where they are missing. Without the master
+    /// key of sealed secrets, signatures cannot be checked.
     ///
     /// # Errors
     /// The directory or the file cannot be made, read or understood.
     pub async fn open(data: &Path) -> Result<Self, SecretsError> {
+        Self::open_with(data, None).await
+    }
+
+    /// Opens the secrets with the master key that seals them. Secrets that are not sealed yet are.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or the key is not the one that they are sealed with.
+    pub async fn open_with(data: &Path, master: Option<MasterKey>) -> Result<Self, SecretsError> {
         let file = SecretsFile::open(data).await?;
+        if !file.is_sealed(master.as_ref()).await? && master.is_some() {
+            file.reseal(None, master.as_ref()).await?;
+        }
+        Self::of_file(file, master).await
+    }
+
+    /// Opens the secrets beside another process that has them: what it keeps open stays open.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`].
+    pub async fn open_beside(data: &Path, master: Option<MasterKey>) -> Result<Self, SecretsError> {
+        let file = SecretsFile::open(data).await?;
+        let is_sealed = file.is_sealed(master.as_ref()).await?;
+        Self::of_file(file, master.filter(|_| is_sealed)).await
+    }
+
+    async fn of_file(file: SecretsFile, master: Option<MasterKey>) -> Result<Self, SecretsError> {
         let click_id_key = file.key("click_id").await?;
         let signing_key = SigningKey::from_bytes(&file.key("log_signing").await?);
+        let is_sealed = file.is_sealed(master.as_ref()).await?;
         let secrets = Self {
+            is_locked: is_sealed && master.is_none(),
+            version: AtomicI64::new(file.version().await?),
             file,
+            master,
             click_id_key,
             signing_key,
             known: ArcSwap::default(),
         };
         secrets.reload().await?;
         Ok(secrets)
+    }
+
+    /// Refuses to go on with sealed secrets and no master key.
+    ///
+    /// # Errors
+    /// [`SecretsError::Locked`].
+    pub fn require_unlocked(&self) -> Result<(), SecretsError> {
+        if self.is_locked {
+            return Err(SecretsError::Locked);
+        }
+        Ok(())
+    }
+
+    /// Seals the offers' secrets under another master key, or under none.
+    ///
+    /// # Errors
+    /// They are locked, or the file could not be written.
+    pub async fn reseal(self, to: Option<&MasterKey>) -> Result<(), SecretsError> {
+        self.require_unlocked()?;
+        self.file.reseal(self.master.as_ref(), to).await
     }
 
     /// The key that turns positions into click ids.
@@ -147,7 +201,7 @@ impl Secrets {
         &self.signing_key
     }
 
-    /// Makes a token. The token itself is handed out once and not kept.
+    /// Makes a token, without a fact. The token itself is handed out once and not kept.
     ///
     /// # Errors
     /// The file could not be written.
@@ -158,22 +212,13 @@ impl Secrets {
         scope: Scope,
         now: Instant,
     ) -> Result<(TokenInfo, Plain), SecretsError> {
-        let (id, plain) = plain::new_token();
-        let info = TokenInfo {
-            id: id.into(),
-            name: name.into(),
-            role,
-            scope,
-            created_at: now,
-            revoked_at: None,
-        };
-        self.file.add_token(&info, &hash_of(plain.reveal())).await?;
-        self.reload().await?;
+        let (info, plain) = new_token(role, name, scope, now);
+        self.add_token(&info, &plain, None).await?;
         Ok((info, plain))
     }
 
-    /// Makes a new secret for an offer; those before it stay valid for `overlap_micros`. The secret
-    /// itself is handed out once and not kept.
+    /// Makes a new secret for an offer, without a fact; those before it stay valid for
+    /// `overlap_micros`. The secret itself is handed out once.
     ///
     /// # Errors
     /// The file could not be written.
@@ -182,39 +227,99 @@ impl Secrets {
         offer: &OfferRef,
         overlap_micros: i64,
         now: Instant,
-    ) -> Result<(OfferSecretInfo, Plain), SecretsError> {
-        let (id, plain) = plain::new_offer_secret();
-        let info = OfferSecretInfo {
-            id: id.into(),
-            offer: offer.clone(),
-            created_at: now,
-            valid_until: None,
-        };
-        let until = now.plus_micros(overlap_micros.max(0));
-        self.file
-            .add_secret(&info, &hash_of(plain.reveal()), until)
-            .await?;
-        self.reload().await?;
+    ) -> Result<(OfferKeyInfo, Plain), SecretsError> {
+        let info = new_offer_key(offer, KeyKind::Secret, now);
+        let (plain, bytes) = new_offer_secret();
+        let ends = now.plus_micros(overlap_micros.max(0));
+        self.add_offer_key(&info, &bytes, Some(ends), None).await?;
         Ok((info, plain))
+    }
+
+    /// Keeps a token that [`new_token`] made, and the fact that it was made.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub async fn add_token(
+        &self,
+        info: &TokenInfo,
+        plain: &Plain,
+        fact: Option<&Unrecorded>,
+    ) -> Result<(), SecretsError> {
+        let hash = hash_of(plain.reveal());
+        self.file.add_token(info, &hash, fact).await?;
+        self.reload().await
     }
 
     /// Revokes a token; it is refused from now on.
     ///
     /// # Errors
     /// There is no such token, or the file could not be written.
-    pub async fn revoke_token(&self, id: &str, now: Instant) -> Result<TokenInfo, SecretsError> {
-        let missing = || SecretsError::NoSuchToken(id.to_owned());
-        if !self.known.load().tokens.contains_key(id) {
-            return Err(missing());
-        }
-        self.file.revoke_token(id, now).await?;
+    pub async fn revoke_token(
+        &self,
+        id: &str,
+        now: Instant,
+        fact: Option<&Unrecorded>,
+    ) -> Result<TokenInfo, SecretsError> {
+        self.token(id)?;
+        self.file.revoke_token(id, now, fact).await?;
         self.reload().await?;
+        self.token(id)
+    }
+
+    /// The token with this id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn token(&self, id: &str) -> Result<TokenInfo, SecretsError> {
         let known = self.known.load();
-        known
-            .tokens
-            .get(id)
-            .map(|token| token.info.clone())
-            .ok_or_else(missing)
+        let token = known.tokens.get(id).map(|token| token.info.clone());
+        token.ok_or_else(|| SecretsError::NoSuchToken(id.to_owned()))
+    }
+
+    /// Adds a key to an offer, and the fact that it was added. If `ends` is given, those of its kind
+    /// before it end then.
+    ///
+    /// # Errors
+    /// The file is locked, or could not be written.
+    pub async fn add_offer_key(
+        &self,
+        info: &OfferKeyInfo,
+        bytes: &KeyBytes,
+        ends: Option<Instant>,
+        fact: Option<&Unrecorded>,
+    ) -> Result<(), SecretsError> {
+        self.require_unlocked()?;
+        let master = self.master.as_ref();
+        self.file
+            .add_offer_key(info, bytes, ends, master, fact)
+            .await?;
+        self.reload().await
+    }
+
+    /// Ends an offer's key now.
+    ///
+    /// # Errors
+    /// There is no such key, or the file could not be written.
+    pub async fn revoke_offer_key(
+        &self,
+        id: &str,
+        now: Instant,
+        fact: Option<&Unrecorded>,
+    ) -> Result<OfferKeyInfo, SecretsError> {
+        self.offer_key(id)?;
+        self.file.end_offer_key(id, now, fact).await?;
+        self.reload().await?;
+        self.offer_key(id)
+    }
+
+    /// The offer's key with this id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn offer_key(&self, id: &str) -> Result<OfferKeyInfo, SecretsError> {
+        let known = self.known.load();
+        let info = known.offer_key(id).cloned();
+        info.ok_or_else(|| SecretsError::NoSuchKey(id.to_owned()))
     }
 
     /// All tokens that were ever made, by id.
@@ -223,64 +328,59 @@ impl Secrets {
         known.tokens.values().map(|t| t.info.clone()).collect()
     }
 
-    /// All secrets that an offer ever had, oldest first.
-    pub fn offer_secrets(&self, offer: &str) -> Vec<OfferSecretInfo> {
+    /// All keys that an offer ever had, oldest first.
+    pub fn offer_keys(&self, offer: &str) -> Vec<OfferKeyInfo> {
         let known = self.known.load();
-        let secrets = known.offers.get(offer).map_or(&[][..], Vec::as_slice);
-        secrets.iter().map(|secret| secret.info.clone()).collect()
+        let keys = known.offers.get(offer).map_or(&[][..], Vec::as_slice);
+        keys.iter().map(|key| key.info.clone()).collect()
     }
 
-    /// Whose token this is; nobody's if it is unknown, wrong or revoked.
-    pub fn verify_token(&self, given: &str) -> Option<Arc<Caller>> {
-        let id = plain::token_id(given)?;
-        let known = self.known.load();
-        let token = known.tokens.get(id)?;
-        let same = bool::from(token.hash.ct_eq(&hash_of(given)));
-        (same && token.info.revoked_at.is_none()).then(|| Arc::clone(&token.caller))
-    }
-
-    /// Whether this is a secret of the offer that is valid now. All of the offer's secrets are
-    /// compared, whichever fits, so that the time taken tells nothing.
-    pub fn verify_offer_secret(&self, offer: &str, given: &str, now: Instant) -> SecretCheck {
-        let known = self.known.load();
-        let Some(secrets) = known.offers.get(offer) else {
-            return SecretCheck::NoneMade;
-        };
-        let hash = hash_of(given);
-        let mut found = SecretCheck::Wrong;
-        for secret in secrets {
-            let in_force = secret.info.valid_until.is_none_or(|until| now < until);
-            let fits = secret.hash.ct_eq(&hash) & Choice::from(u8::from(in_force));
-            if bool::from(fits) {
-                found = SecretCheck::Valid(Arc::clone(&secret.info.id));
-            }
+    /// Reads the file again if another process has changed it; says whether it had.
+    ///
+    /// # Errors
+    /// The file cannot be read; what was known stays.
+    pub async fn refresh(&self) -> Result<bool, SecretsError> {
+        let version = self.file.version().await?;
+        if version == self.version.load(Ordering::Acquire) {
+            return Ok(false);
         }
-        found
+        self.reload().await?;
+        self.version.store(version, Ordering::Release);
+        Ok(true)
     }
 
-    /// Whether the offer ever had a secret.
-    pub fn has_offer_secret(&self, offer: &str) -> bool {
-        self.known.load().offers.contains_key(offer)
+    /// The facts that wait to be appended to the log, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn unrecorded(&self) -> Result<Vec<Unrecorded>, SecretsError> {
+        self.file.unrecorded().await
     }
 
-    /// Whether this text is any offer's secret, past ones included: for keeping it out of the log.
-    pub fn is_any_offer_secret(&self, text: &str) -> bool {
-        let hash = hash_of(text);
-        let known = self.known.load();
-        let mut secrets = known.offers.values().flatten();
-        secrets.any(|secret| bool::from(secret.hash.ct_eq(&hash)))
+    /// Forgets a fact that is in the log now.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn recorded(&self, fact: &Unrecorded) -> Result<(), SecretsError> {
+        self.file.recorded(fact).await
     }
 
     async fn reload(&self) -> Result<(), SecretsError> {
         let mut known = Known::default();
         for TokenRow { info, hash } in self.file.tokens().await? {
-            let caller = Arc::new(Caller::new(&info));
-            let id = Arc::clone(&info.id);
-            known.tokens.insert(id, Token { hash, info, caller });
+            known.add_token(info, hash);
         }
-        for SecretRow { info, hash } in self.file.secrets().await? {
-            let secrets = known.offers.entry(info.offer.clone()).or_default();
-            secrets.push(OfferSecret { hash, info });
+        for OfferKeyRow { info, hash, kept } in self.file.offer_keys().await? {
+            let kept = kept
+                .map(|kept| seal::read(self.master.as_ref(), &info.seal_name(), &kept))
+                .transpose()?;
+            let bytes = match &kept {
+                Some(seal::Kept::Read(bytes)) => Some(&bytes[..]),
+                // Another process has sealed what this one opened: what was known stays.
+                Some(seal::Kept::Locked) if !self.is_locked => return Err(SecretsError::Locked),
+                Some(seal::Kept::Locked) | None => None,
+            };
+            known.add_offer_key(OfferKey::new(info, hash, bytes)?);
         }
         self.known.store(Arc::new(known));
         Ok(())

@@ -187,6 +187,7 @@ impl Session {
         text = masked(&text, "process ", "[PID]");
         text = masked(&text, "\"key_id\":\"", "[KEY]");
         text = masked(&text, "\"id\": \"", "[KEY]");
+        text = masked(&text, "added ", "[KEY]");
         let mut redacted = String::new();
         for piece in
             text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)))
@@ -255,6 +256,9 @@ fn word_for(word: &str) -> Option<&'static str> {
     }
     if word.starts_with("pb_") && word.len() > 40 {
         return Some("[TOKEN]");
+    }
+    if word.starts_with("whsec_") && word.len() > 40 {
+        return Some("[WEBHOOK-SECRET]");
     }
     if word.len() == 64 && is_hex(word) {
         return Some("[HASH]");

@@ -135,7 +135,7 @@ async fn an_attempt_that_cannot_be_kept_is_to_be_sent_again() {
 async fn what_lets_an_attempt_in_is_kept_with_it() {
     let app = TestApp::start(PROGRAMME).await;
     let secret = app.secret("acme/casino").await;
-    let key_id = app.service.secrets.offer_secrets("acme/casino")[0]
+    let key_id = app.service.secrets.offer_keys("acme/casino")[0]
         .id
         .to_string();
     let path = format!("/api/postback/acme/casino?secret={secret}&customer_id=c");

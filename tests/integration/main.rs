@@ -11,6 +11,7 @@ mod projector;
 mod redirect;
 mod reference;
 mod schemas;
+mod signatures;
 mod store_contract;
 mod store_faults;
 mod support;

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use axum::{body::Body, http::Request};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use hmac::{Hmac, KeyInit, Mac};
 use postbook::secrets::{Role, Scope};
 use postbook_schemas::{Fact, OfferRef, Outcome};
+use sha2::Sha256;
 
 use super::support::{
     app::TestApp,
@@ -52,6 +55,19 @@ impl Words {
                 add(word, app.secret(offer).await);
             }
         }
+        for (word, content) in [
+            (
+                "$STALE_NAMED",
+                r#"{"offer":"acme/signed","customer_id":"c"}"#,
+            ),
+            ("$STALE_QUERY", "customer_id=c"),
+            ("$STALE_BROKEN", "customer_id=%zz"),
+        ] {
+            if text.contains(word) {
+                let secret = app.secret("acme/signed").await;
+                add(word, signed_long_ago(&secret, content));
+            }
+        }
         // Longer words first: `$CASINO_TOKEN` must not be read as another's beginning.
         words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
         Self(words)
@@ -73,6 +89,14 @@ impl Words {
         }
         hidden
     }
+}
+
+/// `webhook-signature` of message `msg_1`, 800 seconds before the tests begin.
+fn signed_long_ago(secret: &str, content: &str) -> String {
+    let mut hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    hmac.update(format!("msg_1.1781524000.{content}").as_bytes());
+    let mac = hmac.finalize().into_bytes();
+    format!("v1,{}", BASE64.encode(mac))
 }
 
 async fn run(case: &Case) -> Vec<String> {
@@ -144,7 +168,7 @@ async fn values_are_taken_exactly_or_refused_by_name() {
 }
 
 /// Outcomes that need what is not built yet.
-const LATER: &[Outcome] = &[Outcome::RateLimited, Outcome::StaleTimestamp];
+const LATER: &[Outcome] = &[Outcome::RateLimited];
 
 #[test]
 fn the_table_shows_every_outcome_on_both_endpoints() {

@@ -46,10 +46,11 @@ impl Keys {
     /// Makes them.
     pub(super) async fn make(service: &Service) -> Result<Self, CliError> {
         let by = own::by("demo");
+        let keys = credential::Keys::of(service);
         let mut secrets = BTreeMap::new();
         for offer in OFFERS {
             let reference = OfferRef::try_new(offer).map_err(CliError::failed)?;
-            let (_, plain) = credential::rotate_offer_secret(service, &reference, 0, &by).await?;
+            let (_, plain) = keys.rotate_offer_secret(&reference, 0, &by).await?;
             secrets.insert((*offer).to_owned(), plain.reveal().to_owned());
         }
         let shop = OfferRef::try_new("acme/shop").map_err(CliError::failed)?;
@@ -60,9 +61,10 @@ impl Keys {
             (Role::Finance, "Finn, finance", Scope::All),
             (Role::Admin, "you", Scope::All),
         ] {
-            let (_, plain) = credential::create_token(service, role, name, scope, &by).await?;
+            let (_, plain) = keys.create_token(role, name, scope, &by).await?;
             tokens.push(plain.reveal().to_owned());
         }
+        credential::record(service).await?;
         let [shop_token, manager_token, finance_token, admin_token] =
             <[String; 4]>::try_from(tokens)
                 .map_err(|_| CliError::failed("four tokens were made"))?;

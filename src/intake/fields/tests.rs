@@ -14,6 +14,7 @@ fn request(query: &str, content_type: Option<&str>, body: &[u8]) -> Request {
         content_type: content_type.map(str::to_owned),
         bearer: None,
         secret: None,
+        signature: None,
         idempotency_key: None,
         body: Bytes::copy_from_slice(body),
         body_bytes: body.len() as u64,

@@ -33,7 +33,7 @@ pub(crate) struct TestApp {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) router: Router,
     /// Held until the test ends: the directory goes with it.
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -101,10 +101,15 @@ impl TestApp {
             router: http::router(Arc::clone(&service), options),
             service,
             clock,
-            _data: data,
+            data,
         };
         app.apply(programme).await;
         app
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        self.data.path()
     }
 
     /// Appends a programme file's facts.
