@@ -10,9 +10,6 @@ use http_body_util::BodyExt;
 
 use crate::intake::{fields::Fault, request::BODY_BYTES_MAX};
 
-/// How long a sender may take over a body.
-const TIME_MAX: Duration = Duration::from_secs(15);
-
 /// Bytes of a body that is too large which are read all the same and dropped, since many clients
 /// read no answer before they have sent everything.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
@@ -27,7 +24,8 @@ pub(super) struct Read {
     pub(super) fault: Option<Fault>,
 }
 
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Read {
+/// Reads a body within a time: the whole of it, so that a byte now and then is no way to stay.
+pub(super) async fn read(headers: &HeaderMap, body: Body, time_max: Duration) -> Read {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -39,7 +37,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Read {
         };
     }
     let mut read = Gathered::default();
-    let fault = match tokio::time::timeout(TIME_MAX, read.gather(body)).await {
+    let fault = match tokio::time::timeout(time_max, read.gather(body)).await {
         Ok(Ok(())) => None,
         Ok(Err(())) => Some(Fault::new("the body broke off")),
         Err(_) => Some(Fault::new("the body did not arrive in time")),

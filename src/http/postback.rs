@@ -41,6 +41,13 @@ async fn answer(front: &Front, endpoint: Endpoint, request: Request<Body>) -> Re
         HttpMethod::POST => Method::Post,
         _ => return Problem::method_not_allowed("GET, POST").into_response(),
     };
+    // Held until the answer is there: by then it is in the log, or was not taken.
+    let Some(_held) = front.in_flight.hold(&request) else {
+        front.service.meters.network.no_room();
+        let detail =
+            "too many postbacks are under way; nothing of this one was kept: send it again";
+        return Problem::unavailable(detail).into_response();
+    };
     let postback = read(front, endpoint, method, request).await;
     into_response(intake::postback(&front.service, &postback).await)
 }
@@ -52,7 +59,7 @@ async fn read(
     request: Request<Body>,
 ) -> Postback {
     let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body).await;
+    let body = body::read(&parts.headers, body, front.options.network.body_time).await;
     let headers = &parts.headers;
     Postback {
         endpoint,

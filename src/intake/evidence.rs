@@ -11,6 +11,7 @@ use super::{
     decide,
     fields::{self, Fault, Fields, Name},
     form::{self, Form},
+    rate::RetryAfterSeconds,
     refusal::Refusal,
     request::{Endpoint, Request},
 };
@@ -79,6 +80,8 @@ pub struct Evidence<'r> {
     pub fault: Option<Fault>,
     /// The offer it is for.
     pub told: Told,
+    /// After how many seconds to come back, if its address has sent too much.
+    pub limited: Option<RetryAfterSeconds>,
     /// What it shows to be let in.
     pub shown: Shown,
     /// Whether that lets it in; `None` while the offer is not known.
@@ -121,6 +124,7 @@ pub async fn gather<'r>(
         fields,
         fault,
         told: named,
+        limited: None,
         shown,
         admission: None,
         form: None,
@@ -131,6 +135,11 @@ pub async fn gather<'r>(
         target: Target::Unasked,
     };
     evidence.tell_offer(service, &directory).await?;
+    let offer = evidence.offer().map(|offer| &**offer);
+    evidence.limited = service.limits.over(offer, request.peer.address, now);
+    if evidence.limited.is_some() {
+        return Ok(evidence);
+    }
     evidence.check_form(&directory);
     if decide::refusal(&evidence).is_none() {
         evidence.look_up(service, &directory).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postbook_schemas::{
-    Attempt, Event, Fact, FactId, Instant, OfferRef, Outcome, dedupe,
+    Attempt, Event, Fact, FactId, Instant, OfferRef, Outcome, RawRequest, dedupe,
     envelope::{Draft, Source},
     postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
 };
@@ -162,6 +162,22 @@ fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     }
 }
 
+/// Whoever is over a limit sends again, and may send at any rate: what it sent is not kept, so that
+/// it cannot fill the disk.
+fn brief_attempt(evidence: &Evidence<'_>) -> Attempt {
+    let request = evidence.request;
+    Attempt {
+        credential: None,
+        request: RawRequest {
+            method: request.method.as_str().to_owned(),
+            path: request.path.clone(),
+            body_bytes: (request.body_bytes > 0).then_some(request.body_bytes),
+            ..RawRequest::default()
+        },
+        warnings: Vec::new(),
+    }
+}
+
 fn actor(evidence: &Evidence<'_>) -> Arc<str> {
     match (&evidence.admission, &evidence.shown) {
         (Some(Ok(admission)), _) => Arc::clone(&admission.actor),
@@ -229,7 +245,11 @@ pub fn rejected(
         field: refusal.field.as_ref().map(ToString::to_string),
         offer: evidence.offer().map(|offer| offer.reference()),
         references: form::readable_references(&evidence.fields),
-        attempt: attempt(evidence, secrets),
+        attempt: if refusal.outcome == Outcome::RateLimited {
+            brief_attempt(evidence)
+        } else {
+            attempt(evidence, secrets)
+        },
     });
     plain_append(draft(evidence, secrets, id, None, &fact))
 }
