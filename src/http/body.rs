@@ -49,6 +49,22 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, time_max: Duration) ->
     }
 }
 
+/// Reads a body and keeps nothing of it, since many clients read no answer before they have sent
+/// everything.
+pub(super) async fn discard(mut body: Body, time_max: Duration) {
+    let discarding = async {
+        let mut length = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > DRAINED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // However far it got: the answer says that nothing was taken.
+    drop(tokio::time::timeout(time_max, discarding).await);
+}
+
 #[derive(Default)]
 struct Gathered {
     first: Bytes,

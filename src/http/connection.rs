@@ -139,7 +139,7 @@ impl Connections {
                 answered.map_err(|never: Infallible| never)
             }
         });
-        let paced = Paced::new(stream, Arc::clone(&pace));
+        let (paced, back) = Paced::new(stream, Arc::clone(&pace));
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             // The pace is watched below, without a timer for each request.
@@ -147,7 +147,7 @@ impl Connections {
             .max_buf_size(HEAD_BYTES_MAX)
             .pipeline_flush(true)
             .serve_connection(TokioIo::new(paced), answer);
-        let mut serving = std::pin::pin!(watcher.watch(serving));
+        let mut serving = Box::pin(watcher.watch(serving));
         let mut ticks =
             time::interval_at(time::Instant::now() + self.ticks.every, self.ticks.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -155,8 +155,10 @@ impl Connections {
             tokio::select! {
                 biased;
                 ended = &mut serving => {
-                    if let Err(error) = ended {
-                        self.note(&error);
+                    drop(serving);
+                    let stream = back.lock().expect("no thread panics in it").take();
+                    if let Some(stream) = stream {
+                        self.part(stream, ended).await;
                     }
                     return;
                 }
@@ -170,15 +172,32 @@ impl Connections {
         }
     }
 
-    fn note(&self, error: &hyper::Error) {
+    /// The end of a connection. What could not be read as a request is answered here: the library
+    /// gathers answers until everything that came is read, which then never happens.
+    async fn part<S>(&self, mut stream: S, ended: Result<(), hyper::Error>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Err(error) = ended else {
+            // By TLS, this is how an end is told from a cut.
+            drop(time::timeout(FAREWELL, stream.shutdown()).await);
+            return;
+        };
+        tracing::debug!(%error, "a connection ended early");
         if error.is_parse_too_large() {
             self.service.meters.network.head_too_large();
+            let is_path = error.to_string() == "URI too long";
+            self.send_away(stream, if is_path { &LONG_PATH } else { &LARGE_HEAD });
+        } else if error.is_parse() {
+            self.send_away(stream, &NO_HTTP);
         }
-        tracing::debug!(%error, "a connection ended early");
     }
 
     /// Says why and closes, waiting a moment until it was read; for a crowd, only closes.
-    fn send_away(&self, mut stream: TcpStream, answer: &'static [u8]) {
+    fn send_away<S>(&self, mut stream: S, answer: &'static [u8])
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Ok(permit) = Arc::clone(&self.farewells).try_acquire_owned() else {
             return;
         };
@@ -206,6 +225,24 @@ static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| {
 static NO_TLS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let detail = "this port speaks HTTPS";
     let body = ProblemBody::new(400, "https_required", "HTTPS required", detail);
+    whole("400 Bad Request", "", &body)
+});
+
+static LONG_PATH: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let detail = "at most 65534 bytes of path and query are read";
+    let body = ProblemBody::new(414, "uri_too_long", "URI too long", detail);
+    whole("414 URI Too Long", "", &body)
+});
+
+static LARGE_HEAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let detail = "at most 98304 bytes and 100 headers are read";
+    let body = ProblemBody::new(431, "headers_too_large", "Headers too large", detail);
+    whole("431 Request Header Fields Too Large", "", &body)
+});
+
+static NO_HTTP: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let detail = "this is no HTTP/1.1 request";
+    let body = ProblemBody::new(400, "bad_request", "Bad request", detail);
     whole("400 Bad Request", "", &body)
 });
 

@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -112,16 +112,39 @@ impl Pace {
     }
 }
 
-/// A stream whose pace is watched.
+/// A stream whose pace is watched, and which gives itself back when whoever has it lets go.
 #[derive(Debug)]
 pub(super) struct Paced<S> {
-    stream: S,
+    stream: Option<S>,
     pace: Arc<Pace>,
+    back: Back<S>,
 }
 
+/// Where a stream is put back.
+pub(super) type Back<S> = Arc<Mutex<Option<S>>>;
+
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
-        Self { stream, pace }
+    pub(super) fn new(stream: S, pace: Arc<Pace>) -> (Self, Back<S>) {
+        let back = Back::default();
+        let paced = Self {
+            stream: Some(stream),
+            pace,
+            back: Arc::clone(&back),
+        };
+        (paced, back)
+    }
+}
+
+impl<S: Unpin> Paced<S> {
+    fn stream(&mut self) -> Pin<&mut S> {
+        let stream = self.stream.as_mut();
+        Pin::new(stream.expect("it is there until this is dropped"))
+    }
+}
+
+impl<S> Drop for Paced<S> {
+    fn drop(&mut self) {
+        *self.back.lock().expect("no thread panics in it") = self.stream.take();
     }
 }
 
@@ -132,7 +155,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = self.stream().poll_read(context, buffer);
         if buffer.filled().len() > before {
             self.pace.has_read();
         }
@@ -146,21 +169,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = self.stream().poll_write(context, bytes);
         self.pace.has_written(&written);
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let flushed = self.stream().poll_flush(context);
         self.pace.has_written(&flushed);
         flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let closed = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.pace.has_written(&closed);
-        closed
+    /// Left to whoever gets the stream back, who may have something to say yet.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 
     fn poll_write_vectored(
@@ -168,13 +190,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let written = self.stream().poll_write_vectored(context, slices);
         self.pace.has_written(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(S::is_write_vectored)
     }
 }
 

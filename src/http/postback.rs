@@ -44,6 +44,7 @@ async fn answer(front: &Front, endpoint: Endpoint, request: Request<Body>) -> Re
     // Held until the answer is there: by then it is in the log, or was not taken.
     let Some(_held) = front.in_flight.hold(&request) else {
         front.service.meters.network.no_room();
+        body::discard(request.into_body(), front.options.network.body_time).await;
         let detail =
             "too many postbacks are under way; nothing of this one was kept: send it again";
         return Problem::unavailable(detail).into_response();

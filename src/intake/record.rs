@@ -153,11 +153,17 @@ fn fact(
 fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     let admission = evidence.admission.as_ref();
     let readable = evidence.fault.is_none() && !evidence.request.is_too_large();
+    let credential = admission
+        .and_then(|admission| admission.as_ref().ok())
+        .map(|admission| admission.credential.clone());
+    let mut request = redact::kept(evidence.request, &evidence.fields, readable, secrets);
+    let is_known = matches!(evidence.shown, credentials::Shown::Token(_));
+    if credential.is_none() && !is_known {
+        redact::cut_short(&mut request, secrets);
+    }
     Attempt {
-        credential: admission
-            .and_then(|admission| admission.as_ref().ok())
-            .map(|admission| admission.credential.clone()),
-        request: redact::kept(evidence.request, &evidence.fields, readable, secrets),
+        credential,
+        request,
         warnings: decide::warnings(evidence),
     }
 }
