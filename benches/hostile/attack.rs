@@ -34,6 +34,8 @@ pub(crate) struct Attack {
     sent: usize,
     /// What was answered, by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// What was said with the first error of the server.
+    pub(crate) first_error: Option<String>,
 }
 
 impl Attack {
@@ -65,6 +67,7 @@ impl Attack {
             random: StdRng::seed_from_u64(1),
             sent: 0,
             statuses: BTreeMap::new(),
+            first_error: None,
         }
     }
 }
@@ -94,6 +97,11 @@ impl Traffic for Attack {
     /// Every answer but an error of the server is one that an attacker may get.
     fn check(&mut self, answer: &Answer<'_>) -> bool {
         *self.statuses.entry(answer.status).or_default() += 1;
-        answer.status < 500 || answer.status == 503
+        let is_fine = answer.status < 500 || answer.status == 503;
+        if !is_fine {
+            let body = String::from_utf8_lossy(answer.body);
+            self.first_error.get_or_insert(body.into_owned());
+        }
+        is_fine
     }
 }

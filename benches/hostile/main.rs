@@ -133,13 +133,14 @@ impl Bench {
         let beside = report("beside the attack", &beside)?;
         let peak = watch.peak_kib();
         println!(
-            "the attack: {:.0}/s answered, by status {:?}",
-            attacked.per_second, attack.statuses
+            "the attack: {} answered, {:.0}/s, by status {:?}",
+            attacked.answers, attacked.per_second, attack.statuses
         );
         ensure!(
             attacked.unwanted.is_empty(),
-            "the server failed: {:?}",
-            attacked.unwanted
+            "the server failed: {:?}, first with {:?}",
+            attacked.unwanted,
+            attack.first_error
         );
         println!("p99 beside / p99 alone: {:.2} [at most 2]", beside / alone);
         let after = resident_kib(process)?;

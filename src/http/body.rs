@@ -14,9 +14,13 @@ use crate::intake::{fields::Fault, request::BODY_BYTES_MAX};
 /// read no answer before they have sent everything.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes that are handed on of a body that is too large: no field of it is read, and of this much a
+/// part is kept. To look through all of it would cost more than the sender's effort.
+const HANDED_ON_BYTES: usize = 8 << 10;
+
 /// A body as far as it was read.
 pub(super) struct Read {
-    /// The beginning, at most a little more than the limit.
+    /// The whole, or the beginning if it is too large.
     pub(super) bytes: Bytes,
     /// The whole length, as far as it is known.
     pub(super) length: u64,
@@ -92,7 +96,11 @@ impl Gathered {
         Ok(())
     }
 
-    fn finish(self) -> Bytes {
+    fn finish(mut self) -> Bytes {
+        if self.length > BODY_BYTES_MAX {
+            self.first.truncate(HANDED_ON_BYTES);
+            self.more.truncate(HANDED_ON_BYTES - self.first.len());
+        }
         if self.more.is_empty() {
             return self.first;
         }

@@ -80,7 +80,7 @@ pub struct Request {
     pub secret: Option<Sealed>,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// The body, cut at a little over [`BODY_BYTES_MAX`].
+    /// The body, or its beginning if it is over [`BODY_BYTES_MAX`].
     pub body: Bytes,
     /// How long the body was, as far as it is known.
     pub body_bytes: u64,
