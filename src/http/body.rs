@@ -8,6 +8,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 
+use super::in_flight::Held;
 use crate::intake::{fields::Fault, request::BODY_BYTES_MAX};
 
 /// Bytes of a body that is too large which are read all the same and dropped, since many clients
@@ -29,28 +30,34 @@ pub(super) struct Read {
 }
 
 /// Reads a body within a time: the whole of it, so that a byte now and then is no way to stay.
-pub(super) async fn read(headers: &HeaderMap, body: Body, time_max: Duration) -> Read {
+/// `None` if there is no room for it.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    time_max: Duration,
+    held: &mut Held<'_>,
+) -> Option<Read> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_none() && body.is_end_stream() {
-        return Read {
+        return Some(Read {
             bytes: Bytes::new(),
             length: 0,
             fault: None,
-        };
+        });
     }
     let mut read = Gathered::default();
-    let fault = match tokio::time::timeout(time_max, read.gather(body)).await {
+    let fault = match tokio::time::timeout(time_max, read.gather(body, held)).await {
         Ok(Ok(())) => None,
         Ok(Err(())) => Some(Fault::new("the body broke off")),
         Err(_) => Some(Fault::new("the body did not arrive in time")),
     };
-    Read {
+    (!read.has_no_room).then(|| Read {
         length: declared.unwrap_or(0).max(read.length as u64),
         bytes: read.finish(),
         fault,
-    }
+    })
 }
 
 /// Reads a body and keeps nothing of it, since many clients read no answer before they have sent
@@ -74,15 +81,22 @@ struct Gathered {
     first: Bytes,
     more: Vec<u8>,
     length: usize,
+    has_no_room: bool,
 }
 
 impl Gathered {
-    async fn gather(&mut self, mut body: Body) -> Result<(), ()> {
+    async fn gather(&mut self, mut body: Body, held: &mut Held<'_>) -> Result<(), ()> {
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(drop)?.into_data() else {
                 continue;
             };
-            if self.length == 0 {
+            if !self.has_no_room && self.length <= BODY_BYTES_MAX {
+                self.has_no_room = !held.grow(data.len());
+            }
+            if self.has_no_room {
+                self.first.clear();
+                self.more = Vec::new();
+            } else if self.length == 0 {
                 // Most bodies come in one piece and are not copied.
                 self.first = data.clone();
             } else if self.length <= BODY_BYTES_MAX {

@@ -55,7 +55,7 @@ impl fmt::Debug for Sealed {
 pub struct Peer {
     /// The sender's address: of the connection, or as a trusted proxy says.
     pub address: IpAddr,
-    /// Whether the sender used HTTPS, as a trusted proxy says.
+    /// Whether the sender used HTTPS: our own, or as a trusted proxy says.
     pub https: bool,
     /// Whether the connection comes from a trusted proxy.
     pub by_proxy: bool,

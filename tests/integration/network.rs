@@ -289,7 +289,10 @@ async fn heads_are_taken_up_to_64_kib_of_path_and_refused_beyond() {
     assert!(long.starts_with("HTTP/1.1 414"), "{long}");
     let large = served.exchange(&get(0, 150_000)).await;
     assert!(large.starts_with("HTTP/1.1 431"), "{large}");
-    served.metric("postbook_heads_too_large_total 2").await;
+    let many = HEALTH.replacen("Host: x\r\n", &"X: y\r\n".repeat(101), 1);
+    let many = served.exchange(&many).await;
+    assert!(many.starts_with("HTTP/1.1 431"), "{many}");
+    served.metric("postbook_heads_too_large_total 3").await;
 }
 
 #[tokio::test]
