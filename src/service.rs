@@ -115,7 +115,7 @@ impl Default for NetworkLimits {
             body_time: Duration::from_secs(15),
             idle_time: Duration::from_mins(1),
             connections: 10_000,
-            connections_per_address: 1_000,
+            connections_per_address: 2_000,
             in_flight_bytes: 256 << 20,
         }
     }

@@ -66,7 +66,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
     /// How many connections from one address that is no trusted proxy
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
     max_connections_per_address: usize,
     /// How much memory postbacks may hold until they are in the log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]

@@ -121,6 +121,7 @@ fn node(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -167,6 +168,41 @@ mod tests {
             (&[], ""),
         ] {
             assert_eq!(shown(values), expected, "{values:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a sender writes before it, the last word is the proxy's or nothing is believed.
+        #[test]
+        fn a_sender_cannot_speak_for_the_proxy(
+            claim in prop_oneof![
+                "[ -~\t]{0,40}",
+                r#"((for|proto|x|host)=("|\\|\[|\]|6\.6\.6\.6|,|;|=| |a){0,6}(;|,| |")?){0,4}"#,
+            ],
+            word in prop_oneof![
+                Just("for=192.0.2.1"),
+                Just("for=\"192.0.2.1\""),
+                Just("for=\"192.0.2.1:80\";proto=https"),
+                Just("by=10.0.0.1;for=192.0.2.1;host=\"a\";proto=http"),
+            ],
+            same_line in any::<bool>(),
+        ) {
+            let mut headers = HeaderMap::new();
+            let mut add = |text: &str| {
+                let value = HeaderValue::from_str(text).expect("printable");
+                headers.append(header::FORWARDED, value);
+            };
+            if same_line {
+                add(&format!("{claim}, {word}"));
+            } else {
+                add(&claim);
+                add(word);
+            }
+            if let Ok(hops) = hops(&headers) {
+                let last = hops.last().expect("the proxy's");
+                prop_assert_eq!(last.address, Some("192.0.2.1".parse().unwrap()));
+                prop_assert_eq!(last.https, word.contains("https"));
+            }
         }
     }
 

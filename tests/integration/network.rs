@@ -7,7 +7,7 @@ use postbook::{
     http::{PeerAddress, server},
     intake::rate::Rate,
     secrets::{Role, Scope},
-    service::{NetworkLimits, ServerOptions},
+    service::{ForwardedHeader, NetworkLimits, ServerOptions},
     store::{LogStore, memory::MemoryStore},
     tls::Tls,
 };
@@ -372,6 +372,51 @@ async fn while_the_log_stalls_postbacks_beyond_the_room_are_to_be_sent_again() {
     assert!(taken.starts_with("HTTP/1.1 200"), "{taken}");
 }
 
+#[tokio::test]
+async fn bodies_that_do_not_arrive_take_no_room_from_others() {
+    let options = ServerOptions {
+        network: NetworkLimits {
+            // Less than the bodies that are announced, more than what is here of them.
+            in_flight_bytes: 200_000,
+            ..NetworkLimits::default()
+        },
+        ..ServerOptions::default()
+    };
+    let served = serve(TestApp::start(PROGRAMME).await, options).await;
+    let token = served.app.token(Role::Ingest, Scope::All).await;
+    let mut announced = Vec::new();
+    for _ in 0..20 {
+        let mut stream = served.connect().await;
+        let head = "POST /postback HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n";
+        send(&mut stream, head).await;
+        announced.push(stream);
+    }
+    served.metric("postbook_connections 20").await;
+    let mut stream = served.connect().await;
+    let body = r#"{"offer":"acme/casino","customer_id":"c"}"#;
+    send(&mut stream, &post(&token, body)).await;
+    let taken = answer(&mut stream).await;
+    assert!(taken.starts_with("HTTP/1.1 200"), "{taken}");
+}
+
+#[tokio::test]
+async fn a_body_of_v1_that_does_not_arrive_is_given_up() {
+    let served = served(NetworkLimits {
+        body_time: SHORT,
+        ..NetworkLimits::default()
+    })
+    .await;
+    let token = served.app.token(Role::Ingest, Scope::All).await;
+    let mut stream = served.connect().await;
+    let head = format!(
+        "POST /v1/clicks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: 60000\r\n\r\n{{"
+    );
+    send(&mut stream, &head).await;
+    let answer = answer(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
 /// A certificate for `localhost` with its key, in files.
 struct Certificate {
     folder: tempfile::TempDir,
@@ -532,6 +577,43 @@ async fn a_limited_address_comes_back_later_and_costs_a_small_fact_until_then() 
     app.clock.advance_micros(1_000_000);
     let third = sender.post_json("/postback", &body).await;
     assert_eq!(third.json()["status"], "duplicate", "{}", third.text());
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_sender_has_a_limit_of_its_own() {
+    let options = ServerOptions {
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
+        forwarded_header: ForwardedHeader::Forwarded,
+        rate_limit_per_address: Some(Rate::new(1, 1)),
+        ..ServerOptions::default()
+    };
+    let app = TestApp::start_with(PROGRAMME, options).await;
+    let secret = app.secret("acme/https").await;
+    for (forwarded, code) in [
+        ("for=192.0.2.1;proto=https", 200),
+        ("for=192.0.2.1;proto=https", 429),
+        ("for=192.0.2.2;proto=https", 200),
+        ("for=192.0.2.3;proto=http", 403),
+        // The sender's own words count for nothing.
+        ("for=192.0.2.4;proto=https, for=192.0.2.2;proto=https", 429),
+        ("for=192.0.2.5;proto=https, for=192.0.2.6;proto=http", 403),
+    ] {
+        let path = format!("/api/postback/acme/https?secret={secret}&customer_id=c");
+        let request = Request::get(path).header("forwarded", forwarded);
+        // In a header that is not the chosen one, anything may stand.
+        let request = request.header("x-forwarded-for", "192.0.2.99");
+        let request = request.header("x-forwarded-proto", "https");
+        let mut request = request.body(Body::empty()).expect("a request");
+        let proxy = PeerAddress(([10, 0, 0, 1], 1).into());
+        request.extensions_mut().insert(proxy);
+        let answer = app.send(request).await;
+        assert_eq!(
+            answer.status.as_u16(),
+            code,
+            "{forwarded}: {}",
+            answer.text()
+        );
+    }
 }
 
 #[tokio::test]
