@@ -1,10 +1,14 @@
 //! What is counted and timed, for `/metrics`.
 
+mod network;
+
 use std::{fmt, time::Duration};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use postbook_schemas::Outcome;
+
+pub use self::network::{Cut, Network};
 
 const APPEND_SECONDS: &str = "postbook_append_seconds";
 
@@ -16,6 +20,8 @@ const SECONDS: &[f64] = &[
 
 /// Counters that are made once, so that counting on the way of a request is one addition.
 pub struct Meters {
+    /// What happens before a request is read.
+    pub network: Network,
     handle: PrometheusHandle,
     attempts: Vec<Counter>,
     attempts_failed: Counter,
@@ -49,6 +55,7 @@ impl Meters {
         let help = "Time from handing a fact to the log until it is durable";
         recorder.describe_histogram(APPEND_SECONDS.into(), unit, help.into());
         Self {
+            network: Network::new(&recorder),
             handle: recorder.handle(),
             attempts: attempts(&recorder),
             attempts_failed: counter(

@@ -1,6 +1,10 @@
 //! The service: its parts, put together once.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -10,7 +14,11 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     directory::{Directory, DirectoryError},
-    intake::{click::Devices, legacy::Legacy},
+    intake::{
+        click::Devices,
+        legacy::Legacy,
+        rate::{Limits, Rate},
+    },
     meters::Meters,
     projector::Projector,
     secrets::{MasterKey, Secrets, SecretsError},
@@ -20,6 +28,7 @@ use crate::{
         writer::Log,
     },
     tables::{Tables, error::TablesError},
+    tls::Tls,
 };
 
 /// Why the service could not be opened.
@@ -69,10 +78,61 @@ impl Options {
 /// How the HTTP front behaves.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// From where `X-Forwarded-For`, `X-Forwarded-Proto` and the country header are believed.
+    /// From where forwarding headers and the country header are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which a trusted proxy says whom it was called by.
+    pub forwarded_header: ForwardedHeader,
     /// The header in which a trusted proxy says the visitor's country.
     pub country_header: Option<axum::http::HeaderName>,
+    /// HTTPS of our own.
+    pub tls: Option<Arc<Tls>>,
+    /// How much one address may send, whatever for.
+    pub rate_limit_per_address: Option<Rate>,
+    /// How long clients may take, and how many there may be.
+    pub network: NetworkLimits,
+}
+
+/// The header in which a trusted proxy says whom it was called by. One is believed, never two:
+/// a proxy sets its own and passes on what a sender writes into another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, and `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), its `for` and `proto`.
+    Forwarded,
+    /// `X-Real-IP`, and `X-Forwarded-Proto`.
+    XRealIp,
+}
+
+/// How long clients may take, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkLimits {
+    /// How long the head of a request may take, a TLS handshake, or an answer that is not read.
+    pub head_time: Duration,
+    /// How long the body of a postback may take.
+    pub body_time: Duration,
+    /// How long a connection may stay silent between requests.
+    pub idle_time: Duration,
+    /// How many connections there may be.
+    pub connections: usize,
+    /// How many of them from one address that is no trusted proxy.
+    pub connections_per_address: usize,
+    /// How many bytes of postbacks may be held until they are in the log.
+    pub in_flight_bytes: usize,
+}
+
+impl Default for NetworkLimits {
+    fn default() -> Self {
+        Self {
+            head_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(15),
+            idle_time: Duration::from_mins(1),
+            connections: 10_000,
+            connections_per_address: 2_000,
+            in_flight_bytes: 256 << 20,
+        }
+    }
 }
 
 /// The parts of the running service.
@@ -98,6 +158,8 @@ pub struct Service {
     pub devices: Devices,
     /// Which offers still take postbacks without a secret.
     pub legacy: Legacy,
+    /// How fast addresses may send.
+    pub limits: Limits,
     refreshing: tokio::sync::Mutex<()>,
 }
 
@@ -147,6 +209,7 @@ impl Service {
             meters: Meters::new(),
             devices: Devices::default(),
             legacy: Legacy::default(),
+            limits: Limits::new(),
             refreshing: tokio::sync::Mutex::default(),
         })
     }

@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod command;
     pub(crate) mod http;
     pub(crate) mod load;
+    pub(crate) mod programme;
     pub(crate) mod report;
     pub(crate) mod server;
 }
@@ -28,38 +29,11 @@ use rivals::Rival;
 use support::{
     command::{apply, scratch},
     load::{Measured, Plan, Traffic, closed_loop, open_loop},
+    programme::PROGRAMME,
     report::{Spread, flush_us},
     server::{Server, token},
 };
 use traffic::{Clicks, Postbacks};
-
-const PROGRAMME: &str = r#"
-[[brand]]
-slug = "acme"
-
-[[offer]]
-brand = "acme"
-slug = "casino"
-destination = "https://acme.example/landing"
-
-[[partner]]
-slug = "p1"
-
-[[link]]
-slug = "abc"
-offer = "acme/casino"
-partner = "p1"
-campaign = "spring-sale"
-
-[[terms]]
-offer = "acme/casino"
-effective_from = 2020-01-01T00:00:00Z
-
-[[terms.rule]]
-id = "sale-share"
-on = "sale"
-revshare = "40%"
-"#;
 
 #[derive(Clone, Debug, Parser)]
 struct Options {

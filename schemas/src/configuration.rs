@@ -1,6 +1,6 @@
 //! The programme: brands, offers, partners, links, coupons, rates and endpoints as facts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -64,6 +64,9 @@ pub struct Offer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub allow_addresses: Vec<IpNet>,
+    /// How many postbacks one address may send; any number if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// Whether every postback must be signed.
     #[serde(default)]
     pub require_signature: bool,
@@ -89,6 +92,17 @@ impl Offer {
     pub fn reference(&self) -> OfferRef {
         OfferRef::new(&self.brand, &self.slug)
     }
+}
+
+/// How many requests one address may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// So many a second in the long run, at least 1.
+    pub per_second: NonZeroU32,
+    /// So many at once, at least 1; those of one second if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
 }
 
 /// What can attribute a conversion.

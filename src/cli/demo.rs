@@ -107,6 +107,7 @@ fn options() -> Result<ServerOptions, CliError> {
     Ok(ServerOptions {
         trusted_proxies: trusted.map_err(CliError::failed)?,
         country_header: Some(COUNTRY_HEADER.parse().map_err(CliError::failed)?),
+        ..ServerOptions::default()
     })
 }
 

@@ -8,18 +8,20 @@ use axum::{
 };
 use http_body_util::BodyExt;
 
+use super::in_flight::Held;
 use crate::intake::{fields::Fault, request::BODY_BYTES_MAX};
-
-/// How long a sender may take over a body.
-const TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Bytes of a body that is too large which are read all the same and dropped, since many clients
 /// read no answer before they have sent everything.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes that are handed on of a body that is too large: no field of it is read, and of this much a
+/// part is kept. To look through all of it would cost more than the sender's effort.
+const HANDED_ON_BYTES: usize = 8 << 10;
+
 /// A body as far as it was read.
 pub(super) struct Read {
-    /// The beginning, at most a little more than the limit.
+    /// The whole, or the beginning if it is too large.
     pub(super) bytes: Bytes,
     /// The whole length, as far as it is known.
     pub(super) length: u64,
@@ -27,28 +29,51 @@ pub(super) struct Read {
     pub(super) fault: Option<Fault>,
 }
 
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Read {
+/// Reads a body within a time: the whole of it, so that a byte now and then is no way to stay.
+/// `None` if there is no room for it.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    time_max: Duration,
+    held: &mut Held<'_>,
+) -> Option<Read> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_none() && body.is_end_stream() {
-        return Read {
+        return Some(Read {
             bytes: Bytes::new(),
             length: 0,
             fault: None,
-        };
+        });
     }
     let mut read = Gathered::default();
-    let fault = match tokio::time::timeout(TIME_MAX, read.gather(body)).await {
+    let fault = match tokio::time::timeout(time_max, read.gather(body, held)).await {
         Ok(Ok(())) => None,
         Ok(Err(())) => Some(Fault::new("the body broke off")),
         Err(_) => Some(Fault::new("the body did not arrive in time")),
     };
-    Read {
+    (!read.has_no_room).then(|| Read {
         length: declared.unwrap_or(0).max(read.length as u64),
         bytes: read.finish(),
         fault,
-    }
+    })
+}
+
+/// Reads a body and keeps nothing of it, since many clients read no answer before they have sent
+/// everything.
+pub(super) async fn discard(mut body: Body, time_max: Duration) {
+    let discarding = async {
+        let mut length = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > DRAINED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // However far it got: the answer says that nothing was taken.
+    drop(tokio::time::timeout(time_max, discarding).await);
 }
 
 #[derive(Default)]
@@ -56,15 +81,22 @@ struct Gathered {
     first: Bytes,
     more: Vec<u8>,
     length: usize,
+    has_no_room: bool,
 }
 
 impl Gathered {
-    async fn gather(&mut self, mut body: Body) -> Result<(), ()> {
+    async fn gather(&mut self, mut body: Body, held: &mut Held<'_>) -> Result<(), ()> {
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(drop)?.into_data() else {
                 continue;
             };
-            if self.length == 0 {
+            if !self.has_no_room && self.length <= BODY_BYTES_MAX {
+                self.has_no_room = !held.grow(data.len());
+            }
+            if self.has_no_room {
+                self.first.clear();
+                self.more = Vec::new();
+            } else if self.length == 0 {
                 // Most bodies come in one piece and are not copied.
                 self.first = data.clone();
             } else if self.length <= BODY_BYTES_MAX {
@@ -78,7 +110,11 @@ impl Gathered {
         Ok(())
     }
 
-    fn finish(self) -> Bytes {
+    fn finish(mut self) -> Bytes {
+        if self.length > BODY_BYTES_MAX {
+            self.first.truncate(HANDED_ON_BYTES);
+            self.more.truncate(HANDED_ON_BYTES - self.first.len());
+        }
         if self.more.is_empty() {
             return self.first;
         }

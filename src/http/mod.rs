@@ -3,7 +3,12 @@
 pub mod auth;
 mod body;
 mod clicks;
+mod connection;
+mod forwarded;
+mod gate;
+mod in_flight;
 mod ops;
+mod pace;
 mod peer;
 mod postback;
 pub mod problem;
@@ -18,10 +23,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
 
 pub use self::peer::PeerAddress;
-use self::problem::Problem;
+use self::{in_flight::InFlight, problem::Problem};
 use crate::service::{ServerOptions, Service};
 
 /// What the handlers of intake share.
@@ -29,12 +34,18 @@ use crate::service::{ServerOptions, Service};
 struct Front {
     service: Arc<Service>,
     options: Arc<ServerOptions>,
+    in_flight: Arc<InFlight>,
 }
 
 /// The whole service as one router.
 pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
+    if let Some(rate) = options.rate_limit_per_address {
+        service.limits.limit_addresses(rate);
+    }
+    let body_time = RequestBodyTimeoutLayer::new(options.network.body_time);
     let front = Front {
         service: Arc::clone(&service),
+        in_flight: Arc::new(InFlight::new(options.network.in_flight_bytes)),
         options: Arc::new(options),
     };
     let intake = Router::new()
@@ -50,10 +61,10 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
         .with_state(Arc::clone(&service));
+    let api = clicks::router(Arc::clone(&service)).merge(v1::router(service));
     intake
         .merge(ops)
-        .merge(clicks::router(Arc::clone(&service)))
-        .merge(v1::router(service))
+        .merge(api.layer(body_time))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))
 }

@@ -8,7 +8,9 @@ use axum::{
 };
 
 use super::{
-    Front, auth, body, peer,
+    Front, auth, body,
+    in_flight::Held,
+    peer,
     problem::{PROBLEM_JSON, Problem},
 };
 use crate::intake::{
@@ -47,8 +49,21 @@ async fn answer(front: &Front, endpoint: Endpoint, request: Request<Body>) -> Re
         HttpMethod::POST => Method::Post,
         _ => return Problem::method_not_allowed("GET, POST").into_response(),
     };
-    let postback = read(front, endpoint, method, request).await;
-    into_response(intake::postback(&front.service, &postback).await)
+    // Held until the answer is there: by then it is in the log, or was not taken.
+    let Some(mut held) = front.in_flight.hold(&request) else {
+        body::discard(request.into_body(), front.options.network.body_time).await;
+        return no_room(front);
+    };
+    match read(front, endpoint, method, request, &mut held).await {
+        Some(postback) => into_response(intake::postback(&front.service, &postback).await),
+        None => no_room(front),
+    }
+}
+
+fn no_room(front: &Front) -> Response {
+    front.service.meters.network.no_room();
+    let detail = "too many postbacks are under way; nothing of this one was kept: send it again";
+    Problem::unavailable(detail).into_response()
 }
 
 async fn read(
@@ -56,11 +71,13 @@ async fn read(
     endpoint: Endpoint,
     method: Method,
     request: Request<Body>,
-) -> Postback {
+    held: &mut Held<'_>,
+) -> Option<Postback> {
     let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body).await;
+    let time_max = front.options.network.body_time;
+    let body = body::read(&parts.headers, body, time_max, held).await?;
     let headers = &parts.headers;
-    Postback {
+    Some(Postback {
         endpoint,
         method,
         path: parts.uri.path().to_owned(),
@@ -74,7 +91,7 @@ async fn read(
         body_bytes: body.length,
         body_fault: body.fault,
         peer: peer::peer(&parts.extensions, headers, &front.options),
-    }
+    })
 }
 
 /// The signatures that came along; the header wins over the parameter.

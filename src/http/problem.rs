@@ -115,6 +115,14 @@ impl Problem {
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// 429 with `Retry-After`: an address has asked for too much.
+    pub fn rate_limited(seconds: u32) -> Self {
+        let detail = "too many requests from this address";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, "rate_limited", "Too many requests", detail)
+            .header(header::RETRY_AFTER, seconds.into())
+    }
+
     /// 500: a bug of ours, whose particulars are in the log of the process only.
     pub fn internal() -> Self {
         let detail = "something went wrong here; it was logged";

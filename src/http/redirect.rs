@@ -25,6 +25,11 @@ const NO_SUCH_LINK: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf
 pub(super) async fn follow(State(front): State<Front>, request: Request<Body>) -> Response {
     let headers = request.headers();
     let peer = peer::peer(request.extensions(), headers, &front.options);
+    // Counted whatever the slug is, so that guessing slugs counts too.
+    let now = front.service.clock.now();
+    if let Some(seconds) = front.service.limits.over_address(peer.address, now) {
+        return Problem::rate_limited(seconds).into_response();
+    }
     let visit = Visit {
         slug: request.uri().path().trim_start_matches('/'),
         query: request.uri().query(),

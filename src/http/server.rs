@@ -1,24 +1,15 @@
 //! Serves the router over TCP until it is told to stop.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
-use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
 
-use super::{PeerAddress, router};
+use super::{connection::Connections, router};
 use crate::{
     commands::credential,
     service::{ServerOptions, Service},
 };
-
-/// How long a client may take over the head of a request, and stay silent between requests.
-const HEAD_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long requests under way may take after the word to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -37,7 +28,8 @@ pub async fn serve(
     options: ServerOptions,
     stop: impl Future<Output = ()> + Send,
 ) {
-    let router = router(Arc::clone(&service), options);
+    let router = router(Arc::clone(&service), options.clone());
+    let connections = Connections::new(router, Arc::clone(&service), &options);
     let graceful = GracefulShutdown::new();
     let folding = tokio::spawn(fold(Arc::clone(&service)));
     let watching = tokio::spawn(credential::watch(service));
@@ -48,7 +40,7 @@ pub async fn serve(
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer)) => connection(stream, peer, router.clone(), graceful.watcher()),
+            Ok((stream, peer)) => connections.take(stream, peer, graceful.watcher()),
             Err(error) => pause_after(&error).await,
         }
     }
@@ -83,29 +75,4 @@ async fn fold(service: Arc<Service>) {
         ticks.tick().await;
         service.meters.fold();
     }
-}
-
-fn connection(stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) {
-    // An answer is one small write: waiting to fill a packet would only delay it.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-    }
-    let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        let router = router.clone();
-        async move {
-            let answered = router.oneshot(request.map(Body::new)).await;
-            answered.map_err(|never: Infallible| never)
-        }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX)
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), answer);
-    tokio::spawn(async move {
-        if let Err(error) = watcher.watch(serving).await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    });
 }

@@ -214,9 +214,14 @@ fn unplaced_form(evidence: &Evidence<'_>) -> Option<Refusal> {
     }
 }
 
-/// Later: counted per offer and address.
-fn rate_limited(_evidence: &Evidence<'_>) -> Option<Refusal> {
-    None
+fn rate_limited(evidence: &Evidence<'_>) -> Option<Refusal> {
+    evidence.limited.map(|_| {
+        let detail = match evidence.told {
+            Told::Offer(_) => "too many postbacks for this offer from this address",
+            Told::Unknown | Told::Not => "too many requests from this address",
+        };
+        Refusal::new(Outcome::RateLimited, detail)
+    })
 }
 
 fn address_not_allowed(evidence: &Evidence<'_>) -> Option<Refusal> {

@@ -12,6 +12,7 @@ use super::{
     decide,
     fields::{self, Fault, Fields, Name},
     form::{self, Form},
+    rate::RetryAfterSeconds,
     refusal::Refusal,
     request::{Endpoint, Request},
     signature::{self, Checked},
@@ -82,6 +83,8 @@ pub struct Evidence<'r> {
     pub fault: Option<Fault>,
     /// The offer it is for.
     pub told: Told,
+    /// After how many seconds to come back, if its address has sent too much.
+    pub limited: Option<RetryAfterSeconds>,
     /// What it shows to be let in.
     pub shown: Shown,
     /// Whether it is signed, and rightly.
@@ -126,6 +129,7 @@ pub async fn gather<'r>(
         fields,
         fault,
         told: named,
+        limited: None,
         shown,
         signature: Checked::Absent,
         admission: None,
@@ -137,6 +141,11 @@ pub async fn gather<'r>(
         target: Target::Unasked,
     };
     evidence.tell_offer(service, &directory).await?;
+    let offer = evidence.offer().map(|offer| &**offer);
+    evidence.limited = service.limits.over(offer, request.peer.address, now);
+    if evidence.limited.is_some() {
+        return Ok(evidence);
+    }
     evidence.check_signature(&service.secrets);
     evidence.check_form(&directory);
     if decide::refusal(&evidence).is_none() {

@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod fields;
 pub mod form;
 pub mod legacy;
+pub mod rate;
 pub mod record;
 pub mod redact;
 pub mod refusal;
@@ -45,7 +46,10 @@ pub async fn postback(service: &Service, request: &Request) -> Answer {
         }
         Err(error) => {
             service.meters.attempt_failed();
-            tracing::error!(%error, "a postback could not be kept");
+            // Where too many wait, a line for each would only add to it: the counter tells.
+            if !matches!(error, StoreError::Busy) {
+                tracing::error!(%error, "a postback could not be kept");
+            }
             Answer::unavailable()
         }
     }
@@ -56,9 +60,15 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
     let evidence = evidence::gather(service, request, now).await?;
     let id = service.clock.new_id();
     if let Some(refusal) = decide::refusal(&evidence) {
+        let limited = refusal.outcome == Outcome::RateLimited;
+        if limited && !service.limits.keeps_another(now) {
+            service.meters.network.attempt_beyond_limits();
+            return Err(StoreError::Busy);
+        }
         let append = record::rejected(&evidence, &service.secrets, id, &refusal);
         service.append(append).await?;
-        let answer = Answer::refused(&refusal, id, decide::warnings(&evidence));
+        let mut answer = Answer::refused(&refusal, id, decide::warnings(&evidence));
+        answer.retry_after = evidence.limited.filter(|_| limited);
         return Ok((refusal.outcome, answer));
     }
     if let Some(offer) = evidence.legacy_offer() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postbook_schemas::{
-    Attempt, Event, Fact, FactId, Instant, OfferRef, Outcome, dedupe,
+    Attempt, Event, Fact, FactId, Instant, OfferRef, Outcome, RawRequest, dedupe,
     envelope::{Draft, Source},
     postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
 };
@@ -155,12 +155,34 @@ fn fact(
 fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     let admission = evidence.admission.as_ref();
     let readable = evidence.fault.is_none() && !evidence.request.is_too_large();
+    let credential = admission
+        .and_then(|admission| admission.as_ref().ok())
+        .map(|admission| admission.credential.clone());
+    let mut request = redact::kept(evidence.request, &evidence.fields, readable, secrets);
+    let is_known = matches!(evidence.shown, credentials::Shown::Token(_));
+    if credential.is_none() && !is_known {
+        redact::cut_short(&mut request, secrets);
+    }
     Attempt {
-        credential: admission
-            .and_then(|admission| admission.as_ref().ok())
-            .map(|admission| admission.credential.clone()),
-        request: redact::kept(evidence.request, &evidence.fields, readable, secrets),
+        credential,
+        request,
         warnings: decide::warnings(evidence),
+    }
+}
+
+/// Whoever is over a limit sends again, and may send at any rate: what it sent is not kept, so that
+/// it cannot fill the disk.
+fn brief_attempt(evidence: &Evidence<'_>) -> Attempt {
+    let request = evidence.request;
+    Attempt {
+        credential: None,
+        request: RawRequest {
+            method: request.method.as_str().to_owned(),
+            path: request.path.clone(),
+            body_bytes: (request.body_bytes > 0).then_some(request.body_bytes),
+            ..RawRequest::default()
+        },
+        warnings: Vec::new(),
     }
 }
 
@@ -231,7 +253,11 @@ pub fn rejected(
         field: refusal.field.as_ref().map(ToString::to_string),
         offer: evidence.offer().map(|offer| offer.reference()),
         references: form::readable_references(&evidence.fields),
-        attempt: attempt(evidence, secrets),
+        attempt: if refusal.outcome == Outcome::RateLimited {
+            brief_attempt(evidence)
+        } else {
+            attempt(evidence, secrets)
+        },
     });
     plain_append(draft(evidence, secrets, id, None, &fact))
 }

@@ -120,6 +120,22 @@ pub fn kept(
     kept
 }
 
+/// Cuts what is kept of whoever was not let in: a stranger must not fill the disk with bodies of the
+/// largest size that is read.
+pub fn cut_short(kept: &mut RawRequest, secrets: &Secrets) {
+    let body_bytes = kept.body.as_ref().map_or(0, String::len);
+    if body_bytes > CUT_BYTES {
+        kept.body_bytes.get_or_insert(body_bytes as u64);
+    }
+    for text in [&mut kept.body, &mut kept.query].into_iter().flatten() {
+        if text.len() > CUT_BYTES {
+            let whole = scrubbed(text.as_bytes(), secrets);
+            *text = String::from_utf8_lossy(&whole).into_owned();
+            text.truncate(text.floor_char_boundary(CUT_BYTES));
+        }
+    }
+}
+
 /// A body in which no token or secret is left, before any of it is cut or written in hexadecimal,
 /// which would hide the rest of one.
 fn scrubbed(body: &[u8], secrets: &Secrets) -> Vec<u8> {

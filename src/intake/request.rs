@@ -55,7 +55,7 @@ impl fmt::Debug for Sealed {
 pub struct Peer {
     /// The sender's address: of the connection, or as a trusted proxy says.
     pub address: IpAddr,
-    /// Whether the sender used HTTPS, as a trusted proxy says.
+    /// Whether the sender used HTTPS: our own, or as a trusted proxy says.
     pub https: bool,
     /// Whether the connection comes from a trusted proxy.
     pub by_proxy: bool,
@@ -82,7 +82,7 @@ pub struct Request {
     pub signature: Option<Box<Sent>>,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// The body, cut at a little over [`BODY_BYTES_MAX`].
+    /// The body, or its beginning if it is over [`BODY_BYTES_MAX`].
     pub body: Bytes,
     /// How long the body was, as far as it is known.
     pub body_bytes: u64,

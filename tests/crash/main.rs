@@ -11,6 +11,7 @@ mod load;
 mod support {
     pub(crate) mod command;
     pub(crate) mod http;
+    pub(crate) mod programme;
     pub(crate) mod server;
 }
 
@@ -26,35 +27,9 @@ use book::Book;
 use load::Load;
 use support::{
     command::{apply, output, postbook, scratch},
+    programme::PROGRAMME,
     server::{Server, token},
 };
-
-const PROGRAMME: &str = r#"
-[[brand]]
-slug = "acme"
-
-[[offer]]
-brand = "acme"
-slug = "casino"
-destination = "https://acme.example/landing"
-
-[[partner]]
-slug = "p1"
-
-[[link]]
-slug = "abc"
-offer = "acme/casino"
-partner = "p1"
-
-[[terms]]
-offer = "acme/casino"
-effective_from = 2020-01-01T00:00:00Z
-
-[[terms.rule]]
-id = "sale-share"
-on = "sale"
-revshare = "40%"
-"#;
 
 #[derive(Debug, Parser)]
 struct Options {

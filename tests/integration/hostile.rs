@@ -122,6 +122,33 @@ async fn a_body_that_is_too_large_is_kept_cut_with_its_length() {
 }
 
 #[tokio::test]
+async fn of_a_stranger_no_more_than_the_beginning_is_kept() {
+    let app = TestApp::start(PROGRAMME).await;
+    let secret = app.secret("acme/casino").await;
+    let body = format!(
+        "{{\"customer_id\":\"c\",\"metadata\":{{\"x\":\"{}-{secret}\"}}}}",
+        "y".repeat(4_030)
+    ) + &" ".repeat(50_000);
+    for (shown, outcome, kept_bytes) in [
+        ("wrong", Outcome::BadCredentials, 4_096),
+        (secret.as_str(), Outcome::InvalidValue, body.len()),
+    ] {
+        let path = "/api/postback/acme/casino";
+        let request = Request::post(path).header("x-postback-secret", shown);
+        let request = request.header("content-type", "application/json");
+        let request = request.body(Body::from(body.clone())).expect("a request");
+        assert_eq!(attempt(&app, request).await.1, outcome);
+        let Fact::PostbackRejected(rejected) = app.last_fact().await.fact else {
+            panic!("a rejection is kept");
+        };
+        let kept = rejected.attempt.request.body.expect("a body");
+        assert_eq!(kept.len(), kept_bytes);
+        // The secret lies over the cut: no part of it may stay.
+        assert!(!kept.contains(&secret[..8]), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_no_text_is_kept_in_hexadecimal() {
     let app = TestApp::start(PROGRAMME).await;
     let request = Request::post("/postback")

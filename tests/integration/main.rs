@@ -6,6 +6,7 @@ mod demo;
 mod docs;
 mod hostile;
 mod intake;
+mod network;
 mod outcomes;
 mod projector;
 mod redirect;

@@ -111,6 +111,7 @@ async fn a_trusted_proxy_tells_the_country_which_chooses_the_destination() {
     let options = ServerOptions {
         trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
         country_header: Some(HeaderName::from_static("x-country")),
+        ..ServerOptions::default()
     };
     let app = TestApp::start_with(PROGRAMME, options).await;
     let visit = |peer: [u8; 4]| {
