@@ -8,6 +8,7 @@ pub mod clock;
 pub mod commands;
 pub mod directory;
 pub mod http;
+pub mod inquiry;
 pub mod intake;
 pub mod meters;
 pub mod projector;

@@ -20,6 +20,8 @@ pub(super) enum Exit {
     NotFound = 5,
     /// A check found something wrong.
     Unsound = 6,
+    /// Done, but parts of it were refused: each has its reason.
+    Partly = 7,
 }
 
 /// Why a verb did not do what it was asked.

@@ -10,6 +10,7 @@ mod events;
 mod exit;
 mod explain;
 mod global;
+mod import;
 mod output;
 mod own;
 mod payout;
@@ -50,6 +51,7 @@ enum Verb {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Apply(apply::Apply),
+    Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
     Payout(payout::Payout),
@@ -89,6 +91,7 @@ impl Cli {
             Verb::Serve(verb) => block_on(verb.run(&global)),
             Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),

@@ -43,7 +43,12 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     let outcome = decide::acceptance(evidence);
     let matched = decide::matched(evidence);
     let reference = offer.reference();
-    let real_key = dedupe_key(&reference, form);
+    let given = form.idempotency_key.as_deref();
+    let row_key = evidence.request.imported.as_ref().map(|row| &*row.row_key);
+    // A row is told by its place in the file only where the sender's own words tell nothing:
+    // else what came over HTTP before would come a second time.
+    let real_key = dedupe_key(&reference, form, given)
+        .or_else(|| dedupe_key(&reference, form, Some(row_key?)));
     let dedupe_key = if outcome == Outcome::Sandbox {
         real_key.map(|key| dedupe::sandbox_key(&key))
     } else {
@@ -72,8 +77,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     })
 }
 
-fn dedupe_key(offer: &OfferRef, form: &Form) -> Option<String> {
-    let idempotency_key = form.idempotency_key.as_deref();
+fn dedupe_key(offer: &OfferRef, form: &Form, idempotency_key: Option<&str>) -> Option<String> {
     match &form.event {
         Event::Report(kind) => dedupe::report_key(offer, kind, &form.references, idempotency_key),
         Event::Change(change) => dedupe::change_key(
@@ -171,6 +175,12 @@ fn actor(evidence: &Evidence<'_>) -> Arc<str> {
 }
 
 fn source(evidence: &Evidence<'_>) -> Source {
+    if let Some(imported) = &evidence.request.imported {
+        return Source {
+            endpoint: imported.source.clone(),
+            address: None,
+        };
+    }
     let endpoint = match &evidence.request.endpoint {
         Endpoint::Postback => "/postback",
         Endpoint::Offer(_) => "/api/postback",

@@ -15,6 +15,7 @@ use postbook_schemas::{
 };
 
 use self::destination::Macros;
+pub(crate) use self::destination::with_click_id;
 pub use self::device::Devices;
 use super::{fields::pairs, request::truncated};
 use crate::{
