@@ -73,7 +73,7 @@ pub fn beside_received(rejected: &Rejected, offer: Option<&Offer>) -> Vec<Expect
         .unwrap_or(Currency::USD);
     let fault = rejected.field.as_deref();
     let is_new = |rows: &[Expected], name: &str| rows.iter().all(|row| row.parameter != name);
-    for name in fault.into_iter().chain(missing(rejected)) {
+    for name in fault.into_iter().chain(missing(rejected).iter().copied()) {
         if is_new(&rows, name) {
             rows.push(Expected {
                 parameter: name.to_owned(),

@@ -99,7 +99,7 @@ impl Lines {
                 self.rest.extend_from_slice(&part);
             }
             if found.is_some() {
-                _ = self.frame.split_to(1);
+                drop(self.frame.split_to(1));
                 if let Some(line) = self.finish_line() {
                     return Some(line);
                 }

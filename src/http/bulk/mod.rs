@@ -70,10 +70,7 @@ pub(super) async fn clicks(
     body: Body,
 ) -> Result<Response, Problem> {
     let sending = asked.sending(caller)?;
-    run(body, async |lines| {
-        bulk::clicks::record(&service, &sending, lines).await
-    })
-    .await
+    run(body, Taker::Clicks(service, sending)).await
 }
 
 /// Rows of a file as postbacks of one offer, each through the same decisions as one over HTTP:
@@ -106,10 +103,25 @@ pub(super) async fn postbacks(
     let Some(file) = sending.file.clone() else {
         return Err(Problem::missing("file", "name the file and its sha256"));
     };
-    run(request.into_body(), async |lines| {
-        bulk::postbacks::take(&service, &sending, &file, &offer, lines).await
-    })
-    .await
+    let taker = Taker::Postbacks(service, sending, file, offer);
+    run(request.into_body(), taker).await
+}
+
+/// What takes the lines.
+enum Taker {
+    Clicks(Arc<Service>, Sending),
+    Postbacks(Arc<Service>, Sending, File, OfferRef),
+}
+
+impl Taker {
+    async fn take(&self, lines: Vec<Line>) -> BulkResult {
+        match self {
+            Self::Clicks(service, sending) => bulk::clicks::record(service, sending, lines).await,
+            Self::Postbacks(service, sending, file, offer) => {
+                bulk::postbacks::take(service, sending, file, offer, lines).await
+            }
+        }
+    }
 }
 
 impl Asked {
@@ -151,14 +163,14 @@ fn slot() -> Result<SemaphorePermit<'static>, Problem> {
 }
 
 /// Reads the next lines while those before them are appended.
-async fn run(body: Body, take: impl AsyncFn(Vec<Line>) -> BulkResult) -> Result<Response, Problem> {
+async fn run(body: Body, taker: Taker) -> Result<Response, Problem> {
     let _slot = slot()?;
     let mut lines = Lines::new(body);
     let mut out = Vec::new();
     let mut waiting = lines.group().await;
     let mut is_first = true;
     while let Some(from) = waiting.first().map(|line| line.number) {
-        let (answers, next) = tokio::join!(take(std::mem::take(&mut waiting)), lines.group());
+        let (answers, next) = tokio::join!(taker.take(std::mem::take(&mut waiting)), lines.group());
         match answers {
             Ok(answers) => answers.iter().for_each(|answer| write(&mut out, answer)),
             Err(error) => {

@@ -85,7 +85,7 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
         ));
     };
     service.meters.click();
-    Ok(Some(destination::with_click_id(
+    Ok(Some(with_click_id(
         &destination,
         &offer.click_param,
         click_id.as_str(),

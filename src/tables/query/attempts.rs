@@ -50,6 +50,27 @@ impl Tables {
         rows.iter().map(row::attempt).collect()
     }
 
+    /// How SQLite goes about a search: for the tests that keep searches fast.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub async fn attempts_plan(&self, filter: &AttemptFilter) -> Result<String, TablesError> {
+        let first = Slice { after: 0, limit: 1 };
+        let query = self.attempts_query(filter, first).await?;
+        let explained = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explained))
+            .fetch_all(&*self.readers())
+            .await
+            .map_err(TablesError::sql("read"))?;
+        let step = |row| {
+            row::Reader::new("plan", row)
+                .text("detail")
+                .map(str::to_owned)
+        };
+        let steps: Result<Vec<_>, _> = rows.iter().map(step).collect();
+        Ok(steps?.join("; "))
+    }
+
     async fn attempts_query(
         &self,
         filter: &AttemptFilter,
