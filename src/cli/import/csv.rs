@@ -17,6 +17,9 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+/// The cells of a record, or why it cannot be read, with the number of its first line.
+type Record = (u64, Result<Vec<String>, String>);
+
 /// The rows of CSV.
 #[derive(Debug)]
 pub(super) struct CsvRows {
@@ -82,7 +85,7 @@ impl CsvRows {
     ///
     /// A quote that is never closed would swallow the rest of the file: such a record is given up
     /// after its first line, and reading goes on with the second.
-    fn record(&mut self) -> Result<Option<(u64, Result<Vec<String>, String>)>, CliError> {
+    fn record(&mut self) -> Result<Option<Record>, CliError> {
         let mut text = Vec::new();
         loop {
             text.clear();

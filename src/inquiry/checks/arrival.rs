@@ -48,6 +48,9 @@ pub(super) fn request_received(case: &Case) -> Check {
 }
 
 fn received(attempt: &AttemptTold) -> Evidence {
+    if attempt.address.is_none() {
+        return evidence(attempt, attempt.endpoint.clone());
+    }
     let request = &attempt.request;
     let from = attempt.address.as_deref().unwrap_or("an unknown address");
     evidence(

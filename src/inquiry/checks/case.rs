@@ -58,6 +58,12 @@ pub(super) struct Case {
 }
 
 impl Case {
+    /// Whether anything about the subject was taken.
+    pub(super) fn is_taken(&self) -> bool {
+        let taken = |attempt: &AttemptTold| !attempt.outcome.is_rejection();
+        !self.conversions.is_empty() || self.attempts.iter().any(taken)
+    }
+
     pub(super) async fn gather(
         sources: &Sources<'_>,
         subject: &Subject,

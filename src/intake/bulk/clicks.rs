@@ -1,7 +1,7 @@
 //! Many clicks made elsewhere, appended in groups.
 
 use crate::{
-    intake::click::foreign::{self, Fault, ForeignClick, Recorded},
+    intake::click::foreign::{self, ForeignClick, Recorded},
     service::Service,
 };
 
@@ -42,37 +42,33 @@ pub async fn record(service: &Service, sending: &Sending, lines: Vec<Line>) -> B
         foreign::record(service, &sending.caller, clicks, endpoint).await?
     };
     for (place, recorded) in places.into_iter().zip(recorded) {
-        answer(&mut answers[place], recorded);
+        answer(&mut answers[place], &recorded);
     }
     Ok(answers)
 }
 
-fn answer(answer: &mut LineAnswer, recorded: Recorded) {
+fn answer(answer: &mut LineAnswer, recorded: &Recorded) {
     match recorded {
         Recorded::New { position } => {
             "recorded".clone_into(&mut answer.outcome);
             answer.http_status = 201;
-            answer.position = position;
+            answer.position = *position;
         }
         Recorded::Known { position } => {
             "duplicate".clone_into(&mut answer.outcome);
             answer.http_status = 200;
-            answer.position = Some(position);
+            answer.position = *position;
         }
-        Recorded::Refused(Fault {
-            field,
-            detail,
-            missing,
-        }) => {
-            let outcome = if missing {
+        Recorded::Refused(fault) => {
+            let outcome = if fault.missing {
                 "missing_field"
             } else {
                 "invalid_value"
             };
             outcome.clone_into(&mut answer.outcome);
             answer.http_status = 422;
-            answer.field = Some(field.to_owned());
-            answer.detail = Some(detail.to_owned());
+            answer.field = Some(fault.field.to_owned());
+            answer.detail = Some(fault.detail.to_owned());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -22,8 +22,9 @@ use crate::{
     store::StoreError,
 };
 
-/// How many rows are under way at once: enough to fill commits.
-const LANES: u64 = 256;
+/// How many rows are under way at once: enough to fill commits, but a few rows go one by one.
+const LANES_MAX: usize = 256;
+const ROWS_OF_A_LANE: usize = 4;
 
 /// The status of an answer that says that the postback could not be kept.
 const UNAVAILABLE: u16 = 503;
@@ -55,15 +56,15 @@ pub async fn take(
 ) -> BulkResult {
     let mut answers = BTreeMap::new();
     let mut lanes: BTreeMap<u64, Vec<(u64, Request)>> = BTreeMap::new();
-    let hasher = RandomState::new();
+    let lane_count = (lines.len() / ROWS_OF_A_LANE).clamp(1, LANES_MAX) as u64;
     for line in lines {
         match request(&line, sending, file, offer) {
             Ok(request) => {
                 let lane = match subject(&request) {
-                    Some(subject) => hasher.hash_one(subject),
+                    Some(subject) => hash(&subject),
                     None => line.number,
                 };
-                let lane = lanes.entry(lane % LANES).or_default();
+                let lane = lanes.entry(lane % lane_count).or_default();
                 lane.push((line.number, request));
             }
             Err(detail) => {
@@ -113,6 +114,12 @@ fn subject(request: &Request) -> Option<String> {
     [Name::TxnId, Name::ClickId, Name::CustomerId]
         .into_iter()
         .find_map(|name| fields.get(name).map(str::to_owned))
+}
+
+fn hash(subject: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    hasher.finish()
 }
 
 async fn lane(

@@ -80,8 +80,8 @@ pub enum Recorded {
     },
     /// A click with this id was there already.
     Known {
-        /// Where.
-        position: u64,
+        /// Where; absent if the first is only looked at too.
+        position: Option<u64>,
     },
     /// It cannot be taken.
     Refused(Fault),
@@ -104,6 +104,7 @@ pub async fn record(
     let (mut places, mut appends) = (Vec::new(), Vec::new());
     for (place, click) in clicks.into_iter().enumerate() {
         if let Some(position) = ours(service, &click.click_id).await? {
+            let position = Some(position);
             recorded.push(Recorded::Known { position });
             continue;
         }
@@ -148,9 +149,9 @@ pub async fn preview(
             None => theirs(service, &click.click_id).await?,
         };
         told.push(match (known, checked(&directory, caller, now, click)) {
-            (Some(position), _) => Recorded::Known { position },
+            (Some(_), _) => Recorded::Known { position: known },
             (None, Err(fault)) => Recorded::Refused(fault),
-            (None, Ok(_)) if !seen.insert(&click.click_id) => Recorded::Known { position: 0 },
+            (None, Ok(_)) if !seen.insert(&click.click_id) => Recorded::Known { position: None },
             (None, Ok(_)) => Recorded::New { position: None },
         });
     }
@@ -191,6 +192,7 @@ async fn settled(
             _ => None,
         };
         if key == append.unique {
+            let position = Some(position);
             return Ok(Recorded::Known { position });
         }
         append.not_at.push(position);
