@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use axum::{body::Body, http::StatusCode};
-use postbook::secrets::{Role, Scope};
+use postbook::{
+    secrets::{Role, Scope},
+    tables::query::attempts::AttemptFilter,
+};
 use postbook_schemas::{OfferRef, Outcome};
 use serde_json::Value;
 
@@ -318,31 +321,41 @@ async fn a_search_of_checks_names_exactly_one_subject() {
 #[tokio::test]
 async fn searches_do_not_read_the_whole_table() {
     let app = TestApp::start(PROGRAMME).await;
-    let some = |outcome| postbook::tables::query::attempts::AttemptFilter {
+    let some = |outcome| AttemptFilter {
         outcome,
-        ..Default::default()
+        ..AttemptFilter::default()
     };
+    let refused = || some(Some(Outcome::BadCredentials));
+    let id = || Some("an id".to_owned());
     let filters = [
-        ("attempts_outcome", some(Some(Outcome::BadCredentials))),
+        ("attempts_outcome", refused()),
         (
             "attempts_differs",
-            postbook::tables::query::attempts::AttemptFilter {
+            AttemptFilter {
                 differs: true,
                 ..some(None)
             },
         ),
         (
             "attempts_event_id",
-            postbook::tables::query::attempts::AttemptFilter {
-                event_id: Some("e".to_owned()),
+            AttemptFilter {
+                event_id: id(),
                 ..some(None)
             },
         ),
         (
             "attempts_click_id",
-            postbook::tables::query::attempts::AttemptFilter {
-                click_id: Some("c".to_owned()),
-                ..some(None)
+            AttemptFilter {
+                click_id: id(),
+                ..refused()
+            },
+        ),
+        (
+            "attempts_txn_id",
+            AttemptFilter {
+                txn_id: id(),
+                differs: true,
+                ..some(Some(Outcome::Duplicate))
             },
         ),
     ];

@@ -35,6 +35,18 @@ pub struct AttemptFilter {
     pub without_click: bool,
 }
 
+impl AttemptFilter {
+    fn names_an_id(&self) -> bool {
+        let ids = [
+            &self.click_id,
+            &self.txn_id,
+            &self.event_id,
+            &self.customer_id,
+        ];
+        ids.into_iter().any(Option::is_some)
+    }
+}
+
 impl Tables {
     /// Attempts in the order in which they came.
     ///
@@ -86,11 +98,26 @@ impl Tables {
             let last = self.last_attempt_before(to).await?;
             and(&mut query, "position <= ", Some(last.cast_signed()));
         }
-        if filter.outcome.is_some_and(|one| one != Outcome::Accepted) {
-            query.push(" AND outcome <> 'accepted'");
-        }
-        if filter.differs {
-            query.push(" AND differs = 1");
+        // An id names few rows: no other index may come before its own. Without one, the partial
+        // indexes are taken, which SQLite does only if their condition is repeated.
+        if filter.names_an_id() {
+            query.push(if filter.differs {
+                " AND +differs = 1"
+            } else {
+                ""
+            });
+        } else {
+            let is_seldom = filter.outcome.is_some_and(|one| one != Outcome::Accepted);
+            query.push(if is_seldom {
+                " AND outcome <> 'accepted'"
+            } else {
+                ""
+            });
+            query.push(if filter.differs {
+                " AND differs = 1"
+            } else {
+                ""
+            });
         }
         if filter.without_click {
             query.push(" AND click_id IS NULL");
