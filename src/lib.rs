@@ -12,6 +12,7 @@ pub mod inquiry;
 pub mod intake;
 pub mod meters;
 pub mod projector;
+pub mod rows;
 pub mod secrets;
 pub mod service;
 pub mod store;

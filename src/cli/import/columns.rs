@@ -6,10 +6,8 @@ use postbook_schemas::{OfferRef, traffic::Click};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{
-    super::exit::{CliError, Exit},
-    rows::{Cells, Row},
-};
+use super::super::exit::{CliError, Exit};
+use crate::rows::{Cells, Row};
 
 /// The fields of a click but its parameters.
 const CLICK_FIELDS: &[&str] = &[

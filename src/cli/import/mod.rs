@@ -1,14 +1,15 @@
 //! `postbook import`: clicks and postbacks out of a file, each row with its own result.
 
 mod columns;
-mod csv;
 mod file;
-mod ndjson;
 mod results;
-mod rows;
 mod target;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
@@ -18,7 +19,6 @@ use self::{
     columns::{Column, Columns},
     file::Input,
     results::{Results, State, Summary},
-    rows::{Format, Rows},
     target::Target,
 };
 use super::{
@@ -26,6 +26,7 @@ use super::{
     global::Global,
     output,
 };
+use crate::rows::{Format, Rows, RowsError};
 
 /// How many rows are sent at once; the results file is behind by at most so many.
 const BATCH_ROWS: usize = 1_000;
@@ -49,9 +50,9 @@ pub(super) struct Import {
     offer: Option<OfferRef>,
     /// How the file is written; by default as its name ends
     #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
+    format: Option<Written>,
     /// What stands between columns of CSV: one character, or `tab`
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = csv::delimiter)]
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     delimiter: u8,
     /// Reads a field from a column, as `txn_id=order`; may be repeated
     #[arg(long, value_name = "FIELD=COLUMN")]
@@ -72,6 +73,27 @@ pub(super) struct Import {
     /// Say what would become of the rows, and keep nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// The rows of the file.
+type FileRows = Rows<BufReader<fs::File>>;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Written {
+    /// Comma-separated values with a row of headers
+    Csv,
+    /// One JSON object a line
+    Ndjson,
+}
+
+/// Reads the value of `--delimiter`.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [only] if only.is_ascii() && !b"\"\r\n".contains(only) => Ok(*only),
+        _ => Err("one character, or `tab`".to_owned()),
+    }
 }
 
 /// What the rows of a file are.
@@ -96,7 +118,7 @@ impl Import {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let columns = Columns::read(&self.column, self.mapping.as_deref())?;
-        let format = self.format.map_or_else(|| Format::of(&self.file), Ok)?;
+        let format = self.format()?;
         let input = Input::open(&self.file)?;
         let state = State {
             kind: self.kind.word().to_owned(),
@@ -106,7 +128,7 @@ impl Import {
             dry_run: self.dry_run,
         };
         let (mut results, done_to) = Results::open(&self.results_path(), &state)?;
-        let mut rows = Rows::open(input.reader()?, format, self.delimiter)?;
+        let mut rows = Rows::open(input.reader()?, format)?;
         rows.skip_to_after(done_to)?;
         if done_to > 0 {
             output::note(&format!("going on after row {done_to}"));
@@ -127,6 +149,28 @@ impl Import {
         target.close().await;
         sent?;
         conclude(&results.summary()?, global.json)
+    }
+
+    /// How the file is written: as is said, or as its name ends.
+    fn format(&self) -> Result<Format, CliError> {
+        let ending = self.file.extension().unwrap_or_default();
+        let ending = ending.to_ascii_lowercase();
+        let told = match ending.to_str() {
+            Some("csv" | "tsv" | "txt") => Some(Written::Csv),
+            Some("ndjson" | "jsonl" | "json") => Some(Written::Ndjson),
+            _ => None,
+        };
+        match self.format.or(told) {
+            Some(Written::Csv) => Ok(Format::Csv {
+                delimiter: self.delimiter,
+            }),
+            Some(Written::Ndjson) => Ok(Format::Ndjson),
+            None => {
+                let message =
+                    "the file's name does not say how it is written: --format csv or ndjson";
+                Err(CliError::new(Exit::Usage, message))
+            }
+        }
     }
 
     fn results_path(&self) -> PathBuf {
@@ -152,7 +196,7 @@ impl Job<'_> {
     async fn send_all(
         &self,
         target: &Target,
-        rows: &mut Rows,
+        rows: &mut FileRows,
         results: &mut Results,
         progress: &ProgressBar,
     ) -> Result<(), CliError> {
@@ -198,4 +242,13 @@ fn conclude(summary: &Summary, as_json: bool) -> Result<(), CliError> {
     }
     let message = format!("{} of {} rows were refused", summary.failed, summary.rows);
     Err(CliError::new(Exit::Partly, message))
+}
+
+impl From<RowsError> for CliError {
+    fn from(error: RowsError) -> Self {
+        match error {
+            RowsError::Read(_) => Self::failed(error),
+            RowsError::NoHeaders | RowsError::Headers { .. } => Self::new(Exit::Usage, error),
+        }
+    }
 }
