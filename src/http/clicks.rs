@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, FromRequest, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     auth::Authenticated,
-    bulk::{self, Asked},
+    bulk::{self, Asked, Slots},
     problem::Problem,
 };
 use crate::{
@@ -33,6 +33,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .route("/v1/clicks", post(record))
         .route("/v1/imports/postbacks", post(bulk::postbacks))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(Extension(Slots::default()))
         .with_state(service)
 }
 
@@ -74,6 +75,7 @@ struct Items {
         (status = 503, description = "nothing was kept: try again")))]
 pub(super) async fn record(
     State(service): State<Arc<Service>>,
+    Extension(slots): Extension<Slots>,
     caller: Authenticated,
     asked: Result<Query<Asked>, QueryRejection>,
     request: Request,
@@ -81,7 +83,7 @@ pub(super) async fn record(
     caller.require(Role::Ingest)?;
     let asked = bulk::asked(asked)?;
     if bulk::is_ndjson(request.headers()) {
-        return bulk::clicks(service, caller, asked, request.into_body()).await;
+        return bulk::clicks(service, &slots, caller, asked, request.into_body()).await;
     }
     let (clicks, is_many) = read(request).await?;
     let ids: Vec<String> = clicks.iter().map(|click| click.click_id.clone()).collect();

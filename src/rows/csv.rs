@@ -135,9 +135,8 @@ enum Place {
 impl Place {
     fn after(self, byte: u8, delimiter: u8) -> Self {
         match (self, byte) {
-            (Self::CellStart | Self::QuoteSeen, b'"') => Self::Quoted,
             (Self::Quoted, b'"') => Self::QuoteSeen,
-            (Self::Quoted, _) => Self::Quoted,
+            (Self::CellStart | Self::QuoteSeen, b'"') | (Self::Quoted, _) => Self::Quoted,
             (_, byte) if byte == delimiter || byte == b'\n' || byte == b'\r' => Self::CellStart,
             (Self::CellStart | Self::Plain | Self::QuoteSeen, _) => Self::Plain,
         }

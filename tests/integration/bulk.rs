@@ -1,6 +1,11 @@
 //! Clicks and postbacks in bulk: NDJSON in, an answer per line out.
 
-use axum::http::StatusCode;
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::StatusCode,
+};
 use postbook::secrets::{Role, Scope};
 use postbook_schemas::{Envelope, Fact, OfferRef};
 use serde_json::Value;
@@ -324,4 +329,62 @@ async fn a_refund_that_came_over_http_is_recognised_in_a_file() {
         page.lines().map(|(_, line)| line).filter(is_refund).count(),
         1
     );
+}
+
+/// A body of which nothing ever comes.
+fn silent() -> Body {
+    Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>())
+}
+
+#[tokio::test]
+async fn only_so_many_bulk_requests_are_under_way_at_once() {
+    let app = Arc::new(TestApp::start(PROGRAMME).await);
+    let token = app.token(Role::Ingest, Scope::All).await;
+    let request = |body| {
+        let request = app.with_token(token.clone()).request("POST", "/v1/clicks");
+        let request = request.header("content-type", NDJSON).body(body);
+        request.expect("a request")
+    };
+    let held: Vec<_> = (0..4)
+        .map(|_| {
+            let (app, request) = (Arc::clone(&app), request(silent()));
+            tokio::spawn(async move { app.send(request).await.status })
+        })
+        .collect();
+    let line = "{\"click_id\":\"a\",\"link\":\"abc\"}";
+    let refused = async {
+        loop {
+            let answer = app.send(request(Body::from(line))).await;
+            if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(10), refused).await;
+    let refused = refused.expect("the places are all taken soon");
+    assert!(refused.headers.contains_key("retry-after"));
+    held.into_iter().for_each(|one| one.abort());
+    // Whoever has gone leaves the place.
+    let taken = async {
+        while app.send(request(Body::from(line))).await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    let taken = tokio::time::timeout(Duration::from_secs(10), taken).await;
+    taken.expect("there is room again");
+}
+
+#[tokio::test]
+async fn lines_that_cannot_be_kept_are_to_be_sent_again() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.service.log.shut_down().await;
+    let imports = format!("/v1/imports/postbacks?offer=acme/casino&file=f&sha256={SHA256}");
+    let row = rows(&[r#"{"customer_id":"c"}"#]);
+    let click = "{\"click_id\":\"a\",\"link\":\"abc\"}".to_owned();
+    for (path, body) in [("/v1/clicks", click), (&imports, row)] {
+        let answer = send(&app, path, &body).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(answer.headers.contains_key("retry-after"), "{path}");
+    }
 }

@@ -6,9 +6,10 @@
 
 mod lines;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
     extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, header},
@@ -31,7 +32,23 @@ const REQUESTS_MAX: usize = 4;
 
 const NDJSON: &str = "application/x-ndjson";
 
-static SLOTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(REQUESTS_MAX));
+/// A place for each request that may be under way.
+#[derive(Clone, Debug)]
+pub(super) struct Slots(Arc<Semaphore>);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REQUESTS_MAX)))
+    }
+}
+
+impl Slots {
+    fn take(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.try_acquire().map_err(|_| {
+            Problem::unavailable("too many requests of many lines are under way; nothing was taken")
+        })
+    }
+}
 
 /// What the query of a bulk request says.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -65,12 +82,13 @@ pub(super) fn is_ndjson(headers: &HeaderMap) -> bool {
 /// One click a line.
 pub(super) async fn clicks(
     service: Arc<Service>,
+    slots: &Slots,
     caller: Authenticated,
     asked: Asked,
     body: Body,
 ) -> Result<Response, Problem> {
     let sending = asked.sending(caller)?;
-    run(body, Taker::Clicks(service, sending)).await
+    run(slots, body, Taker::Clicks(service, sending)).await
 }
 
 /// Rows of a file as postbacks of one offer, each through the same decisions as one over HTTP:
@@ -86,6 +104,7 @@ pub(super) async fn clicks(
         (status = 503, description = "nothing was taken: try again")))]
 pub(super) async fn postbacks(
     State(service): State<Arc<Service>>,
+    Extension(slots): Extension<Slots>,
     caller: Authenticated,
     asked: Result<Query<Asked>, QueryRejection>,
     request: Request,
@@ -104,7 +123,7 @@ pub(super) async fn postbacks(
         return Err(Problem::missing("file", "name the file and its sha256"));
     };
     let taker = Taker::Postbacks(service, sending, file, offer);
-    run(request.into_body(), taker).await
+    run(&slots, request.into_body(), taker).await
 }
 
 /// What takes the lines.
@@ -156,15 +175,9 @@ impl Asked {
     }
 }
 
-fn slot() -> Result<SemaphorePermit<'static>, Problem> {
-    SLOTS.try_acquire().map_err(|_| {
-        Problem::unavailable("too many requests of many lines are under way; nothing was taken")
-    })
-}
-
 /// Reads the next lines while those before them are appended.
-async fn run(body: Body, taker: Taker) -> Result<Response, Problem> {
-    let _slot = slot()?;
+async fn run(slots: &Slots, body: Body, taker: Taker) -> Result<Response, Problem> {
+    let _slot = slots.take()?;
     let mut lines = Lines::new(body);
     let mut out = Vec::new();
     let mut waiting = lines.group().await;
