@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::StatusCode,
+    http::{Request, StatusCode},
 };
 use postbook::secrets::{Role, Scope};
 use postbook_schemas::{Envelope, Fact, OfferRef};
@@ -336,25 +336,35 @@ fn silent() -> Body {
     Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>())
 }
 
+fn bulk(app: &TestApp, token: &str, body: Body) -> Request<Body> {
+    let request = app
+        .with_token(token.to_owned())
+        .request("POST", "/v1/clicks");
+    let request = request.header("content-type", NDJSON).body(body);
+    request.expect("a request")
+}
+
 #[tokio::test]
 async fn only_so_many_bulk_requests_are_under_way_at_once() {
     let app = Arc::new(TestApp::start(PROGRAMME).await);
     let token = app.token(Role::Ingest, Scope::All).await;
-    let request = |body| {
-        let request = app.with_token(token.clone()).request("POST", "/v1/clicks");
-        let request = request.header("content-type", NDJSON).body(body);
-        request.expect("a request")
-    };
     let held: Vec<_> = (0..4)
         .map(|_| {
-            let (app, request) = (Arc::clone(&app), request(silent()));
-            tokio::spawn(async move { app.send(request).await.status })
+            let (app, token) = (Arc::clone(&app), token.clone());
+            // Whoever finds no place asks again, until four have one.
+            tokio::spawn(async move {
+                while app.send(bulk(&app, &token, silent())).await.status
+                    == StatusCode::SERVICE_UNAVAILABLE
+                {
+                    tokio::task::yield_now().await;
+                }
+            })
         })
         .collect();
     let line = "{\"click_id\":\"a\",\"link\":\"abc\"}";
     let refused = async {
         loop {
-            let answer = app.send(request(Body::from(line))).await;
+            let answer = app.send(bulk(&app, &token, Body::from(line))).await;
             if answer.status == StatusCode::SERVICE_UNAVAILABLE {
                 return answer;
             }
@@ -364,10 +374,12 @@ async fn only_so_many_bulk_requests_are_under_way_at_once() {
     let refused = tokio::time::timeout(Duration::from_secs(10), refused).await;
     let refused = refused.expect("the places are all taken soon");
     assert!(refused.headers.contains_key("retry-after"));
-    held.into_iter().for_each(|one| one.abort());
+    for one in held {
+        one.abort();
+    }
     // Whoever has gone leaves the place.
     let taken = async {
-        while app.send(request(Body::from(line))).await.status != StatusCode::OK {
+        while app.send(bulk(&app, &token, Body::from(line))).await.status != StatusCode::OK {
             tokio::task::yield_now().await;
         }
     };
