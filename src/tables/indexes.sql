@@ -12,6 +12,8 @@ CREATE INDEX attempts_customer_id ON attempts (customer_id) WHERE customer_id IS
 CREATE INDEX attempts_event_id ON attempts (event_id) WHERE event_id IS NOT NULL;
 -- SQLite takes a partial index only if the query repeats its condition word for word.
 CREATE INDEX attempts_outcome ON attempts (outcome, position) WHERE outcome <> 'accepted';
+-- What one offer refused, also while another is flooded with forgeries.
+CREATE INDEX attempts_offer ON attempts (offer, outcome, position) WHERE outcome <> 'accepted';
 CREATE INDEX attempts_differs ON attempts (position) WHERE differs = 1;
 CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
 CREATE INDEX postings_partner ON postings (partner, number);

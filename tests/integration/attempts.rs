@@ -330,6 +330,13 @@ async fn searches_do_not_read_the_whole_table() {
     let filters = [
         ("attempts_outcome", refused()),
         (
+            "attempts_offer",
+            AttemptFilter {
+                offer: OfferRef::try_new("acme/casino").ok(),
+                ..refused()
+            },
+        ),
+        (
             "attempts_differs",
             AttemptFilter {
                 differs: true,
