@@ -3,31 +3,37 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    Extension, Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{auth::Authenticated, problem::Problem};
+use super::{
+    auth::Authenticated,
+    bulk::{self, Asked, Slots},
+    problem::Problem,
+};
 use crate::{
     intake::click::foreign::{self, Fault, ForeignClick, Recorded},
     secrets::Role,
     service::Service,
 };
 
-/// Largest request, in bytes, and most clicks in one.
+/// Largest request that is read whole, in bytes, and most clicks in one.
 const BODY_BYTES_MAX: usize = 16 << 20;
 const CLICKS_MAX: usize = 10_000;
 
-/// The route of foreign clicks.
+/// The routes of clicks and postbacks in bulk.
 pub(super) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/clicks", post(record))
+        .route("/v1/imports/postbacks", post(bulk::postbacks))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(Extension(Slots::default()))
         .with_state(service)
 }
 
@@ -53,13 +59,53 @@ struct Items {
     items: Vec<Item>,
 }
 
-async fn record(
+/// Records clicks that were made elsewhere, under their own ids: one as a JSON object, up to 10,000
+/// as `{"items": […]}`, or as NDJSON up to 100,000, one a line, each answered by a line. A click
+/// whose id is known is a duplicate: everything may be sent again.
+#[utoipa::path(post, path = "/v1/clicks", tag = "intake", params(
+    ("file" = Option<String>, Query, description = "of NDJSON: the file it is from, for the facts"),
+    ("sha256" = Option<String>, Query, description = "of NDJSON: the hash of that file"),
+    ("dry_run" = Option<bool>, Query, description = "of NDJSON: keep nothing, only tell"),
+), request_body(content = ForeignClick),
+    responses((status = 200, description = "known before; or of many, what became of each",
+            content((crate::intake::bulk::LineAnswer = "application/x-ndjson"))),
+        (status = 201, description = "recorded"),
+        (status = 422, description = "a field is missing or wrong"),
+        (status = 413, description = "more than is read at once"),
+        (status = 503, description = "nothing was kept: try again")))]
+pub(super) async fn record(
     State(service): State<Arc<Service>>,
+    Extension(slots): Extension<Slots>,
     caller: Authenticated,
-    body: Result<Bytes, BytesRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
     caller.require(Role::Ingest)?;
-    let body = body.map_err(|_| {
+    let asked = bulk::asked(asked)?;
+    if bulk::is_ndjson(request.headers()) {
+        return bulk::clicks(service, &slots, caller, asked, request.into_body()).await;
+    }
+    let (clicks, is_many) = read(request).await?;
+    let ids: Vec<String> = clicks.iter().map(|click| click.click_id.clone()).collect();
+    let recorded = foreign::record(&service, &caller, clicks, "/v1/clicks").await;
+    let recorded = recorded.map_err(|error| {
+        tracing::error!(%error, "clicks could not be kept");
+        Problem::unavailable("the clicks could not be kept; none of them was: send them again")
+    })?;
+    if is_many {
+        let items = ids
+            .into_iter()
+            .zip(recorded)
+            .map(|(id, what)| item(id, what));
+        let items = items.collect();
+        return Ok(Json(Items { items }).into_response());
+    }
+    one(ids, recorded)
+}
+
+/// The clicks of a body of JSON, and whether it is a list.
+async fn read(request: axum::http::Request<Body>) -> Result<(Vec<ForeignClick>, bool), Problem> {
+    let body = Bytes::from_request(request, &()).await.map_err(|_| {
         let detail = "the body is larger than 16 MiB, or broke off";
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -79,24 +125,10 @@ async fn record(
     if clicks.len() > CLICKS_MAX {
         return Err(Problem::invalid(
             "items",
-            "more than 10000 clicks in one request",
+            "more than 10000 clicks in one request: send NDJSON",
         ));
     }
-    let ids: Vec<String> = clicks.iter().map(|click| click.click_id.clone()).collect();
-    let recorded = foreign::record(&service, &caller, clicks).await;
-    let recorded = recorded.map_err(|error| {
-        tracing::error!(%error, "clicks could not be kept");
-        Problem::unavailable("the clicks could not be kept; none of them was: send them again")
-    })?;
-    if is_many {
-        let items = ids
-            .into_iter()
-            .zip(recorded)
-            .map(|(id, what)| item(id, what));
-        let items = items.collect();
-        return Ok(Json(Items { items }).into_response());
-    }
-    one(ids, recorded)
+    Ok((clicks, is_many))
 }
 
 #[derive(Deserialize)]
@@ -115,8 +147,8 @@ fn one(ids: Vec<String>, recorded: Vec<Recorded>) -> Result<Response, Problem> {
         return Err(Problem::internal());
     };
     let status = match &what {
-        Recorded::New => StatusCode::CREATED,
-        Recorded::Known => StatusCode::OK,
+        Recorded::New { .. } => StatusCode::CREATED,
+        Recorded::Known { .. } => StatusCode::OK,
         Recorded::Refused(fault) => return Err(refused(fault)),
     };
     Ok((status, Json(item(id, what))).into_response())
@@ -132,8 +164,8 @@ fn refused(fault: &Fault) -> Problem {
 
 fn item(click_id: String, what: Recorded) -> Item {
     let (status, fault) = match what {
-        Recorded::New => ("recorded", None),
-        Recorded::Known => ("duplicate", None),
+        Recorded::New { .. } => ("recorded", None),
+        Recorded::Known { .. } => ("duplicate", None),
         Recorded::Refused(fault) => ("rejected", Some(fault)),
     };
     Item {

@@ -1,10 +1,13 @@
 //! The integration tests: one binary, one module per area (`tests/README.md` says what is where).
 
 mod apply;
+mod attempts;
+mod bulk;
 mod cli;
 mod demo;
 mod docs;
 mod hostile;
+mod import;
 mod intake;
 mod network;
 mod outcomes;
