@@ -19,6 +19,7 @@ pub struct Meters {
     handle: PrometheusHandle,
     attempts: Vec<Counter>,
     attempts_failed: Counter,
+    redacted: Counter,
     clicks: Counter,
     appends_failed: Counter,
     append_seconds: Histogram,
@@ -54,6 +55,10 @@ impl Meters {
                 "postbook_attempts_failed_total",
                 "Postbacks that could not be kept and were answered 503",
             ),
+            redacted: counter(
+                "postbook_attempts_redacted_total",
+                "Postbacks in which personal data was found and replaced",
+            ),
             clicks: counter("postbook_clicks_total", "Clicks that were recorded"),
             appends_failed: counter(
                 "postbook_appends_failed_total",
@@ -83,6 +88,11 @@ impl Meters {
     /// Counts an attempt that could not be kept.
     pub fn attempt_failed(&self) {
         self.attempts_failed.increment(1);
+    }
+
+    /// Counts an attempt in which personal data was found.
+    pub fn redacted(&self) {
+        self.redacted.increment(1);
     }
 
     /// Counts a click.

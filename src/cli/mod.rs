@@ -15,6 +15,7 @@ mod own;
 mod payout;
 mod reader;
 mod replay;
+mod requeue;
 mod schema;
 mod secret;
 mod serve;
@@ -57,6 +58,7 @@ enum Verb {
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
     Events(events::Events),
+    Requeue(requeue::Requeue),
     Replay(replay::Replay),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -96,6 +98,7 @@ impl Cli {
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
             Verb::Events(verb) => block_on(verb.run(&global)),
+            Verb::Requeue(verb) => block_on(verb.run(&global)),
             Verb::Replay(verb) => block_on(verb.run(&global)),
             Verb::Doctor(verb) => block_on(verb.run(&global)),
             Verb::Verify(verb) => block_on(verb.run(&global)),

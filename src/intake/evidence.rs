@@ -7,10 +7,13 @@ use postbook_schemas::{
 };
 
 use super::{
+    again::Again,
     credentials::{self, Admission, Shown},
     decide,
     fields::{self, Fault, Fields, Name},
     form::{self, Form},
+    mapping::Rules,
+    personal,
     refusal::Refusal,
     request::{Endpoint, Request},
 };
@@ -95,6 +98,8 @@ pub struct Evidence<'r> {
     pub customer: bool,
     /// What it changes.
     pub target: Target,
+    /// Of a refused attempt that is read again: what it was.
+    pub again: Option<Box<Again>>,
 }
 
 /// Gathers the evidence about a request. Look-ups that a refusal makes needless are left out, so
@@ -108,7 +113,11 @@ pub async fn gather<'r>(
     now: Instant,
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
-    let (fields, fault) = fields::read(request);
+    let rules = match &request.endpoint {
+        Endpoint::Offer(name) => directory.mapping(name),
+        Endpoint::Postback => None,
+    };
+    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
     let named = named_offer(request, &fields, &directory);
     let path_offer = match &named {
         Told::Offer(offer) => Some(&**offer),
@@ -129,9 +138,48 @@ pub async fn gather<'r>(
         coupon: false,
         customer: false,
         target: Target::Unasked,
+        again: None,
     };
     evidence.tell_offer(service, &directory).await?;
-    evidence.check_form(&directory);
+    evidence.read_as_mapped(service, &directory);
+    evidence.check_form(service, &directory);
+    if decide::refusal(&evidence).is_none() {
+        evidence.look_up(service, &directory).await?;
+    }
+    Ok(evidence)
+}
+
+/// Gathers the evidence about an attempt that was let in and refused for what it said: the same
+/// request, at the time when it came in, under the mapping that is given now.
+///
+/// # Errors
+/// The log could not be read.
+pub async fn gather_again<'r>(
+    service: &Service,
+    request: &'r Request,
+    offer: Arc<Offer>,
+    rules: Option<&Arc<Rules>>,
+    again: Again,
+) -> Result<Evidence<'r>, StoreError> {
+    let directory = service.directory.load_full();
+    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
+    let mut evidence = Evidence {
+        request,
+        now: again.received_at,
+        fields,
+        fault,
+        told: Told::Offer(offer),
+        shown: Shown::Nothing,
+        admission: Some(Ok(again.admission.clone())),
+        form: None,
+        payout_limit: PayoutLimit::NoRule,
+        click: ClickCheck::Unasked,
+        coupon: false,
+        customer: false,
+        target: Target::Unasked,
+        again: Some(Box::new(again)),
+    };
+    evidence.check_form(service, &directory);
     if decide::refusal(&evidence).is_none() {
         evidence.look_up(service, &directory).await?;
     }
@@ -196,20 +244,43 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    fn check_form(&mut self, directory: &Directory) {
+    /// On `/postback` the offer is told first, and by the standard names; only then is it known
+    /// under which mapping the rest is to be read.
+    fn read_as_mapped(&mut self, service: &Service, directory: &Directory) {
+        let (Endpoint::Postback, Told::Offer(offer)) = (&self.request.endpoint, &self.told) else {
+            return;
+        };
+        let Some(rules) = directory.mapping(offer.reference().as_str()) else {
+            return;
+        };
+        let before = self.fields.get(Name::ClickId).map(str::to_owned);
+        let names = service.secrets.pseudonyms();
+        (self.fields, self.fault) = fields::read(self.request, Some(rules), names);
+        if self.fields.get(Name::ClickId) != before.as_deref() {
+            self.click = ClickCheck::Unasked;
+        }
+        let secrets = &service.secrets;
+        self.shown = credentials::look(self.request, &self.fields, None, secrets, self.now);
+    }
+
+    fn check_form(&mut self, service: &Service, directory: &Directory) {
         let Told::Offer(offer) = &self.told else {
             return;
         };
-        self.admission = Some(credentials::admit(
-            &self.shown,
-            &self.request.endpoint,
-            offer,
-        ));
+        if self.again.is_none() {
+            let endpoint = &self.request.endpoint;
+            self.admission = Some(credentials::admit(&self.shown, endpoint, offer));
+        }
         if self.fault.is_some() {
             return;
         }
         let idempotency_key = self.request.idempotency_key.as_deref();
-        let form = form::check(&self.fields, idempotency_key, offer, self.now);
+        let idempotency_key = idempotency_key.map(|key| match personal::may_hold(key.as_bytes()) {
+            true => service.secrets.pseudonyms().id(key),
+            false => key.into(),
+        });
+        let form = form::check(&self.fields, idempotency_key.as_deref(), offer, self.now);
+        let form = form.map_err(|refusal| self.with_parameter(refusal));
         if let Ok(form) = &form
             && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)
         {
@@ -217,6 +288,19 @@ impl Evidence<'_> {
             self.payout_limit = directory.payout_limit(&offer.reference(), kind, at);
         }
         self.form = Some(form);
+    }
+
+    /// Under a mapping a refusal also names the sender's parameters.
+    fn with_parameter(&self, mut refusal: Refusal) -> Refusal {
+        let parameters = self
+            .fields
+            .rules()
+            .zip(refusal.field.as_deref())
+            .and_then(|(rules, field)| rules.parameters_of(field));
+        if let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) {
+            refusal.detail = format!("{} (read from {parameters})", refusal.detail).into();
+        }
+        refusal
     }
 
     async fn look_up(

@@ -15,6 +15,8 @@ use postbook_schemas::{Instant, OfferRef};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+use crate::intake::personal::Pseudonyms;
+
 pub(crate) use self::plain::{TOKEN_LENGTH, TOKEN_PREFIX};
 pub use self::{
     caller::{Caller, Role, Scope, UnknownRole},
@@ -114,6 +116,7 @@ struct Known {
 pub struct Secrets {
     file: SecretsFile,
     click_id_key: [u8; 32],
+    pseudonyms: Pseudonyms,
     signing_key: SigningKey,
     known: ArcSwap<Known>,
 }
@@ -126,10 +129,12 @@ impl Secrets {
     pub async fn open(data: &Path) -> Result<Self, SecretsError> {
         let file = SecretsFile::open(data).await?;
         let click_id_key = file.key("click_id").await?;
+        let pseudonyms = Pseudonyms::new(file.key("pseudonyms").await?);
         let signing_key = SigningKey::from_bytes(&file.key("log_signing").await?);
         let secrets = Self {
             file,
             click_id_key,
+            pseudonyms,
             signing_key,
             known: ArcSwap::default(),
         };
@@ -140,6 +145,11 @@ impl Secrets {
     /// The key that turns positions into click ids.
     pub fn click_id_key(&self) -> &[u8; 32] {
         &self.click_id_key
+    }
+
+    /// The names that take the place of personal data.
+    pub fn pseudonyms(&self) -> &Pseudonyms {
+        &self.pseudonyms
     }
 
     /// The key that will sign checkpoints of the log.

@@ -96,11 +96,7 @@ fn offer() -> OfferRef {
 }
 
 fn attempt() -> Attempt {
-    Attempt {
-        credential: None,
-        request: RawRequest::default(),
-        warnings: Vec::new(),
-    }
+    Attempt::default()
 }
 
 fn day(text: &str) -> Instant {

@@ -238,11 +238,7 @@ fn offer(number: u8) -> OfferRef {
 }
 
 fn attempt() -> Attempt {
-    Attempt {
-        credential: None,
-        request: RawRequest::default(),
-        warnings: Vec::new(),
-    }
+    Attempt::default()
 }
 
 impl Writer {
