@@ -89,7 +89,7 @@ pub fn check(
         metadata: metadata(fields)?,
         timestamp: timestamp(fields, now)?,
         idempotency_key: idempotency(idempotency_key)?,
-        event_word: event_word(fields).map(str::to_owned),
+        event_word: fields.event_word().map(str::to_owned),
         event,
         currency,
     })
@@ -177,12 +177,6 @@ fn currency(fields: &Fields<'_>, offer: &Offer) -> Result<Currency, Refusal> {
     };
     Currency::from_code(code)
         .ok_or_else(|| Refusal::invalid("currency", "not an ISO 4217 currency with minor units"))
-}
-
-/// The event word as the sender wrote it.
-fn event_word<'f>(fields: &'f Fields<'_>) -> Option<&'f str> {
-    let said = fields.words().get(&Name::Event).map(String::as_str);
-    said.or_else(|| fields.get(Name::Event))
 }
 
 fn test(fields: &Fields<'_>) -> Result<(), Refusal> {

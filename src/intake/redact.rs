@@ -226,7 +226,9 @@ fn without_sensitive_pairs(text: &str, cleaner: &Cleaner<'_>) -> String {
         // A broken value may run into what follows; its name says whether that matters.
         let instead = match pairs::decode(value) {
             Some(value) => cleaner.value(&decoded, &value),
-            None if is_sensitive(&decoded) || cleaner.fears(value) => Some(REDACTED.into()),
+            None if is_sensitive(&decoded) || personal::may_hold(value.as_bytes()) => {
+                Some(REDACTED.into())
+            }
             None => cleaner.value(&decoded, value),
         };
         match (is_name_kept, instead) {

@@ -105,6 +105,7 @@ impl<'r> Fields<'r> {
             let place = &mut self.known[*name as usize];
             if place.is_none() {
                 *place = Some(value.clone().into());
+                self.is_event_default |= *name == Name::Event;
             }
         }
     }

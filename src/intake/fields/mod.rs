@@ -187,6 +187,8 @@ pub struct Fields<'r> {
     rules: Option<Arc<Rules>>,
     /// Under a mapping: the rank of the parameter that each field came from.
     ranks: Vec<(Name, usize)>,
+    /// Whether the event is the mapping's default.
+    is_event_default: bool,
     /// The sender's words that the mapping translated.
     words: BTreeMap<Name, String>,
     /// Names for personal data; only where the request may hold any.
@@ -202,6 +204,13 @@ impl<'r> Fields<'r> {
     /// The mapping that it was read under.
     pub fn rules(&self) -> Option<&Rules> {
         self.rules.as_deref()
+    }
+
+    /// The event word as the sender wrote it; absent where a default holds.
+    pub fn event_word(&self) -> Option<&str> {
+        let said = self.words.get(&Name::Event).map(String::as_str);
+        let given = self.get(Name::Event).filter(|_| !self.is_event_default);
+        said.or(given)
     }
 
     /// The sender's own words, where the mapping translated them.

@@ -12,7 +12,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use self::names::is_personal_name;
-use super::fields::pairs;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 /// How often a text may have been percent-encoded besides the once that readers undo.
 const ENCODINGS_MAX: usize = 3;
 /// What stands between the digits of cards and phone numbers.
-const SEPARATORS: &[u8] = b" -.()/";
+const SEPARATORS: &[u8] = b" -.()/+";
 
 /// Whether bytes as they came in, encodings and all, may hold personal data: a look at each byte
 /// that lets most requests pass. It may be wrong, but only by saying yes.
@@ -41,23 +40,29 @@ pub fn may_hold(bytes: &[u8]) -> bool {
         return true;
     }
     let (mut digits, mut separators) = (0, 0);
-    for (at, &byte) in bytes.iter().enumerate() {
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
         match byte {
-            b'0'..=b'9' => {
-                digits += 1;
-                if digits >= *CARD_DIGITS.start()
-                    || (separators > 0 && digits >= *PHONE_DIGITS.start())
-                {
-                    return true;
+            b'0'..=b'9' => digits += 1,
+            b'%' => match bytes.get(at..at + 2) {
+                // Of `@`, of `%` (which may hide anything), and of digits.
+                Some(b"40" | b"25") => return true,
+                Some([b'3', b'0'..=b'9']) => {
+                    digits += 1;
+                    at += 2;
                 }
-            }
-            // Escapes: of `@` itself, of digits, and of what separates them.
-            b'%' if bytes[at..].starts_with(b"%40") || bytes[at..].starts_with(b"%25") => {
-                return true;
-            }
-            b'\\' if bytes[at..].starts_with(b"\\u00") => return true,
-            b'%' | b'+' | b' ' | b'-' | b'.' | b'(' | b')' | b'/' => separators += 1,
+                _ => {
+                    separators += 1;
+                    at = (at + 2).min(bytes.len());
+                }
+            },
+            b'\\' if bytes[at..].starts_with(b"u00") => return true,
+            b'+' | b' ' | b'-' | b'.' | b'(' | b')' | b'/' => separators += 1,
             _ => (digits, separators) = (0, 0),
+        }
+        if digits >= *CARD_DIGITS.start() || (separators > 0 && digits >= *PHONE_DIGITS.start()) {
+            return true;
         }
     }
     false
@@ -73,10 +78,15 @@ pub fn find(text: &str) -> Option<Finding> {
         if !text.contains('%') {
             return None;
         }
-        let decoded = pairs::decode(&text)?.into_owned();
-        text = Cow::Owned(decoded);
+        text = Cow::Owned(decoded(&text));
     }
     find_as_it_stands(&text)
+}
+
+/// Decoded once; what is broken, as it often is where something went wrong, stays as it stands.
+fn decoded(text: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(text);
+    decoded.decode_utf8_lossy().into_owned()
 }
 
 fn find_as_it_stands(text: &str) -> Option<Finding> {
@@ -247,10 +257,8 @@ impl Pseudonyms {
 fn plain_form(text: &str) -> String {
     let mut text = text.trim().to_lowercase();
     for _ in 0..ENCODINGS_MAX {
-        match pairs::decode(&text) {
-            // What was no encoding must not lose its `+`.
-            Some(decoded) if text.contains('%') => text = decoded.trim().to_lowercase(),
-            _ => break,
+        if text.contains('%') {
+            text = decoded(&text).trim().to_lowercase();
         }
     }
     if is_only_digits(&text) {
