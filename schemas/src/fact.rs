@@ -7,8 +7,7 @@ use thiserror::Error;
 use crate::{
     Attempt,
     configuration::{
-        Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner,
-        TermsPublished,
+        Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
         AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided,

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::commands::requeue::{self, LIMIT_MAX};
 
-/// Reads refused attempts again under a corrected mapping; only shows what they would become unless
-/// told to apply.
+/// Reads refused attempts again under a corrected mapping
 #[derive(Debug, Args)]
 pub(super) struct Requeue {
     /// The offer
@@ -152,13 +151,23 @@ impl Requeue {
 
     fn show(&self, items: &[Value]) -> Result<(), CliError> {
         let becomes = if self.apply { "became" } else { "would become" };
-        let headers = ["attempt", "received", "was", becomes, "event", "txn", "amount", "why not"];
-        output::line(&output::table(&headers, items.iter().map(row), headers.len()))?;
+        let headers = [
+            "attempt", "received", "was", becomes, "event", "txn", "amount", "why not",
+        ];
+        output::line(&output::table(
+            &headers,
+            items.iter().map(row),
+            headers.len(),
+        ))?;
         let count = |result: &str| {
             let of = |item: &&Value| item["becomes"]["result"] == result;
             items.iter().filter(of).count()
         };
-        let verb = if self.apply { "appended" } else { "would be appended" };
+        let verb = if self.apply {
+            "appended"
+        } else {
+            "would be appended"
+        };
         output::note(&format!(
             "{} {verb}, {} repeats, {} fail still, {} cannot be read again, {} were requeued before",
             count("fact"),
@@ -169,7 +178,10 @@ impl Requeue {
         ));
         let failing = count("refused") + count("unreadable");
         if self.apply && failing > 0 && failing == items.len() {
-            return Err(CliError::new(Exit::Refused, "none of them could be requeued"));
+            return Err(CliError::new(
+                Exit::Refused,
+                "none of them could be requeued",
+            ));
         }
         Ok(())
     }
@@ -183,19 +195,29 @@ fn row(item: &Value) -> Vec<String> {
         Some(outcome) => outcome.to_owned(),
         None => text(&becomes["result"]).replace('_', " "),
     };
-    let currency: Option<Currency> = reads["currency"].as_str().and_then(|code| code.parse().ok());
+    let currency: Option<Currency> = reads["currency"]
+        .as_str()
+        .and_then(|code| code.parse().ok());
     let amount = reads["amount_minor"].as_i64().zip(currency);
-    let received = item["received_at"].as_str().and_then(Instant::parse_rfc3339);
+    let received = item["received_at"]
+        .as_str()
+        .and_then(Instant::parse_rfc3339);
     vec![
         text(&item["attempt_id"]),
         received.map(output::time).unwrap_or_default(),
-        [text(&was["outcome"]), text(&was["field"])].join(" ").trim().to_owned(),
+        [text(&was["outcome"]), text(&was["field"])]
+            .join(" ")
+            .trim()
+            .to_owned(),
         outcome,
         text(&reads["event"]),
         text(&reads["txn_id"]),
         amount
             .map(|(minor, currency)| output::money(minor, currency))
             .unwrap_or_default(),
-        [text(&becomes["field"]), text(&becomes["detail"])].join(" ").trim().to_owned(),
+        [text(&becomes["field"]), text(&becomes["detail"])]
+            .join(" ")
+            .trim()
+            .to_owned(),
     ]
 }

@@ -83,9 +83,10 @@ pub async fn requeue(service: &Service, asked: &Requeue) -> Result<Requeued, Com
     check(asked)?;
     let directory = service.directory.load_full();
     let offer = directory.offer(asked.offer.as_str());
-    let offer = Arc::clone(offer.ok_or_else(|| {
-        CommandError::NotFound(format!("there is no offer {}", asked.offer))
-    })?);
+    let offer = Arc::clone(
+        offer
+            .ok_or_else(|| CommandError::NotFound(format!("there is no offer {}", asked.offer)))?,
+    );
     let rules = match &asked.draft {
         Some(text) => draft(service, &asked.offer, text).await?,
         None => directory.mapping(asked.offer.as_str()).cloned(),
@@ -227,9 +228,8 @@ impl Run<'_> {
             Err(why) => return Ok(row(Becomes::Unreadable(why.to_string()))),
         };
         let (offer, rules) = (Arc::clone(&self.offer), self.rules.as_ref());
-        let again = self.again(envelope, rejected);
-        let mut evidence =
-            evidence::gather_again(self.service, &request, offer, rules, again).await?;
+        let known = self.again(envelope, rejected);
+        let mut evidence = again::gather(self.service, &request, offer, rules, known).await?;
         if let Some(field) = evidence.fields.redacted() {
             let why = format!("{field} was redacted when it was kept, and cannot come back");
             return Ok(row(Becomes::Unreadable(why)));
@@ -308,7 +308,10 @@ pub async fn became(
         return Ok(None);
     };
     let envelope = evidence::read_fact(service, position).await?;
-    let requeued = envelope.fact.attempt().and_then(|one| one.requeued.as_ref());
+    let requeued = envelope
+        .fact
+        .attempt()
+        .and_then(|one| one.requeued.as_ref());
     let is_it = requeued.is_some_and(|requeued| requeued.attempt_id == attempt_id);
     Ok(is_it.then_some(position))
 }

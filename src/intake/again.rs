@@ -5,15 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use postbook_schemas::{
     Change, Envelope, Event, FactId, Instant, RawRequest, Requeued, Source, Status,
-    postback::Rejected,
+    configuration::Offer, postback::Rejected,
 };
 
 use super::{
-    credentials::Admission,
+    credentials::{Admission, Shown},
     decide,
-    evidence::{Evidence, Target},
+    evidence::{ClickCheck, Evidence, Target, Told},
+    fields,
+    mapping::Rules,
     request::{Endpoint, Method, Peer, Request},
 };
+use crate::{directory::PayoutLimit, service::Service, store::StoreError};
 
 /// A refused attempt, and who has it read again.
 #[derive(Clone, Debug)]
@@ -42,6 +45,43 @@ impl Again {
             reason: self.reason.clone(),
         }
     }
+}
+
+/// Gathers the evidence about an attempt that was let in and refused for what it said: the same
+/// request, at the time when it came in, under the mapping that is given now.
+///
+/// # Errors
+/// The log could not be read.
+pub async fn gather<'r>(
+    service: &Service,
+    request: &'r Request,
+    offer: Arc<Offer>,
+    rules: Option<&Arc<Rules>>,
+    again: Again,
+) -> Result<Evidence<'r>, StoreError> {
+    let directory = service.directory.load_full();
+    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
+    let mut evidence = Evidence {
+        request,
+        now: again.received_at,
+        fields,
+        fault,
+        told: Told::Offer(offer),
+        shown: Shown::Nothing,
+        admission: Some(Ok(again.admission.clone())),
+        form: None,
+        payout_limit: PayoutLimit::NoRule,
+        click: ClickCheck::Unasked,
+        coupon: false,
+        customer: false,
+        target: Target::Unasked,
+        again: Some(Box::new(again)),
+    };
+    evidence.check_form(service, &directory);
+    if decide::refusal(&evidence).is_none() {
+        evidence.look_up(service, &directory).await?;
+    }
+    Ok(evidence)
 }
 
 /// The key under which a refused attempt says what became of it.
@@ -111,7 +151,7 @@ pub fn request(envelope: &Envelope, rejected: &Rejected) -> Result<Request, Unre
 /// or repeated first messages must not undo what came after them.
 pub(crate) fn becomes_status_change(evidence: &mut Evidence<'_>, first: &Envelope) -> bool {
     let by_mapping = evidence.fields.rules();
-    let is_meant = by_mapping.is_some_and(super::mapping::Rules::repeat_changes_status);
+    let is_meant = by_mapping.is_some_and(Rules::repeat_changes_status);
     let Some(report) = first.fact.as_report().filter(|_| is_meant) else {
         return false;
     };

@@ -12,7 +12,6 @@ use super::{
     decide,
     fields::{self, Fault, Fields, Name},
     form::{self, Form},
-    mapping::Rules,
     personal,
     refusal::Refusal,
     request::{Endpoint, Request},
@@ -149,43 +148,6 @@ pub async fn gather<'r>(
     Ok(evidence)
 }
 
-/// Gathers the evidence about an attempt that was let in and refused for what it said: the same
-/// request, at the time when it came in, under the mapping that is given now.
-///
-/// # Errors
-/// The log could not be read.
-pub async fn gather_again<'r>(
-    service: &Service,
-    request: &'r Request,
-    offer: Arc<Offer>,
-    rules: Option<&Arc<Rules>>,
-    again: Again,
-) -> Result<Evidence<'r>, StoreError> {
-    let directory = service.directory.load_full();
-    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
-    let mut evidence = Evidence {
-        request,
-        now: again.received_at,
-        fields,
-        fault,
-        told: Told::Offer(offer),
-        shown: Shown::Nothing,
-        admission: Some(Ok(again.admission.clone())),
-        form: None,
-        payout_limit: PayoutLimit::NoRule,
-        click: ClickCheck::Unasked,
-        coupon: false,
-        customer: false,
-        target: Target::Unasked,
-        again: Some(Box::new(again)),
-    };
-    evidence.check_form(service, &directory);
-    if decide::refusal(&evidence).is_none() {
-        evidence.look_up(service, &directory).await?;
-    }
-    Ok(evidence)
-}
-
 fn named_offer(request: &Request, fields: &Fields<'_>, directory: &Directory) -> Told {
     let name = match &request.endpoint {
         Endpoint::Offer(name) => Some(name.as_str()),
@@ -263,7 +225,7 @@ impl Evidence<'_> {
         self.shown = credentials::look(self.request, &self.fields, None, secrets, self.now);
     }
 
-    fn check_form(&mut self, service: &Service, directory: &Directory) {
+    pub(super) fn check_form(&mut self, service: &Service, directory: &Directory) {
         let Told::Offer(offer) = &self.told else {
             return;
         };
@@ -280,7 +242,7 @@ impl Evidence<'_> {
             false => key.into(),
         });
         let form = form::check(&self.fields, idempotency_key.as_deref(), offer, self.now);
-        let form = form.map_err(|refusal| self.with_parameter(refusal));
+        let form = form.map_err(|refusal| refusal.with_parameters(self.fields.rules()));
         if let Ok(form) = &form
             && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)
         {
@@ -290,20 +252,7 @@ impl Evidence<'_> {
         self.form = Some(form);
     }
 
-    /// Under a mapping a refusal also names the sender's parameters.
-    fn with_parameter(&self, mut refusal: Refusal) -> Refusal {
-        let parameters = self
-            .fields
-            .rules()
-            .zip(refusal.field.as_deref())
-            .and_then(|(rules, field)| rules.parameters_of(field));
-        if let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) {
-            refusal.detail = format!("{} (read from {parameters})", refusal.detail).into();
-        }
-        refusal
-    }
-
-    async fn look_up(
+    pub(super) async fn look_up(
         &mut self,
         service: &Service,
         directory: &Directory,

@@ -202,11 +202,7 @@ fn decimal<'f>(fields: &'f Fields<'_>, name: Name) -> Result<Option<Cow<'f, str>
 }
 
 /// The money of a field in minor units, as the mapping or the field itself says what unit it is in.
-fn money(
-    fields: &Fields<'_>,
-    name: Name,
-    currency: Currency,
-) -> Result<Option<i64>, Refusal> {
+fn money(fields: &Fields<'_>, name: Name, currency: Currency) -> Result<Option<i64>, Refusal> {
     let Some(text) = decimal(fields, name)? else {
         return Ok(None);
     };

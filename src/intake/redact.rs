@@ -153,7 +153,11 @@ pub fn kept(
         content_type: request.content_type.as_deref().map(without_personal_data),
         idempotency_key: request.idempotency_key.as_deref().map(|key| {
             let may_hold = personal::may_hold(key.as_bytes());
-            if may_hold { secrets.pseudonyms().id(key).into_owned() } else { key.to_owned() }
+            if may_hold {
+                secrets.pseudonyms().id(key).into_owned()
+            } else {
+                key.to_owned()
+            }
         }),
         ..RawRequest::default()
     };
@@ -353,7 +357,10 @@ mod tests {
         );
         let email = names.of("a@b.org");
         assert_eq!(
-            without_sensitive_pairs("a=1&Secret=x&email=a%40b.org&%zz=1&name&c@d.org=2", &cleaner),
+            without_sensitive_pairs(
+                "a=1&Secret=x&email=a%40b.org&%zz=1&name&c@d.org=2",
+                &cleaner
+            ),
             format!("a=1&Secret=[redacted]&email={email}&%zz=[redacted]&name&[redacted]=2")
         );
     }

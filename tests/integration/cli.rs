@@ -40,6 +40,11 @@ fn beside_a_server() {
 }
 
 #[test]
+fn requeue() {
+    transcript("requeue");
+}
+
+#[test]
 fn schema() {
     transcript("schema");
 }

@@ -72,7 +72,10 @@ async fn check(file: &str, table: &str) {
             }
             let expected = format!("{} {}", step.status, step.answer);
             if seen != expected {
-                wrong.push(format!("{file}: {}\n  expected {expected}\n  seen     {seen}", case.name));
+                wrong.push(format!(
+                    "{file}: {}\n  expected {expected}\n  seen     {seen}",
+                    case.name
+                ));
             }
         }
     }
@@ -82,7 +85,9 @@ async fn check(file: &str, table: &str) {
 fn request(step: &Step, words: &[(&str, String)]) -> Request<Body> {
     let fill = |text: &str| {
         let filled = words.iter();
-        filled.fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+        filled.fold(text.to_owned(), |text, (word, value)| {
+            text.replace(word, value)
+        })
     };
     let mut request = Request::builder()
         .method(step.method.as_str())
@@ -90,7 +95,9 @@ fn request(step: &Step, words: &[(&str, String)]) -> Request<Body> {
     for (name, value) in &step.headers {
         request = request.header(name, fill(value));
     }
-    request.body(Body::from(fill(&step.body))).expect("a request")
+    request
+        .body(Body::from(fill(&step.body)))
+        .expect("a request")
 }
 
 /// The fields of a fact, those that are there.
@@ -116,11 +123,23 @@ pub(crate) fn shown(envelope: &Envelope) -> String {
         fact => {
             if let Some(report) = fact.as_report() {
                 references(&report.references, &mut add);
-                add("amount_minor", report.amount_minor.map(|minor| minor.to_string()));
+                add(
+                    "amount_minor",
+                    report.amount_minor.map(|minor| minor.to_string()),
+                );
                 add("currency", Some(report.currency.to_string()));
-                add("payout_minor", report.payout_minor.map(|minor| minor.to_string()));
-                add("quantity", report.quantity.map(|quantity| quantity.to_string()));
-                add("status", report.status.map(|status| status.code().to_owned()));
+                add(
+                    "payout_minor",
+                    report.payout_minor.map(|minor| minor.to_string()),
+                );
+                add(
+                    "quantity",
+                    report.quantity.map(|quantity| quantity.to_string()),
+                );
+                add(
+                    "status",
+                    report.status.map(|status| status.code().to_owned()),
+                );
                 for (name, value) in report.subs.iter().chain(&report.metadata) {
                     add(name, Some(value.clone()));
                 }
@@ -129,14 +148,23 @@ pub(crate) fn shown(envelope: &Envelope) -> String {
             } else {
                 let change = fact.as_change().expect("a report or a change");
                 references(&change.references, &mut add);
-                add("amount_minor", change.amount_minor.map(|minor| minor.to_string()));
-                add("status", change.status.map(|status| status.code().to_owned()));
+                add(
+                    "amount_minor",
+                    change.amount_minor.map(|minor| minor.to_string()),
+                );
+                add(
+                    "status",
+                    change.status.map(|status| status.code().to_owned()),
+                );
                 format!("{} {}", change.change.code(), change.outcome.code())
             }
         }
     };
     if envelope.occurred_at != envelope.recorded_at {
-        add("at", Some(envelope.occurred_at.to_string().replace(".000000Z", "Z")));
+        add(
+            "at",
+            Some(envelope.occurred_at.to_string().replace(".000000Z", "Z")),
+        );
     }
     let attempt = envelope.fact.attempt().expect("an attempt");
     if let Some(mapping) = &attempt.mapping {
@@ -184,10 +212,17 @@ tables! {
 }
 
 #[test]
-fn every_preset_has_its_table() {
+fn every_preset_has_its_table_and_its_page() {
     for preset in presets::ALL {
         let table = format!("{}.txt", preset.name);
         assert!(TABLES.contains(&table.as_str()), "{table}");
+        let page = include_str!("../../docs/integrations/presets.md");
+        let heading = format!("\n## {}\n", preset.name);
+        assert!(
+            page.contains(&heading),
+            "docs/integrations/presets.md lacks {}",
+            preset.name
+        );
     }
 }
 
@@ -215,9 +250,11 @@ async fn a_secret_under_the_senders_own_name_is_in_no_fact() {
 async fn the_attempt_keeps_which_mapping_read_it_and_taking_it_away_ends_it() {
     let app = TestApp::start(PROGRAMME).await;
     let secret = app.secret("acme/casino").await;
-    app.apply("[[mapping]]\noffer = \"acme/casino\"\npreset = \"voluum\"").await;
+    app.apply("[[mapping]]\noffer = \"acme/casino\"\npreset = \"voluum\"")
+        .await;
     let position = app.service.log.store().head();
-    let path = |id: u8| format!("/api/postback/acme/casino?secret={secret}&cid=x&customer_id=c&txid={id}");
+    let path =
+        |id: u8| format!("/api/postback/acme/casino?secret={secret}&cid=x&customer_id=c&txid={id}");
     app.anonymous().get(&path(1)).await;
     let fact = app.last_fact().await.fact;
     let attempt = fact.attempt().expect("an attempt");

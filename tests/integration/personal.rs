@@ -12,27 +12,51 @@ const OFFER: &str = "/api/postback/acme/legacy";
 
 /// Parameters that take any text, and some that are fields.
 const PARAMETERS: &[&str] = &[
-    "customer_id", "txn_id", "event_id", "click_id", "coupon_code", "sub1", "sub5", "event", "amount",
-    "status", "currency", "metadata.note", "note", "x[y]", "test", "timestamp",
+    "customer_id",
+    "txn_id",
+    "event_id",
+    "click_id",
+    "coupon_code",
+    "sub1",
+    "sub5",
+    "event",
+    "amount",
+    "status",
+    "currency",
+    "metadata.note",
+    "note",
+    "x[y]",
+    "test",
+    "timestamp",
 ];
 
 fn email() -> impl Strategy<Value = String> {
-    ("[a-zA-Z][a-zA-Z0-9._+-]{0,12}[a-z0-9]", "[a-z][a-z0-9-]{0,8}[a-z]", "(com|org|co\\.uk|example)")
+    (
+        "[a-zA-Z][a-zA-Z0-9._+-]{0,12}[a-z0-9]",
+        "[a-z][a-z0-9-]{0,8}[a-z]",
+        "(com|org|co\\.uk|example)",
+    )
         .prop_map(|(name, host, top)| format!("{name}@{host}.{top}"))
 }
 
 /// A number with the right check digit, as one, or in groups.
 fn card() -> impl Strategy<Value = String> {
-    ("[2-6][0-9]{11,17}", prop::sample::select(vec!["", " ", "-"])).prop_map(|(digits, separator)| {
-        let check = (0..10)
-            .map(|check| format!("{digits}{check}"))
-            .find(|all| luhn(all))
-            .expect("one check digit is right");
-        let groups: Vec<_> = check.as_bytes().chunks(4).map(|group| {
-            std::str::from_utf8(group).expect("digits")
-        }).collect();
-        groups.join(separator)
-    })
+    (
+        "[2-6][0-9]{11,17}",
+        prop::sample::select(vec!["", " ", "-"]),
+    )
+        .prop_map(|(digits, separator)| {
+            let check = (0..10)
+                .map(|check| format!("{digits}{check}"))
+                .find(|all| luhn(all))
+                .expect("one check digit is right");
+            let groups: Vec<_> = check
+                .as_bytes()
+                .chunks(4)
+                .map(|group| std::str::from_utf8(group).expect("digits"))
+                .collect();
+            groups.join(separator)
+        })
 }
 
 fn luhn(digits: &str) -> bool {
@@ -44,7 +68,12 @@ fn luhn(digits: &str) -> bool {
 }
 
 fn phone() -> impl Strategy<Value = String> {
-    ("\\+[1-9][0-9]{1,2}", prop::sample::select(vec!["", " ", "-"]), "[1-9][0-9]{2}", "[0-9]{5,7}")
+    (
+        "\\+[1-9][0-9]{1,2}",
+        prop::sample::select(vec!["", " ", "-"]),
+        "[1-9][0-9]{2}",
+        "[0-9]{5,7}",
+    )
         .prop_map(|(country, separator, area, number)| {
             format!("{country}{separator}{area}{separator}{number}")
         })
@@ -56,7 +85,9 @@ fn encoded(text: &str) -> String {
 
 /// All in `\u` escapes, as some JSON writers have it.
 fn escaped(text: &str) -> String {
-    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+    text.encode_utf16()
+        .map(|unit| format!("\\u{unit:04x}"))
+        .collect()
 }
 
 /// The ways to send a text in a parameter.
@@ -86,20 +117,36 @@ fn requests(parameter: &str, text: &str) -> Vec<Request<Body>> {
         post("text/html", format!("{name}={once}")),
         as_json(format!("{{\"customer_id\":\"c\",\"{parameter}\":{json}}}")),
         as_json(format!("{{\"{parameter}\":\"{unicode}\"}}")),
-        as_json(format!("{{\"{parameter}\":\"{once}\",\"coupon_code\":\"C\"}}")),
-        as_json(format!("{{\"a\":{{\"b\":[{{\"c\":{json}}},{json}]}},\"customer_id\":\"c\"}}")),
+        as_json(format!(
+            "{{\"{parameter}\":\"{once}\",\"coupon_code\":\"C\"}}"
+        )),
+        as_json(format!(
+            "{{\"a\":{{\"b\":[{{\"c\":{json}}},{json}]}},\"customer_id\":\"c\"}}"
+        )),
         as_json(format!("{{\"a\":{{\"b\":[\"{unicode}\"]}}}}")),
-        as_json(format!("{{\"metadata\":{{\"a\":{json},\"b\":{{\"c\":{json}}}}},\"customer_id\":\"c\"}}")),
-        as_json(format!("{{{json}:1,\"{unicode}\":{{\"x\":2}},\"customer_id\":\"c\"}}")),
-        as_json(format!("{{\"metadata\":{{{json}:\"x\"}},\"customer_id\":\"c\"}}")),
+        as_json(format!(
+            "{{\"metadata\":{{\"a\":{json},\"b\":{{\"c\":{json}}}}},\"customer_id\":\"c\"}}"
+        )),
+        as_json(format!(
+            "{{{json}:1,\"{unicode}\":{{\"x\":2}},\"customer_id\":\"c\"}}"
+        )),
+        as_json(format!(
+            "{{\"metadata\":{{{json}:\"x\"}},\"customer_id\":\"c\"}}"
+        )),
         as_json(format!("{{\"{parameter}\":{json}")),
         as_json(format!("{}{json}{}", "{\"a\":".repeat(30), "}".repeat(30))),
         post("application/json", format!("{}{text}", " ".repeat(70_000))),
         Request::post(OFFER)
-            .header("content-type", format!("text/plain; x=\"{}\"", once.replace("%40", "@")))
+            .header(
+                "content-type",
+                format!("text/plain; x=\"{}\"", once.replace("%40", "@")),
+            )
             .body(Body::empty()),
         Request::get(format!("{OFFER}?customer_id=c&amount=1"))
-            .header("idempotency-key", once.replace("%40", "@").replace("%2D", "-"))
+            .header(
+                "idempotency-key",
+                once.replace("%40", "@").replace("%2D", "-"),
+            )
             .body(Body::empty()),
         Request::get(format!("/api/postback/acme/{once}?x=1")).body(Body::empty()),
     ];
@@ -135,7 +182,9 @@ async fn assert_gone(parameter: &str, text: &str) {
 }
 
 fn run(work: impl Future<Output = ()>) {
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(work);
+    tokio::runtime::Runtime::new()
+        .expect("a runtime")
+        .block_on(work);
 }
 
 proptest! {
@@ -202,25 +251,44 @@ async fn an_id_that_is_personal_data_still_finds_what_it_found() {
     let app = TestApp::start(PROGRAMME).await;
     let sender = app.anonymous();
     for (query, differs) in [
-        ("customer_id=Ann%40Example.org&event=registration&coupon_code=C", None),
+        (
+            "customer_id=Ann%40Example.org&event=registration&coupon_code=C",
+            None,
+        ),
         ("customer_id=ann@example.org&event=registration", Some(true)),
         ("txn_id=ann%40example.org&customer_id=c&amount=5", None),
-        ("txn_id=ann%40example.org&customer_id=c&amount=5", Some(false)),
+        (
+            "txn_id=ann%40example.org&customer_id=c&amount=5",
+            Some(false),
+        ),
         ("txn_id=ann%40example.org&event=refund", None),
     ] {
         let answer = sender.get(&format!("{OFFER}?{query}")).await;
         assert_eq!(answer.status.as_u16(), 200, "{query}: {}", answer.text());
         let data = &answer.json()["data"];
-        assert_eq!(data["differs"].as_bool(), differs, "{query}: {}", answer.text());
+        assert_eq!(
+            data["differs"].as_bool(),
+            differs,
+            "{query}: {}",
+            answer.text()
+        );
         let warning = answer.headers.get("warning");
         assert!(warning.is_some(), "{query}");
     }
     let name = app.service.secrets.pseudonyms().of("ann@example.org");
     let viewer = app.as_role(Role::Viewer).await;
-    let found = viewer.get(&format!("/v1/attempts?customer_id={name}")).await;
+    let found = viewer
+        .get(&format!("/v1/attempts?customer_id={name}"))
+        .await;
     assert_eq!(found.json()["items"].as_array().map(Vec::len), Some(2));
     let metrics = sender.get("/metrics").await;
-    assert!(metrics.text().contains("postbook_attempts_redacted_total 5"), "{}", metrics.text());
+    assert!(
+        metrics
+            .text()
+            .contains("postbook_attempts_redacted_total 5"),
+        "{}",
+        metrics.text()
+    );
 }
 
 #[tokio::test]
@@ -230,10 +298,17 @@ async fn ids_and_times_that_are_only_digits_stay() {
     let answer = app.anonymous().get(&format!("{OFFER}?{query}")).await;
     assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
     let warnings = answer.headers.get_all("warning").iter();
-    assert!(!warnings.filter_map(|one| one.to_str().ok()).any(|one| one.contains("personal")));
+    assert!(
+        !warnings
+            .filter_map(|one| one.to_str().ok())
+            .any(|one| one.contains("personal"))
+    );
     let fact = app.last_fact().await.fact;
     let report = fact.as_report().expect("a sale");
-    assert_eq!(report.references.customer_id.as_deref(), Some("491701234567"));
+    assert_eq!(
+        report.references.customer_id.as_deref(),
+        Some("491701234567")
+    );
     assert_eq!(report.references.txn_id.as_deref(), Some("0170-1234567"));
     assert_eq!(report.references.event_id.as_deref(), Some("+491701234567"));
     assert_eq!(report.attempt.request.query.as_deref(), Some(query));

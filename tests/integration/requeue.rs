@@ -78,18 +78,25 @@ async fn a_corrected_mapping_recovers_what_failed_once_and_links_both_ways() {
     assert_eq!(results(&now), ["missing_field"; 4]);
 
     app.apply(MAPPING).await;
-    let apply = json!({ "offer": "acme/casino", "dry_run": false, "reason": "the mapping was wrong" });
+    let apply =
+        json!({ "offer": "acme/casino", "dry_run": false, "reason": "the mapping was wrong" });
     let applied = requeue(&app, apply.clone()).await;
     assert_eq!(results(&applied), expected);
     let all = facts(&app).await;
     let fresh = &all[all.len() - 3..];
-    assert_eq!(shown(&fresh[0]).replace(".000000Z", "Z"), format!(
-        "sale accepted txn_id=1 customer_id=c-1 amount_minor=4990 currency=USD at={}",
-        first.recorded_at.to_string().replace(".000000Z", "Z")
-    ));
+    assert_eq!(
+        shown(&fresh[0]).replace(".000000Z", "Z"),
+        format!(
+            "sale accepted txn_id=1 customer_id=c-1 amount_minor=4990 currency=USD at={}",
+            first.recorded_at.to_string().replace(".000000Z", "Z")
+        )
+    );
     assert_eq!(fresh[0].occurred_at, first.recorded_at);
     assert!(matches!(fresh[1].fact, Fact::PostbackRepeated(_)));
-    assert_eq!(fresh[2].fact.as_change().map(|change| change.outcome), Some(Outcome::Accepted));
+    assert_eq!(
+        fresh[2].fact.as_change().map(|change| change.outcome),
+        Some(Outcome::Accepted)
+    );
     let attempt = fresh[0].fact.attempt().expect("an attempt");
     let requeued = attempt.requeued.as_ref().expect("it was requeued");
     assert_eq!(requeued.attempt_id, first.id);
@@ -99,7 +106,9 @@ async fn a_corrected_mapping_recovers_what_failed_once_and_links_both_ways() {
     assert_eq!(attempt.request, original.request);
     assert_eq!(fresh[0].source.address, first.source.address);
     assert!(attempt.mapping.is_some());
-    let became = requeue::became(&app.service, first.id).await.expect("the log answers");
+    let became = requeue::became(&app.service, first.id)
+        .await
+        .expect("the log answers");
     assert_eq!(became, Some(all.len() as u64 - 2));
 
     // Again: nothing more.
@@ -107,7 +116,12 @@ async fn a_corrected_mapping_recovers_what_failed_once_and_links_both_ways() {
     let again = requeue(&app, apply).await;
     assert_eq!(
         results(&again),
-        ["requeued_before", "requeued_before", "requeued_before", "missing_field"]
+        [
+            "requeued_before",
+            "requeued_before",
+            "requeued_before",
+            "missing_field"
+        ]
     );
     assert_eq!(app.service.log.store().head(), head);
 }
@@ -118,12 +132,36 @@ async fn requeue_refuses_what_it_cannot_do_by_name() {
     let sender = app.as_role(Role::Manager).await;
     for (body, status, field) in [
         (json!({ "offer": "acme/nothing" }), 404, Value::Null),
-        (json!({ "offer": "acme/casino", "outcomes": ["bad_credentials"] }), 422, json!("outcomes")),
-        (json!({ "offer": "acme/casino", "dry_run": false }), 422, json!("reason")),
-        (json!({ "offer": "acme/casino", "limit": 0 }), 422, json!("limit")),
-        (json!({ "offer": "acme/casino", "mapping": "[[mapping]]\noffer = \"acme/x\"" }), 422, json!("mapping")),
-        (json!({ "offer": "acme/casino", "mapping": "" }), 422, json!("mapping")),
-        (json!({ "offer": "acme/casino", "mapping": MAPPING, "dry_run": false, "reason": "x" }), 422, json!("mapping")),
+        (
+            json!({ "offer": "acme/casino", "outcomes": ["bad_credentials"] }),
+            422,
+            json!("outcomes"),
+        ),
+        (
+            json!({ "offer": "acme/casino", "dry_run": false }),
+            422,
+            json!("reason"),
+        ),
+        (
+            json!({ "offer": "acme/casino", "limit": 0 }),
+            422,
+            json!("limit"),
+        ),
+        (
+            json!({ "offer": "acme/casino", "mapping": "[[mapping]]\noffer = \"acme/x\"" }),
+            422,
+            json!("mapping"),
+        ),
+        (
+            json!({ "offer": "acme/casino", "mapping": "" }),
+            422,
+            json!("mapping"),
+        ),
+        (
+            json!({ "offer": "acme/casino", "mapping": MAPPING, "dry_run": false, "reason": "x" }),
+            422,
+            json!("mapping"),
+        ),
         (json!({ "nothing": 1 }), 422, json!("body")),
     ] {
         let answer = sender.post_json("/v1/requeue", &body.to_string()).await;
@@ -131,7 +169,9 @@ async fn requeue_refuses_what_it_cannot_do_by_name() {
         assert_eq!(answer.json()["field"], field, "{body}");
     }
     let viewer = app.as_role(Role::Viewer).await;
-    let answer = viewer.post_json("/v1/requeue", "{\"offer\":\"acme/casino\"}").await;
+    let answer = viewer
+        .post_json("/v1/requeue", "{\"offer\":\"acme/casino\"}")
+        .await;
     assert_eq!(answer.status.as_u16(), 403);
 }
 
@@ -139,7 +179,11 @@ async fn requeue_refuses_what_it_cannot_do_by_name() {
 async fn what_was_redacted_cannot_come_back_and_pages_go_on() {
     let app = TestApp::start(PROGRAMME).await;
     let secret = app.secret("acme/casino").await;
-    for rest in ["name=Ann&tid=1", "email=ann%40example.org&tid=2", "player=c&tid=3"] {
+    for rest in [
+        "name=Ann&tid=1",
+        "email=ann%40example.org&tid=2",
+        "player=c&tid=3",
+    ] {
         let path = format!("/api/postback/acme/casino?secret={secret}&{rest}");
         app.anonymous().get(&path).await;
     }
@@ -148,13 +192,20 @@ async fn what_was_redacted_cannot_come_back_and_pages_go_on() {
     let answer = requeue(&app, json!({ "offer": "acme/casino", "limit": 2 })).await;
     assert_eq!(results(&answer), ["unreadable", "accepted"]);
     let detail = &answer["items"][0]["becomes"]["detail"];
-    assert_eq!(detail, "customer_id was redacted when it was kept, and cannot come back");
+    assert_eq!(
+        detail,
+        "customer_id was redacted when it was kept, and cannot come back"
+    );
     let customer = answer["items"][1]["becomes"]["reads"]["customer_id"].as_str();
     assert_eq!(
         customer.expect("a customer"),
         app.service.secrets.pseudonyms().of("ann@example.org")
     );
-    let next = requeue(&app, json!({ "offer": "acme/casino", "after": answer["next_after"] })).await;
+    let next = requeue(
+        &app,
+        json!({ "offer": "acme/casino", "after": answer["next_after"] }),
+    )
+    .await;
     assert_eq!(results(&next), ["accepted"]);
     assert_eq!(next["next_after"], Value::Null);
 }
@@ -183,15 +234,17 @@ fn sent() -> impl Strategy<Value = Sent> {
         prop::option::of(1..28_u8),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(txn, customer, what, sum, status, time, is_standard)| Sent {
-            txn,
-            customer,
-            what,
-            sum,
-            status,
-            time,
-            is_standard,
-        })
+        .prop_map(
+            |(txn, customer, what, sum, status, time, is_standard)| Sent {
+                txn,
+                customer,
+                what,
+                sum,
+                status,
+                time,
+                is_standard,
+            },
+        )
 }
 
 impl Sent {
@@ -208,7 +261,10 @@ impl Sent {
         };
         add(txn, self.txn.map(|id| id.to_string()));
         add(customer, self.customer.map(|id| format!("c-{id}")));
-        add("what", (!self.what.is_empty()).then(|| self.what.to_owned()));
+        add(
+            "what",
+            (!self.what.is_empty()).then(|| self.what.to_owned()),
+        );
         add("sum", Some(self.sum.to_string()));
         add("stand", self.status.map(str::to_owned));
         add("when", self.time.map(|day| format!("{day:02}.05.2026")));

@@ -20,10 +20,19 @@ async fn a_managers_test_is_kept_whole_and_counts_nowhere() {
         (&manager, format!("{OFFER}?{real}&test=1"), "duplicate"),
         (&sender, format!("{OFFER}?{real}"), "ok"),
         (&sender, format!("{OFFER}?{real}&test=0"), "duplicate"),
-        (&manager, format!("{OFFER}?txn_id=1&event=refund&test=true"), "sandbox"),
+        (
+            &manager,
+            format!("{OFFER}?txn_id=1&event=refund&test=true"),
+            "sandbox",
+        ),
     ] {
         let answer = sender.get(&path).await;
-        assert_eq!(answer.json()["data"]["status"], status, "{path}: {}", answer.text());
+        assert_eq!(
+            answer.json()["data"]["status"],
+            status,
+            "{path}: {}",
+            answer.text()
+        );
     }
     let body = r#"{"offer":"acme/casino","customer_id":"c-2","event":"ftd","test":1,"metadata":{"build":"7"}}"#;
     let answer = manager.post_json("/postback", body).await;
@@ -36,9 +45,17 @@ async fn a_managers_test_is_kept_whole_and_counts_nowhere() {
     let balances = viewer.get("/v1/partners/p1/balances").await.json();
     assert_eq!(balances["items"][0]["payable_minor"], 25_000, "{balances}");
     let items = viewer.get("/v1/conversions").await.json()["items"].clone();
-    let earning = items.as_array().expect("items").iter().filter(|item| item["earnings"][0]["amount_minor"] != 0);
+    let earning = items
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter(|item| item["earnings"][0]["amount_minor"] != 0);
     assert_eq!(earning.count(), 1, "{items}");
-    let refunded = items.as_array().expect("items").iter().any(|item| item["refunded_minor"] != 0);
+    let refunded = items
+        .as_array()
+        .expect("items")
+        .iter()
+        .any(|item| item["refunded_minor"] != 0);
     assert!(!refunded, "{items}");
 }
 
@@ -54,16 +71,27 @@ async fn a_test_without_a_managers_token_is_refused_and_is_no_money() {
         (app.anonymous(), format!("{OFFER}?secret={secret}&{query}")),
         (app.with_token(ingest.clone()), format!("{OFFER}?{query}")),
         (app.with_token(ingest), format!("/postback?{query}")),
-        (app.with_token(viewer), format!("/postback?offer=acme/casino&{query}")),
-        (app.anonymous(), format!("/postback?offer=acme/casino&{query}")),
+        (
+            app.with_token(viewer),
+            format!("/postback?offer=acme/casino&{query}"),
+        ),
+        (
+            app.anonymous(),
+            format!("/postback?offer=acme/casino&{query}"),
+        ),
     ];
     for (sender, path) in senders {
         let answer = sender.get(&path).await;
         assert_eq!(answer.status.as_u16(), 401, "{path}: {}", answer.text());
         let detail = answer.json()["detail"].clone();
-        assert_eq!(detail, "test=1 takes a manager's token: send Authorization: Bearer");
+        assert_eq!(
+            detail,
+            "test=1 takes a manager's token: send Authorization: Bearer"
+        );
         let fact = app.last_fact().await.fact;
-        assert!(matches!(&fact, Fact::PostbackRejected(one) if one.outcome == Outcome::BadCredentials));
+        assert!(
+            matches!(&fact, Fact::PostbackRejected(one) if one.outcome == Outcome::BadCredentials)
+        );
     }
     // A word that is neither yes nor no is told by name, and is no money either.
     let path = format!("{OFFER}?secret={secret}&customer_id=c&test=maybe");
@@ -76,6 +104,8 @@ async fn a_test_without_a_managers_token_is_refused_and_is_no_money() {
 async fn a_manager_sends_no_real_postbacks() {
     let app = TestApp::start(PROGRAMME).await;
     let manager = app.as_role(Role::Manager).await;
-    let answer = manager.get(&format!("{OFFER}?customer_id=c-1&txn_id=1")).await;
+    let answer = manager
+        .get(&format!("{OFFER}?customer_id=c-1&txn_id=1"))
+        .await;
     assert_eq!(answer.status.as_u16(), 401, "{}", answer.text());
 }

@@ -81,11 +81,7 @@ mod tests {
             );
             assert!(mapping.preset.is_none(), "{}", preset.name);
             for word in mapping.events.values() {
-                assert!(
-                    Event::parse(word, &[]).is_some(),
-                    "{}: {word}",
-                    preset.name
-                );
+                assert!(Event::parse(word, &[]).is_some(), "{}: {word}", preset.name);
             }
             for field in mapping.defaults.keys() {
                 assert!(field.may_have_default(), "{}: {field:?}", preset.name);

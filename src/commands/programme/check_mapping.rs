@@ -106,7 +106,9 @@ fn check_times(mapping: &Mapping, wrong: &mut impl FnMut(&str, String)) {
 fn wrong_default(field: Field, value: &str, offer: Option<&Offer>) -> Option<String> {
     if !field.may_have_default() {
         let code = field.code();
-        return Some(format!("{code} must come with the postback: it has no default"));
+        return Some(format!(
+            "{code} must come with the postback: it has no default"
+        ));
     }
     let is_usable = match field {
         Field::Event => offer.is_none_or(|offer| Event::parse(value, &offer.goals).is_some()),

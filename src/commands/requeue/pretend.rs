@@ -37,7 +37,8 @@ impl Pretend {
                 let is_known = !self.firsts.values().any(|known| known.id == first.id);
                 return Ok(Becomes::Repeat {
                     first_id: is_known.then_some(first.id),
-                    differs: form.is_some_and(|form| !differences::between(&first, form).is_empty()),
+                    differs: form
+                        .is_some_and(|form| !differences::between(&first, form).is_empty()),
                     position: None,
                     reading: Reading::of(evidence),
                 });

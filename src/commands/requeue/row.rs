@@ -112,8 +112,12 @@ impl Reading {
             customer_id: references.customer_id,
             coupon_code: references.coupon_code,
             amount_minor: form.and_then(|form| form.amount_minor),
-            currency: form.map(|form| form.currency.to_string()).unwrap_or_default(),
-            status: form.and_then(|form| form.status).map(|status| status.code()),
+            currency: form
+                .map(|form| form.currency.to_string())
+                .unwrap_or_default(),
+            status: form
+                .and_then(|form| form.status)
+                .map(|status| status.code()),
             occurred_at: form.and_then(|form| form.timestamp).unwrap_or(evidence.now),
         }
     }

@@ -87,7 +87,10 @@ pub(super) async fn requeue(actor: Actor, body: Bytes) -> Result<Response, Probl
         return Err(Problem::invalid("limit", "a whole number from 1 to 10000"));
     }
     let reason = asked.reason.filter(|reason| !reason.trim().is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 1_000) {
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.chars().count() > 1_000)
+    {
         return Err(Problem::invalid("reason", "at most 1000 characters"));
     }
     let apply = match (asked.dry_run, reason) {

@@ -49,7 +49,10 @@ impl<'r> Fields<'r> {
                     return Err(Fault::of("a list where one value belongs", name.as_str()));
                 }
                 Value::Object(_) => {
-                    return Err(Fault::of("an object where one value belongs", name.as_str()));
+                    return Err(Fault::of(
+                        "an object where one value belongs",
+                        name.as_str(),
+                    ));
                 }
             }
         }
@@ -81,7 +84,10 @@ impl<'r> Fields<'r> {
             return;
         };
         for (name, word) in [
-            (Name::Event, self.get(Name::Event).and_then(|word| rules.event(word))),
+            (
+                Name::Event,
+                self.get(Name::Event).and_then(|word| rules.event(word)),
+            ),
             (
                 Name::Status,
                 self.get(Name::Status)
@@ -93,13 +99,10 @@ impl<'r> Fields<'r> {
                 continue;
             };
             let said = self.known[name as usize].replace(meaning.into());
-            self.words
-                .insert(name, said.map(std::borrow::Cow::into_owned).unwrap_or_default());
-        }
-        if let Some(code) = &mut self.known[Name::Currency as usize]
-            && code.bytes().any(|byte| byte.is_ascii_lowercase())
-        {
-            *code = code.to_ascii_uppercase().into();
+            self.words.insert(
+                name,
+                said.map(std::borrow::Cow::into_owned).unwrap_or_default(),
+            );
         }
         for (name, value) in rules.defaults() {
             let place = &mut self.known[*name as usize];

@@ -59,8 +59,12 @@ impl Rules {
             taken,
             amount_unit: mapping.amount_unit,
             is_decimal_comma: mapping.decimal_separator == Some(DecimalSeparator::Comma),
-            events: events.map(|(word, event)| (lower(word), event.clone())).collect(),
-            statuses: statuses.map(|(word, status)| (lower(word), *status)).collect(),
+            events: events
+                .map(|(word, event)| (lower(word), event.clone()))
+                .collect(),
+            statuses: statuses
+                .map(|(word, status)| (lower(word), *status))
+                .collect(),
             time: TimeFormat::of(mapping),
             defaults: defaults
                 .map(|(field, value)| (Name::of_field(*field), value.clone()))

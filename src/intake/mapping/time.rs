@@ -136,7 +136,9 @@ mod tests {
             time_zone: zone.map(|zone| zone.parse().expect("a zone")),
             ..Mapping::none("a/b".parse().expect("an offer"))
         };
-        let time = TimeFormat::of(&mapping).expect("it has a format").parse(text);
+        let time = TimeFormat::of(&mapping)
+            .expect("it has a format")
+            .parse(text);
         time.map(|time| time.to_string().replace(".000000Z", "Z"))
     }
 
@@ -144,23 +146,72 @@ mod tests {
     fn times_are_read_as_their_format_says() {
         let berlin = Some("Europe/Berlin");
         for (format, zone, text, expected) in [
-            (Some("unix"), None, "1781524800", Some("2026-06-15T12:00:00Z")),
+            (
+                Some("unix"),
+                None,
+                "1781524800",
+                Some("2026-06-15T12:00:00Z"),
+            ),
             (Some("unix"), None, "1781524800000", None),
-            (Some("unix_ms"), None, "1781524800000", Some("2026-06-15T12:00:00Z")),
+            (
+                Some("unix_ms"),
+                None,
+                "1781524800000",
+                Some("2026-06-15T12:00:00Z"),
+            ),
             (Some("unix"), None, "-1", None),
-            (Some("rfc3339"), None, "2026-06-15T14:00:00+02:00", Some("2026-06-15T12:00:00Z")),
-            (None, berlin, "2026-06-15T14:00:00", Some("2026-06-15T12:00:00Z")),
-            (None, berlin, "2026-01-15 14:00:00", Some("2026-01-15T13:00:00Z")),
-            (Some("%d.%m.%Y %H:%M"), berlin, "15.06.2026 14:00", Some("2026-06-15T12:00:00Z")),
-            (Some("%Y%m%d"), None, "20260615", Some("2026-06-15T00:00:00Z")),
-            (Some("%Y-%m-%d %H:%M:%S %z"), berlin, "2026-06-15 12:00:00 +0000", Some("2026-06-15T12:00:00Z")),
+            (
+                Some("rfc3339"),
+                None,
+                "2026-06-15T14:00:00+02:00",
+                Some("2026-06-15T12:00:00Z"),
+            ),
+            (
+                None,
+                berlin,
+                "2026-06-15T14:00:00",
+                Some("2026-06-15T12:00:00Z"),
+            ),
+            (
+                None,
+                berlin,
+                "2026-01-15 14:00:00",
+                Some("2026-01-15T13:00:00Z"),
+            ),
+            (
+                Some("%d.%m.%Y %H:%M"),
+                berlin,
+                "15.06.2026 14:00",
+                Some("2026-06-15T12:00:00Z"),
+            ),
+            (
+                Some("%Y%m%d"),
+                None,
+                "20260615",
+                Some("2026-06-15T00:00:00Z"),
+            ),
+            (
+                Some("%Y-%m-%d %H:%M:%S %z"),
+                berlin,
+                "2026-06-15 12:00:00 +0000",
+                Some("2026-06-15T12:00:00Z"),
+            ),
             // The hour that never comes, and the one that comes twice.
             (Some("%Y-%m-%d %H:%M"), berlin, "2026-03-29 02:30", None),
-            (Some("%Y-%m-%d %H:%M"), berlin, "2026-10-25 02:30", Some("2026-10-25T00:30:00Z")),
+            (
+                Some("%Y-%m-%d %H:%M"),
+                berlin,
+                "2026-10-25 02:30",
+                Some("2026-10-25T00:30:00Z"),
+            ),
             (Some("%Y-%m-%d"), None, "2026-02-30", None),
             (Some("%Y-%m-%d"), None, "2026-02-03 x", None),
         ] {
-            assert_eq!(read(format, zone, text).as_deref(), expected, "{format:?} {text}");
+            assert_eq!(
+                read(format, zone, text).as_deref(),
+                expected,
+                "{format:?} {text}"
+            );
         }
     }
 
@@ -169,7 +220,13 @@ mod tests {
         for text in ["seconds", "%Q", "%H:%M", "%", "%Y-%m"] {
             assert!(TimeFormat::check(text).is_err(), "{text}");
         }
-        for text in ["unix", "%Y-%m-%dT%H:%M:%S%.fZ", "%s", "%d/%m/%y %I:%M %p", "%d %b %Y"] {
+        for text in [
+            "unix",
+            "%Y-%m-%dT%H:%M:%S%.fZ",
+            "%s",
+            "%d/%m/%y %I:%M %p",
+            "%d %b %Y",
+        ] {
             assert_eq!(TimeFormat::check(text), Ok(()), "{text}");
         }
     }

@@ -125,7 +125,10 @@ fn digit_runs(text: &str) -> Vec<Vec<&str>> {
             break;
         };
         let start = at + start;
-        let length = bytes[start..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let length = bytes[start..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         let between = last_end.map(|end: usize| &bytes[end..start]);
         let joined = between.is_some_and(|between| {
             between.len() <= 2 && between.iter().all(|byte| SEPARATORS.contains(byte))
@@ -198,7 +201,9 @@ fn starts_with_phone(text: &str) -> bool {
 /// The whole text is digits in the groups of a phone number: `(0170) 1234567`, `030/1234567`,
 /// `555-123-4567`. Days (`2026-06-15`) and addresses (`192.0.2.1`) are grouped otherwise.
 fn is_grouped_phone(text: &str) -> bool {
-    if !is_only_digits(text) || !text.starts_with(['(', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
+    if !is_only_digits(text)
+        || !text.starts_with(['(', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+    {
         return false;
     }
     let groups: Vec<&str> = text
@@ -211,10 +216,8 @@ fn is_grouped_phone(text: &str) -> bool {
     }
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     let is_american = matches!(lengths[..], [3, 3, 4] | [1, 3, 3, 4]);
-    let has_trunk_zero = text.starts_with('0')
-        && lengths[0] >= 3
-        && digits >= 9
-        && text.contains([' ', '/']);
+    let has_trunk_zero =
+        text.starts_with('0') && lengths[0] >= 3 && digits >= 9 && text.contains([' ', '/']);
     text.starts_with('(') || is_american || has_trunk_zero
 }
 

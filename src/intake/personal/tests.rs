@@ -6,7 +6,10 @@ use super::*;
 fn personal_data_is_found_by_its_form() {
     for (text, finding) in [
         ("ann@example.org", Some(Finding::Email)),
-        ("Ann <ANN.B+tag@mail.example.co.uk>, hi", Some(Finding::Email)),
+        (
+            "Ann <ANN.B+tag@mail.example.co.uk>, hi",
+            Some(Finding::Email),
+        ),
         ("ann%40example.org", Some(Finding::Email)),
         ("ann%2540example.org", Some(Finding::Email)),
         ("ann%252540example.org", Some(Finding::Email)),
