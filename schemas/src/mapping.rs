@@ -257,7 +257,11 @@ fn fill<K: Ord, V>(own: &mut BTreeMap<K, V>, base: BTreeMap<K, V>) {
 mod time_zone_option {
     use super::{Cow, Deserialize, Deserializer, Tz};
 
-    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(super) fn serialize<S: serde::Serializer>(
         zone: &Option<Tz>,
         serializer: S,

@@ -71,23 +71,21 @@ impl Requeue {
             })?),
             None => None,
         };
-        let items = match self.server.as_deref().zip(self.token.as_deref()) {
-            Some((url, token)) => {
-                let client = Client::try_new(url)?;
-                self.all(async |after| self.ask(&client, token, draft.as_deref(), after).await)
-                    .await?
-            }
-            None => {
-                let service = own::open(global).await?;
-                let items = self
-                    .all(async |after| {
-                        let asked = self.asked(draft.clone(), after);
-                        Ok(requeue::requeue(&service, &asked).await?.to_json())
-                    })
-                    .await;
-                service.shut_down().await;
-                items?
-            }
+        let server = self.server.as_deref().zip(self.token.as_deref());
+        let items = if let Some((url, token)) = server {
+            let client = Client::try_new(url)?;
+            let draft = draft.as_deref();
+            self.all(async |after| self.ask(&client, token, draft, after).await)
+                .await?
+        } else {
+            let service = own::open(global).await?;
+            let page = async |after| {
+                let asked = self.asked(draft.clone(), after);
+                Ok(requeue::requeue(&service, &asked).await?.to_json())
+            };
+            let items = self.all(page).await;
+            service.shut_down().await;
+            items?
         };
         if global.json {
             return output::json(&json!({ "applied": self.apply, "items": items }));

@@ -237,9 +237,12 @@ impl Evidence<'_> {
             return;
         }
         let idempotency_key = self.request.idempotency_key.as_deref();
-        let idempotency_key = idempotency_key.map(|key| match personal::may_hold(key.as_bytes()) {
-            true => service.secrets.pseudonyms().id(key),
-            false => key.into(),
+        let idempotency_key = idempotency_key.map(|key| {
+            if personal::may_hold(key.as_bytes()) {
+                service.secrets.pseudonyms().id(key)
+            } else {
+                key.into()
+            }
         });
         let form = form::check(&self.fields, idempotency_key.as_deref(), offer, self.now);
         let form = form.map_err(|refusal| refusal.with_parameters(self.fields.rules()));

@@ -2,7 +2,11 @@
 
 use axum::{body::Body, http::Request};
 use postbook::secrets::{Role, Scope};
-use postbook_schemas::{Envelope, Fact, OfferRef, mapping::presets, postback::References};
+use postbook_schemas::{
+    Envelope, Fact, OfferRef,
+    mapping::presets,
+    postback::{References, Report},
+};
 
 use super::support::{
     app::TestApp,
@@ -122,28 +126,7 @@ pub(crate) fn shown(envelope: &Envelope) -> String {
         }
         fact => {
             if let Some(report) = fact.as_report() {
-                references(&report.references, &mut add);
-                add(
-                    "amount_minor",
-                    report.amount_minor.map(|minor| minor.to_string()),
-                );
-                add("currency", Some(report.currency.to_string()));
-                add(
-                    "payout_minor",
-                    report.payout_minor.map(|minor| minor.to_string()),
-                );
-                add(
-                    "quantity",
-                    report.quantity.map(|quantity| quantity.to_string()),
-                );
-                add(
-                    "status",
-                    report.status.map(|status| status.code().to_owned()),
-                );
-                for (name, value) in report.subs.iter().chain(&report.metadata) {
-                    add(name, Some(value.clone()));
-                }
-                add("event", report.event.clone());
+                report_fields(report, &mut add);
                 format!("{} {}", report.kind.code(), report.outcome.code())
             } else {
                 let change = fact.as_change().expect("a report or a change");
@@ -176,6 +159,31 @@ pub(crate) fn shown(envelope: &Envelope) -> String {
         add("words", (!words.is_empty()).then(|| words.join(",")));
     }
     format!("{head} {}", parts.join(" "))
+}
+
+fn report_fields(report: &Report, add: &mut impl FnMut(&str, Option<String>)) {
+    references(&report.references, add);
+    add(
+        "amount_minor",
+        report.amount_minor.map(|minor| minor.to_string()),
+    );
+    add("currency", Some(report.currency.to_string()));
+    add(
+        "payout_minor",
+        report.payout_minor.map(|minor| minor.to_string()),
+    );
+    add(
+        "quantity",
+        report.quantity.map(|quantity| quantity.to_string()),
+    );
+    add(
+        "status",
+        report.status.map(|status| status.code().to_owned()),
+    );
+    for (name, value) in report.subs.iter().chain(&report.metadata) {
+        add(name, Some(value.clone()));
+    }
+    add("event", report.event.clone());
 }
 
 fn references(references: &References, add: &mut impl FnMut(&str, Option<String>)) {

@@ -1,5 +1,7 @@
 //! Personal data: wherever and however it is sent, it is in no fact.
 
+use std::fmt::Write as _;
+
 use axum::{body::Body, http::Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use postbook::secrets::Role;
@@ -85,9 +87,10 @@ fn encoded(text: &str) -> String {
 
 /// All in `\u` escapes, as some JSON writers have it.
 fn escaped(text: &str) -> String {
-    text.encode_utf16()
-        .map(|unit| format!("\\u{unit:04x}"))
-        .collect()
+    text.encode_utf16().fold(String::new(), |mut all, unit| {
+        _ = write!(all, "\\u{unit:04x}");
+        all
+    })
 }
 
 /// The ways to send a text in a parameter.

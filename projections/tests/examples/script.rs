@@ -11,7 +11,7 @@ use postbook_projections::{
 };
 use postbook_schemas::{
     Abuse, Attempt, Change, Currency, Envelope, Exact, Fact, FactId, Instant, Kind, OfferRef,
-    Outcome, RawRequest, Slug, Source, Status,
+    Outcome, Slug, Source, Status,
     configuration::{Coupon, FxRate, Partner, TermsPublished},
     decision::{
         AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided, Decision,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use postbook_schemas::{
     Abuse, Attempt, Change, Currency, Envelope, Exact, Fact, FactId, Instant, Kind, OfferRef,
-    Outcome, RawRequest, Slug, Source, Status,
+    Outcome, Slug, Source, Status,
     configuration::{Coupon, FxRate, Offer, Partner, TermsPublished},
     decision::{AdjustmentPosted, AttributionCorrected, ConversionDecided, Decision},
     dedupe,

@@ -146,9 +146,10 @@ impl Plan {
             self.unchanged += 1;
             return;
         }
-        let sign = match before.is_none() {
-            true => Sign::Added,
-            false => Sign::Changed,
+        let sign = if before.is_none() {
+            Sign::Added
+        } else {
+            Sign::Changed
         };
         self.changes.push(Change {
             sign,

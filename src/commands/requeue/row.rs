@@ -117,7 +117,7 @@ impl Reading {
                 .unwrap_or_default(),
             status: form
                 .and_then(|form| form.status)
-                .map(|status| status.code()),
+                .map(postbook_schemas::Status::code),
             occurred_at: form.and_then(|form| form.timestamp).unwrap_or(evidence.now),
         }
     }
