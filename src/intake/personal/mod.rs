@@ -39,33 +39,73 @@ pub fn may_hold(bytes: &[u8]) -> bool {
     if memchr::memchr(b'@', bytes).is_some() {
         return true;
     }
-    let (mut digits, mut separators) = (0, 0);
+    let mut run = Run::default();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
+        let before = at.checked_sub(1).map(|before| bytes[before]);
         at += 1;
         match byte {
-            b'0'..=b'9' => digits += 1,
+            b'0'..=b'9' => run.digit(byte),
             b'%' => match bytes.get(at..at + 2) {
                 // Of `@`, of `%` (which may hide anything), and of digits.
                 Some(b"40" | b"25") => return true,
-                Some([b'3', b'0'..=b'9']) => {
-                    digits += 1;
+                Some(&[b'3', digit @ b'0'..=b'9']) => {
+                    run.digit(digit);
                     at += 2;
                 }
                 _ => {
-                    separators += 1;
+                    run.is_marked = true;
                     at = (at + 2).min(bytes.len());
                 }
             },
             b'\\' if bytes[at..].starts_with(b"u00") => return true,
-            b'+' | b' ' | b'-' | b'.' | b'(' | b')' | b'/' => separators += 1,
-            _ => (digits, separators) = (0, 0),
+            // Before a number in JSON a space says nothing.
+            b' ' if matches!(before, Some(b':' | b',' | b' ' | b'\n')) => run = Run::default(),
+            b'+' | b' ' | b'(' | b')' | b'/' => run.is_marked = true,
+            b'-' | b'.' => run.is_grouped |= run.digits > 0,
+            _ => run = Run::default(),
         }
-        if digits >= *CARD_DIGITS.start() || (separators > 0 && digits >= *PHONE_DIGITS.start()) {
+        if run.may_be_card() || run.may_be_phone() {
             return true;
         }
     }
     false
+}
+
+/// A run of digits and what may stand between them.
+#[derive(Default)]
+struct Run {
+    digits: usize,
+    first: u8,
+    /// With a `-` or `.` in it, as many ids and days have.
+    is_grouped: bool,
+    /// With something in or before it that numbers seldom have.
+    is_marked: bool,
+}
+
+impl Run {
+    fn digit(&mut self, digit: u8) {
+        if self.digits == 0 {
+            self.first = digit;
+        }
+        self.digits += 1;
+    }
+
+    /// Whole runs that do not begin as cards do are let pass: times in milliseconds above all.
+    fn may_be_card(&self) -> bool {
+        let is_whole = !self.is_grouped && !self.is_marked;
+        self.digits >= *CARD_DIGITS.start() && (!is_whole || (b'2'..=b'6').contains(&self.first))
+    }
+
+    /// With `-` and `.` alone only the American form is one, which has ten digits.
+    fn may_be_phone(&self) -> bool {
+        let enough = if self.is_marked {
+            *PHONE_DIGITS.start()
+        } else {
+            10
+        };
+        (self.is_marked || self.is_grouped) && self.digits >= enough
+    }
 }
 
 /// What personal data a text holds, if any; decoded further where it was percent-encoded again.

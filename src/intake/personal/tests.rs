@@ -69,6 +69,11 @@ fn what_is_found_is_never_let_pass_by_the_first_look() {
         r#"{"a":"+49 170 12345678"}"#,
         "a=%28555%29+123-4567",
         "a=030%2F12345678",
+        "a=555-123-4567",
+        "a=555.123.4567",
+        "a=0170+1234567",
+        r#"{"a":" 4917012345678"}"#,
+        r#"{"a": 4111111111111111}"#,
     ] {
         assert!(may_hold(sent.as_bytes()), "{sent}");
     }
@@ -76,6 +81,9 @@ fn what_is_found_is_never_let_pass_by_the_first_look() {
         "click_id=k3p9x7qWmB&event=sale&amount=49.90&currency=USD&txn_id=order-12345",
         r#"{"click_id":"k3p9x7qWmB","event":"purchase","value":4990,"currency":"USD"}"#,
         "timestamp=1781524800&txn_id=991234",
+        "timestamp=1781524800123&txn_id=order-12345678",
+        r#"{"timestamp": 1781524800, "value": 123456789, "when": "2026-06-15T12:00:00.123456Z"}"#,
+        "event_id=01970000-abcd-7000-8f00-4f2a9c1e77aa",
     ] {
         assert!(!may_hold(sent.as_bytes()), "{sent}");
     }
