@@ -40,6 +40,7 @@ use utoipa::OpenApi;
         super::payouts::settle,
         super::payouts::fail,
         super::programme::apply,
+        super::requeue::requeue,
         super::decisions::decide,
         super::adjustments::adjust,
         super::attribution_corrections::correct,
