@@ -30,11 +30,13 @@ pub use self::peer::PeerAddress;
 use self::{in_flight::InFlight, problem::Problem};
 use crate::service::{ServerOptions, Service};
 
-/// What the handlers of intake share.
-#[derive(Clone, Debug)]
-struct Front {
+/// What the handlers of intake share; one reference, since it is counted several times a request.
+type Front = Arc<Shared>;
+
+#[derive(Debug)]
+struct Shared {
     service: Arc<Service>,
-    options: Arc<ServerOptions>,
+    options: ServerOptions,
     in_flight: Arc<InFlight>,
 }
 
@@ -44,11 +46,11 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         service.limits.limit_addresses(rate);
     }
     let body_time = RequestBodyTimeoutLayer::new(options.network.body_time);
-    let front = Front {
+    let front = Arc::new(Shared {
         service: Arc::clone(&service),
         in_flight: Arc::new(InFlight::new(options.network.in_flight_bytes)),
-        options: Arc::new(options),
-    };
+        options,
+    });
     let intake = Router::new()
         .route("/postback", any(postback::postback))
         .route(
