@@ -11,6 +11,7 @@ use axum::{
     routing::post,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{auth::Authenticated, problem::Problem};
 use crate::{
@@ -31,29 +32,41 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// One click, or `{"items": […]}`.
-#[derive(Deserialize)]
-struct Many {
+/// `{"items": […]}`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ManyClicks)]
+pub(super) struct Many {
     items: Vec<ForeignClick>,
 }
 
-#[derive(Serialize)]
-struct Item {
+/// What became of a click.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClickItem)]
+pub(super) struct Item {
     click_id: String,
     /// `recorded`, `duplicate` or `rejected`.
     status: &'static str,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Items {
+/// What became of many, in their order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClickItems)]
+pub(super) struct Items {
     items: Vec<Item>,
 }
 
-async fn record(
+/// Records clicks that were made elsewhere, under their own ids: one, or up to 10,000 as
+/// `{"items": […]}`. A click whose id is known is a duplicate: everything may be sent again.
+#[utoipa::path(post, path = "/v1/clicks", tag = "intake", request_body = Clicks,
+    responses((status = 201, body = Item, description = "recorded"),
+        (status = 200, body = Told, description = "known before; or of many, what became of each")))]
+pub(super) async fn record(
     State(service): State<Arc<Service>>,
     caller: Authenticated,
     body: Result<Bytes, BytesRejection>,
@@ -97,6 +110,33 @@ async fn record(
         return Ok(Json(Items { items }).into_response());
     }
     one(ids, recorded)
+}
+
+/// One click, or many.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewClicks)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose two forms are told apart by hand"
+)]
+pub(super) enum Clicks {
+    /// One.
+    One(Box<ForeignClick>),
+    /// Up to 10,000.
+    Many(Many),
+}
+
+/// What became of one, or of many.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClicksTold)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the answer")]
+pub(super) enum Told {
+    /// Of one.
+    One(Item),
+    /// Of many.
+    Many(Items),
 }
 
 #[derive(Deserialize)]

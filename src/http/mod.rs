@@ -4,7 +4,7 @@ pub mod auth;
 mod body;
 mod clicks;
 mod connection;
-mod forwarded;
+pub mod forwarded;
 mod gate;
 mod in_flight;
 mod ops;
@@ -60,6 +60,7 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
+        .method_not_allowed_fallback(only_get)
         .with_state(Arc::clone(&service));
     let api = clicks::router(Arc::clone(&service)).merge(v1::router(service));
     intake
@@ -67,6 +68,10 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         .merge(api.layer(body_time))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))
+}
+
+async fn only_get() -> Problem {
+    Problem::method_not_allowed("GET, HEAD")
 }
 
 async fn not_found() -> Problem {

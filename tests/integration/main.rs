@@ -2,11 +2,13 @@
 
 mod apply;
 mod cli;
+mod combinations;
 mod demo;
 mod docs;
 mod hostile;
 mod intake;
 mod network;
+mod openapi;
 mod outcomes;
 mod projector;
 mod redirect;

@@ -14,6 +14,7 @@ mod kept;
 pub mod openapi;
 mod page;
 mod parked;
+mod parts;
 mod payouts;
 mod postings;
 mod programme;

@@ -8,6 +8,7 @@ use postbook_schemas::{
     traffic::{Click, Device},
 };
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, cut};
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
 const ID_LENGTH_MAX: usize = 256;
 
 /// A click made elsewhere, as it is sent. Either `link`, or `offer` and `partner`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForeignClick {
     /// Its own id.
@@ -34,18 +35,21 @@ pub struct ForeignClick {
     /// The partner, where there was no link.
     pub partner: Option<String>,
     /// When: RFC 3339. When it is recorded, if absent.
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
     pub occurred_at: Option<Instant>,
     /// The campaign; the link's if absent.
     pub campaign: Option<String>,
     /// ISO 3166 country.
     pub country: Option<String>,
     /// Class of device; told from the browser's description if absent.
+    #[schema(value_type = Option<String>)]
     pub device: Option<Device>,
     /// The browser's description of itself.
     pub user_agent: Option<String>,
     /// The page that held the link.
     pub referrer: Option<String>,
     /// The visitor's address, which is truncated.
+    #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
     /// `utm_*`, `sub1` to `sub5`, `fbclid`, `gclid` and `ttclid` exactly as received.
     pub parameters: BTreeMap<String, String>,
