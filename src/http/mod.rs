@@ -20,6 +20,7 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -60,18 +61,21 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
-        .method_not_allowed_fallback(only_get)
         .with_state(Arc::clone(&service));
     let api = clicks::router(Arc::clone(&service)).merge(v1::router(service));
     intake
         .merge(ops)
         .merge(api.layer(body_time))
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))
 }
 
-async fn only_get() -> Problem {
-    Problem::method_not_allowed("GET, HEAD")
+/// Which methods a path takes, the router says in `Allow`.
+async fn method_not_allowed() -> Problem {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let detail = "this path takes another method";
+    Problem::new(status, "method_not_allowed", "Method not allowed", detail)
 }
 
 async fn not_found() -> Problem {

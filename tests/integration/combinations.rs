@@ -139,15 +139,17 @@ impl Stage {
         } else {
             &self.secrets[cell.offer()]
         };
-        let mut query = fields.to_owned();
+        // Before the fields: behind one that cannot be read, nothing is.
+        let mut query = String::new();
         // A signature shows who sent it only where the offer is named.
         let names_offer = !(is_wrong && cell.kind == "signature");
         if !cell.on_offer && names_offer {
-            query += &format!("&offer=acme/{}", cell.slug());
+            query += &format!("offer=acme/{}&", cell.slug());
         }
         if cell.kind == "param" || (is_wrong && cell.on_offer && cell.kind == "signature") {
-            query += &format!("&secret={secret}");
+            query += &format!("secret={secret}&");
         }
+        query += fields;
         let path = if cell.on_offer {
             format!("/api/postback/acme/{}?{query}", cell.slug())
         } else {
@@ -183,16 +185,17 @@ impl Stage {
         } else {
             0
         };
-        let at = self.app.service.clock.now().micros() / 1_000_000 - age;
+        let now = self.app.service.clock.now().micros() / 1_000_000;
+        let (id, at) = (format!("msg_{now}"), now - age);
         let key = &self.secrets[cell.offer()];
         let mut hmac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key");
-        hmac.update(format!("msg_1.{at}.{content}").as_bytes());
+        hmac.update(format!("{id}.{at}.{content}").as_bytes());
         if cell.outcome == Outcome::BadSignature {
             hmac.update(b"x");
         }
         let mac = BASE64.encode(hmac.finalize().into_bytes());
         [
-            ("webhook-id", "msg_1".to_owned()),
+            ("webhook-id", id),
             ("webhook-timestamp", at.to_string()),
             ("webhook-signature", format!("v1,{mac}")),
         ]

@@ -11,10 +11,12 @@ pub(super) const SLUG: &str = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
 
 /// Adds to an operation's parameters what their names say.
 pub(super) fn complete(path: &str, operation: &mut Value) {
-    let Some(parameters) = operation["parameters"].as_array_mut() else {
-        return;
-    };
-    for parameter in parameters {
+    let parameters = operation.get_mut("parameters");
+    for parameter in parameters
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         let name = parameter["name"].as_str().unwrap_or_default();
         let in_path = parameter["in"] == "path";
         let known = match (path, name) {
