@@ -9,6 +9,7 @@ use crate::{commands::adjustment, secrets::Role};
 
 /// What to post.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"

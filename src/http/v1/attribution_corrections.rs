@@ -9,6 +9,7 @@ use crate::{commands::correction, secrets::Role};
 
 /// Who is credited.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"

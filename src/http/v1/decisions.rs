@@ -10,6 +10,7 @@ use crate::{commands::decision, secrets::Role};
 
 /// What was decided.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"

@@ -61,7 +61,12 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     reader.caller.require_unscoped()?;
     let from = params.word(
         "from",
-        |text| text.parse::<u64>().ok().filter(|&from| from > 0),
+        |text| {
+            text.parse::<i64>()
+                .ok()
+                .filter(|&from| from > 0)
+                .map(i64::unsigned_abs)
+        },
         "a position: a whole number from 1",
     )?;
     let fact_type = params.word("type", FactType::from_name, "not a type of fact")?;

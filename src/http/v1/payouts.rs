@@ -26,6 +26,7 @@ use crate::{
 
 /// What to propose.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
@@ -45,6 +46,7 @@ pub(super) struct NewPayout {
 
 /// What to say with a move.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"

@@ -39,10 +39,12 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
     }
     for (status, answer) in answers {
         let status: u16 = status.parse().expect("a status is a number");
-        object(answer).entry("description").or_insert_with(|| match status {
-            201 => "It is in the log.".into(),
-            _ => "What was asked for.".into(),
-        });
+        object(answer)
+            .entry("description")
+            .or_insert_with(|| match status {
+                201 => "It is in the log.".into(),
+                _ => "What was asked for.".into(),
+            });
         if status >= 400 {
             complete_problem(status, path, answer);
         }

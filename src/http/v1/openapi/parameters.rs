@@ -18,16 +18,18 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
         .flatten()
     {
         let name = parameter["name"].as_str().unwrap_or_default();
-        let in_path = parameter["in"] == "path";
         let known = match (path, name) {
             // A position.
             ("/v1/events", "from") => None,
+            // Whatever text senders have.
+            (_, "Idempotency-Key") if !path.starts_with("/v1/") => None,
             _ => schema(name),
         };
         let Some((schema, description)) = known else {
             continue;
         };
-        parameter["schema"] = if in_path { schema } else { or_empty(schema) };
+        let in_query = parameter["in"] == "query";
+        parameter["schema"] = if in_query { or_empty(&schema) } else { schema };
         if parameter["description"].is_null() && !description.is_empty() {
             parameter["description"] = description.into();
         }
@@ -55,6 +57,7 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
             ] }),
             "RFC 3339, or seconds or milliseconds since 1970",
         ),
+        "sandbox" | "dry_run" => (json!({ "type": "boolean" }), ""),
         "period" => (pattern("[0-9]{4}-(0[1-9]|1[0-2])"), ""),
         "outcome" => (
             one_of(Outcome::ALL.iter().map(|outcome| outcome.code())),
@@ -70,7 +73,7 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
             "",
         ),
         "Idempotency-Key" => (
-            pattern("[!-~]([ -~]{0,254}[!-~])?"),
+            pattern("[\\t -~]{1,256}"),
             "Makes the request recognisable when it is sent again: it is then answered as the first time.",
         ),
         _ => return None,
@@ -86,7 +89,7 @@ fn one_of<'w>(words: impl Iterator<Item = &'w str>) -> Value {
     json!({ "type": "string", "enum": words.collect::<Vec<_>>() })
 }
 
-/// An empty value counts as not given.
-fn or_empty(schema: Value) -> Value {
-    schema
+/// An empty value in a query counts as not given.
+fn or_empty(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "string", "maxLength": 0 }] })
 }
