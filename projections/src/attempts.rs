@@ -19,9 +19,14 @@ pub(crate) fn attempt_row(position: u64, envelope: &Envelope) -> Option<AttemptR
         click_id: references.click_id.clone(),
         txn_id: references.txn_id.clone(),
         customer_id: references.customer_id.clone(),
+        event_id: references.event_id.clone(),
         event: event.map(str::to_owned),
         field: rejected.and_then(|rejected| rejected.field.clone()),
         detail: rejected.map(|rejected| rejected.detail.clone()),
+        differs: matches!(
+            &envelope.fact,
+            Fact::PostbackRepeated(repeated) if !repeated.differences.is_empty()
+        ),
         endpoint: envelope.source.endpoint.clone(),
         address: envelope.source.address.clone(),
         recorded_at: envelope.recorded_at,

@@ -124,7 +124,7 @@ fn numeral(letter: u8) -> Option<u64> {
         b'm'..=b'z' => (b'm', 44),
         _ => return None,
     };
-    Some(u64::from(letter - first) + numeral_of_first)
+    Some(u64::from(letter.abs_diff(first)).saturating_add(numeral_of_first))
 }
 
 impl fmt::Debug for ClickIdKey {

@@ -1,15 +1,34 @@
-//! `postbook attempts`: postback attempts, whatever became of them.
+//! `postbook attempts`: postback attempts, whatever became of them, and why one did not arrive.
 
 use clap::Args;
-use postbook_projections::rows::AttemptRow;
-use postbook_schemas::{OfferRef, Outcome};
+use postbook_schemas::{FactId, Instant, OfferRef, Outcome};
 
-use super::{exit::CliError, global::Global, output, reader::Reader};
-use crate::tables::query::{Slice, attempts::AttemptFilter};
+use super::{exit::CliError, global::Global, output, reader::Reader, values};
+use crate::{
+    directory::Directory,
+    inquiry::{
+        attempt::{self, AttemptTold},
+        checks::{self, Checks, Subject},
+    },
+    tables::query::{Slice, attempts::AttemptFilter},
+};
 
-/// Shows postback attempts, newest last.
+/// Shows postback attempts, newest last; with --click, --txn, --customer or --attempt the five
+/// checks of a postback that did not arrive.
 #[derive(Debug, Args)]
 pub(super) struct Attempts {
+    /// Walks through the five checks for this click
+    #[arg(long, value_name = "ID", group = "subject")]
+    click: Option<String>,
+    /// Walks through the five checks for this transaction
+    #[arg(long, value_name = "ID", group = "subject")]
+    txn: Option<String>,
+    /// Walks through the five checks for this customer
+    #[arg(long, value_name = "ID", group = "subject")]
+    customer: Option<String>,
+    /// Shows this attempt whole, and walks through its five checks
+    #[arg(long, value_name = "ID", group = "subject")]
+    attempt: Option<FactId>,
     /// Only with this outcome
     #[arg(long, value_name = "CODE", value_parser = outcome)]
     outcome: Option<Outcome>,
@@ -22,9 +41,21 @@ pub(super) struct Attempts {
     /// Only with this transaction
     #[arg(long, value_name = "ID")]
     txn_id: Option<String>,
+    /// Only with this event id
+    #[arg(long, value_name = "ID")]
+    event_id: Option<String>,
     /// Only with this customer
     #[arg(long, value_name = "ID")]
     customer_id: Option<String>,
+    /// Only such as were received at this time or later
+    #[arg(long, value_name = "TIME", value_parser = values::start)]
+    from: Option<Instant>,
+    /// Only such as were received before this time
+    #[arg(long, value_name = "TIME", value_parser = values::start)]
+    to: Option<Instant>,
+    /// Only repeats that say something else than the first
+    #[arg(long)]
+    differs: bool,
     /// The position after which to begin
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     after: u64,
@@ -44,49 +75,165 @@ impl Attempts {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let reader = Reader::open(global).await?;
+        let result = match self.subject() {
+            Some(subject) => self.walk(&reader, &subject, global.json).await,
+            None => self.list(&reader, global.json).await,
+        };
+        reader.close().await;
+        result
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        let click = self.click.clone().map(Subject::Click);
+        let txn = || self.txn.clone().map(Subject::Txn);
+        let customer = || self.customer.clone().map(Subject::Customer);
+        let attempt = || self.attempt.map(Subject::Attempt);
+        click.or_else(txn).or_else(customer).or_else(attempt)
+    }
+
+    async fn list(self, reader: &Reader, as_json: bool) -> Result<(), CliError> {
         let filter = AttemptFilter {
             outcome: self.outcome,
             offer: self.offer,
             click_id: self.click_id,
             txn_id: self.txn_id,
+            event_id: self.event_id,
             customer_id: self.customer_id,
+            from: self.from,
+            to: self.to,
+            differs: self.differs,
+            without_click: false,
         };
         let slice = Slice {
             after: self.after,
             limit: self.limit,
         };
-        let rows = reader.tables.attempts(&filter, slice).await;
-        reader.close().await;
-        let rows = rows?;
-        if global.json {
-            return output::json(&serde_json::json!({ "items": rows }));
+        let rows = reader.tables.attempts(&filter, slice).await?;
+        let directory = Directory::load(&*reader.store)
+            .await
+            .map_err(CliError::failed)?;
+        let told = attempt::tell_all(&reader.sources(&directory), rows).await?;
+        if as_json {
+            return output::json(&serde_json::json!({ "items": told }));
         }
         let headers = [
             "position", "time", "outcome", "offer", "event", "txn", "click", "field", "detail",
         ];
-        output::line(&output::table(
-            &headers,
-            rows.iter().map(row),
-            headers.len(),
-        ))
+        let rows = told.iter().map(row);
+        output::line(&output::table(&headers, rows, headers.len()))
+    }
+
+    async fn walk(
+        &self,
+        reader: &Reader,
+        subject: &Subject,
+        as_json: bool,
+    ) -> Result<(), CliError> {
+        let directory = Directory::load(&*reader.store)
+            .await
+            .map_err(CliError::failed)?;
+        let sources = reader.sources(&directory);
+        let checks = checks::walk(&sources, subject, self.offer.as_ref()).await?;
+        if as_json {
+            return output::json(&checks);
+        }
+        if let Subject::Attempt(id) = subject
+            && let Some(row) = reader.tables.attempt(*id).await?
+        {
+            show(&attempt::tell(&sources, row).await?)?;
+        }
+        show_checks(&checks)
     }
 }
 
-fn row(attempt: &AttemptRow) -> Vec<String> {
+fn row(told: &AttemptTold) -> Vec<String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     vec![
-        attempt.position.to_string(),
-        output::time(attempt.recorded_at),
-        attempt.outcome.code().to_owned(),
-        attempt
-            .offer
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        text(&attempt.event),
-        text(&attempt.txn_id),
-        text(&attempt.click_id),
-        text(&attempt.field),
-        text(&attempt.detail),
+        told.position.to_string(),
+        output::time(told.recorded_at),
+        told.outcome.code().to_owned(),
+        text(&told.offer),
+        text(&told.event),
+        text(&told.txn_id),
+        text(&told.click_id),
+        text(&told.field),
+        detail(told),
     ]
+}
+
+/// What the sender was told; of a repeat, how it differs.
+fn detail(told: &AttemptTold) -> String {
+    let differences = told.differences.iter().map(|one| {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        format!(
+            "{} {} → {}",
+            one.field,
+            or_none(&one.first),
+            or_none(&one.repeat)
+        )
+    });
+    let own = told.detail.clone().into_iter();
+    own.chain(differences).collect::<Vec<_>>().join(", ")
+}
+
+/// One attempt whole.
+fn show(told: &AttemptTold) -> Result<(), CliError> {
+    let credential = told.credential.as_ref().map(|credential| {
+        let key = credential.key_id.as_deref().unwrap_or("no key");
+        format!("{} {key}", credential.strength)
+    });
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let lines = [
+        ("attempt", told.id.to_string()),
+        ("position", told.position.to_string()),
+        ("received", told.recorded_at.to_string()),
+        (
+            "outcome",
+            format!("{} ({})", told.outcome.code(), told.http_status),
+        ),
+        ("detail", detail(told)),
+        ("field", text(&told.field)),
+        ("warnings", told.warnings.join("; ")),
+        ("endpoint", told.endpoint.clone()),
+        ("address", text(&told.address)),
+        (
+            "credential",
+            credential.unwrap_or_else(|| "none".to_owned()),
+        ),
+        ("query", text(&told.request.query)),
+        ("body", text(&told.request.body)),
+    ];
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        output::line(&format!("{name:<12}{value}"))?;
+    }
+    if !told.expected.is_empty() {
+        let rows = told.expected.iter().map(|row| {
+            let mark = if row.at_fault { "!" } else { "" };
+            let received = row.received.clone().unwrap_or_else(|| "nothing".to_owned());
+            vec![
+                mark.to_owned(),
+                row.parameter.clone(),
+                received,
+                row.expected.clone(),
+            ]
+        });
+        let headers = ["", "parameter", "received", "expected"];
+        output::line("")?;
+        output::line(&output::table(&headers, rows, headers.len()))?;
+    }
+    output::line("")
+}
+
+fn show_checks(checks: &Checks) -> Result<(), CliError> {
+    for (number, check) in (1..).zip(&checks.checks) {
+        let (name, state) = (check.name.replace('_', " "), check.state.code());
+        output::line(&format!("{number} {name:<17}{state:<9}{}", check.detail))?;
+        for shown in &check.evidence {
+            output::line(&format!("    {:>10}  {}", shown.position, shown.shows))?;
+        }
+        if let Some(next) = &check.next {
+            output::line(&format!("    look at   {next}"))?;
+        }
+    }
+    Ok(())
 }

@@ -20,6 +20,8 @@ pub(super) enum Exit {
     NotFound = 5,
     /// A check found something wrong.
     Unsound = 6,
+    /// Done, but parts of it were refused: each has its reason.
+    Partly = 7,
 }
 
 /// Why a verb did not do what it was asked.
@@ -57,7 +59,7 @@ impl From<StoreError> for CliError {
             StoreError::InUse(message) => Self::new(
                 Exit::Unavailable,
                 format!(
-                    "{message}\nhint: `postbook apply --server URL --token T` goes through a running server"
+                    "{message}\nhint: `apply` and `import` go through a running server with --server URL --token T"
                 ),
             ),
             StoreError::Busy => Self::new(Exit::Unavailable, error),

@@ -11,6 +11,7 @@ mod events;
 mod exit;
 mod explain;
 mod global;
+mod import;
 mod output;
 mod own;
 mod payout;
@@ -51,6 +52,7 @@ enum Verb {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Apply(apply::Apply),
+    Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
     Payout(payout::Payout),
@@ -90,6 +92,7 @@ impl Cli {
             Verb::Serve(verb) => block_on(verb.run(&global)),
             Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),

@@ -11,6 +11,9 @@ use super::{
     output,
 };
 use crate::{
+    clock::{Clock, SystemClock},
+    directory::Directory,
+    inquiry::Sources,
     projector::Projector,
     secrets::Secrets,
     store::{
@@ -109,6 +112,17 @@ impl Reader {
             click_ids,
             projector: None,
         })
+    }
+
+    /// Where inquiries look.
+    pub(super) fn sources<'s>(&'s self, directory: &'s Directory) -> Sources<'s> {
+        Sources {
+            store: &*self.store,
+            tables: &self.tables,
+            click_ids: &self.click_ids,
+            directory,
+            now: SystemClock.now(),
+        }
     }
 
     /// Lets go of files and of the lock.

@@ -40,6 +40,11 @@ pub(super) fn time(text: &str) -> Result<Instant, String> {
         .ok_or_else(|| format!("`{text}` is not a time: write 2026-01-31 or 2026-01-31T12:00:00Z"))
 }
 
+/// Reads a time from which on, or before which, something is looked for: a day means its start.
+pub(super) fn start(text: &str) -> Result<Instant, String> {
+    Instant::parse_rfc3339(&format!("{text}T00:00:00Z")).map_or_else(|| time(text), Ok)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

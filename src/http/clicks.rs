@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    Extension, Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
@@ -13,22 +13,28 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{auth::Authenticated, problem::Problem};
+use super::{
+    auth::Authenticated,
+    bulk::{self, Asked, Slots},
+    problem::Problem,
+};
 use crate::{
     intake::click::foreign::{self, Fault, ForeignClick, Recorded},
     secrets::Role,
     service::Service,
 };
 
-/// Largest request, in bytes, and most clicks in one.
+/// Largest request that is read whole, in bytes, and most clicks in one.
 const BODY_BYTES_MAX: usize = 16 << 20;
 const CLICKS_MAX: usize = 10_000;
 
-/// The route of foreign clicks.
+/// The routes of clicks and postbacks in bulk.
 pub(super) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/clicks", post(record))
+        .route("/v1/imports/postbacks", post(bulk::postbacks))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(Extension(Slots::default()))
         .with_state(service)
 }
 
@@ -61,18 +67,50 @@ pub(super) struct Items {
     items: Vec<Item>,
 }
 
-/// Records clicks that were made elsewhere, under their own ids: one, or up to 10,000 as
-/// `{"items": […]}`. A click whose id is known is a duplicate: everything may be sent again.
-#[utoipa::path(post, path = "/v1/clicks", tag = "intake", request_body = Clicks,
-    responses((status = 201, body = Item, description = "recorded"),
-        (status = 200, body = Told, description = "known before; or of many, what became of each")))]
+/// Records clicks that were made elsewhere, under their own ids: one as a JSON object, up to 10,000
+/// as `{"items": […]}`, or as NDJSON up to 100,000, one a line, each answered by a line. A click
+/// whose id is known is a duplicate: everything may be sent again.
+#[utoipa::path(post, path = "/v1/clicks", tag = "intake", params(
+    ("file" = Option<String>, Query, description = "of NDJSON: the file it is from, for the facts"),
+    ("sha256" = Option<String>, Query, description = "of NDJSON: the hash of that file"),
+    ("dry_run" = Option<bool>, Query, description = "of NDJSON: keep nothing, only tell"),
+), request_body(content((Clicks = "application/json"), (String = "application/x-ndjson"))),
+    responses((status = 200, description = "known before; or of many, what became of each",
+            content((Told = "application/json"), (String = "application/x-ndjson"))),
+        (status = 201, body = Item, description = "recorded")))]
 pub(super) async fn record(
     State(service): State<Arc<Service>>,
+    Extension(slots): Extension<Slots>,
     caller: Authenticated,
-    body: Result<Bytes, BytesRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
     caller.require(Role::Ingest)?;
-    let body = body.map_err(|_| {
+    let asked = bulk::asked(asked)?;
+    if bulk::is_ndjson(request.headers()) {
+        return bulk::clicks(service, &slots, caller, asked, request.into_body()).await;
+    }
+    let (clicks, is_many) = read(request).await?;
+    let ids: Vec<String> = clicks.iter().map(|click| click.click_id.clone()).collect();
+    let recorded = foreign::record(&service, &caller, clicks, "/v1/clicks").await;
+    let recorded = recorded.map_err(|error| {
+        tracing::error!(%error, "clicks could not be kept");
+        Problem::unavailable("the clicks could not be kept; none of them was: send them again")
+    })?;
+    if is_many {
+        let items = ids
+            .into_iter()
+            .zip(recorded)
+            .map(|(id, what)| item(id, what));
+        let items = items.collect();
+        return Ok(Json(Items { items }).into_response());
+    }
+    one(ids, recorded)
+}
+
+/// The clicks of a body of JSON, and whether it is a list.
+async fn read(request: axum::http::Request<Body>) -> Result<(Vec<ForeignClick>, bool), Problem> {
+    let body = Bytes::from_request(request, &()).await.map_err(|_| {
         let detail = "the body is larger than 16 MiB, or broke off";
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -92,24 +130,10 @@ pub(super) async fn record(
     if clicks.len() > CLICKS_MAX {
         return Err(Problem::invalid(
             "items",
-            "more than 10000 clicks in one request",
+            "more than 10000 clicks in one request: send NDJSON",
         ));
     }
-    let ids: Vec<String> = clicks.iter().map(|click| click.click_id.clone()).collect();
-    let recorded = foreign::record(&service, &caller, clicks).await;
-    let recorded = recorded.map_err(|error| {
-        tracing::error!(%error, "clicks could not be kept");
-        Problem::unavailable("the clicks could not be kept; none of them was: send them again")
-    })?;
-    if is_many {
-        let items = ids
-            .into_iter()
-            .zip(recorded)
-            .map(|(id, what)| item(id, what));
-        let items = items.collect();
-        return Ok(Json(Items { items }).into_response());
-    }
-    one(ids, recorded)
+    Ok((clicks, is_many))
 }
 
 /// One click, or many.
@@ -155,8 +179,8 @@ fn one(ids: Vec<String>, recorded: Vec<Recorded>) -> Result<Response, Problem> {
         return Err(Problem::internal());
     };
     let status = match &what {
-        Recorded::New => StatusCode::CREATED,
-        Recorded::Known => StatusCode::OK,
+        Recorded::New { .. } => StatusCode::CREATED,
+        Recorded::Known { .. } => StatusCode::OK,
         Recorded::Refused(fault) => return Err(refused(fault)),
     };
     Ok((status, Json(item(id, what))).into_response())
@@ -172,8 +196,8 @@ fn refused(fault: &Fault) -> Problem {
 
 fn item(click_id: String, what: Recorded) -> Item {
     let (status, fault) = match what {
-        Recorded::New => ("recorded", None),
-        Recorded::Known => ("duplicate", None),
+        Recorded::New { .. } => ("recorded", None),
+        Recorded::Known { .. } => ("duplicate", None),
         Recorded::Refused(fault) => ("rejected", Some(fault)),
     };
     Item {

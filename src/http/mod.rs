@@ -2,6 +2,7 @@
 
 pub mod auth;
 mod body;
+mod bulk;
 mod clicks;
 mod connection;
 pub mod forwarded;

@@ -91,6 +91,7 @@ async fn read(
         body_bytes: body.length,
         body_fault: body.fault,
         peer: peer::peer(&parts.extensions, headers, &front.options),
+        imported: None,
     })
 }
 

@@ -37,6 +37,9 @@ pub fn look(
     secrets: &Secrets,
     now: Instant,
 ) -> Shown {
+    if let Some(imported) = &request.imported {
+        return Shown::Token(Arc::clone(&imported.caller));
+    }
     if request.endpoint == Endpoint::Postback {
         return token(request, secrets);
     }

@@ -157,7 +157,14 @@ fn is_expired(evidence: &Evidence<'_>) -> bool {
     };
     found_click(evidence)
         .and_then(expires)
-        .is_some_and(|expiry| expiry < evidence.now)
+        .is_some_and(|expiry| expiry < judged_at(evidence))
+}
+
+/// As of when a click is too old: now, but of a row of a file when the row happened.
+fn judged_at(evidence: &Evidence<'_>) -> Instant {
+    let imported = evidence.request.imported.as_ref();
+    let happened = imported.and_then(|_| evidence.good_form()?.timestamp);
+    happened.unwrap_or(evidence.now)
 }
 
 /// Whether anything but the click says whom or what the attempt is about: a coupon or customer,
@@ -225,6 +232,9 @@ fn rate_limited(evidence: &Evidence<'_>) -> Option<Refusal> {
 }
 
 fn address_not_allowed(evidence: &Evidence<'_>) -> Option<Refusal> {
+    if evidence.request.imported.is_some() {
+        return None;
+    }
     let allowed = &evidence.offer()?.allow_addresses;
     let address = evidence.request.peer.address.to_canonical();
     let refused = !allowed.is_empty() && !allowed.iter().any(|net| net.contains(&address));
@@ -252,7 +262,10 @@ fn bad_credentials(evidence: &Evidence<'_>) -> Option<Refusal> {
 fn bad_signature(evidence: &Evidence<'_>) -> Option<Refusal> {
     let why = match &evidence.signature {
         Checked::Wrong(why) => *why,
-        Checked::Absent if evidence.offer()?.require_signature => {
+        // A row of a file is vouched for by who imports it.
+        Checked::Absent
+            if evidence.offer()?.require_signature && evidence.request.imported.is_none() =>
+        {
             "this offer requires signed postbacks: send X-TDS-Signature, or webhook-id, \
              webhook-timestamp and webhook-signature"
         }

@@ -142,7 +142,9 @@ pub async fn gather<'r>(
     };
     evidence.tell_offer(service, &directory).await?;
     let offer = evidence.offer().map(|offer| &**offer);
-    evidence.limited = service.limits.over(offer, request.peer.address, now);
+    if request.imported.is_none() {
+        evidence.limited = service.limits.over(offer, request.peer.address, now);
+    }
     if evidence.limited.is_some() {
         return Ok(evidence);
     }

@@ -4,6 +4,7 @@
 //! [`signature`] and [`form`]) → [`decide`] → [`record`] → log → [`answer`]. Clicks go through [`click`].
 
 pub mod answer;
+pub mod bulk;
 pub mod click;
 pub mod credentials;
 pub mod decide;
@@ -25,6 +26,7 @@ use self::{
     answer::{Answer, Taken},
     evidence::{Evidence, Target},
     record::Candidate,
+    refusal::Refusal,
     request::{Endpoint, Request},
 };
 use crate::{
@@ -81,6 +83,32 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
         Kept::New => accepted(service, &evidence, &candidate).await,
         Kept::Repeats(first) => duplicate(service, &evidence, &candidate, &first).await,
     }
+}
+
+/// Says what would become of a postback, and keeps nothing. Whether it repeats another is as of
+/// now: only an append decides it for good.
+///
+/// # Errors
+/// The log could not be read.
+pub async fn preview(
+    service: &Service,
+    request: &Request,
+) -> Result<(Outcome, Option<Refusal>), StoreError> {
+    let evidence = evidence::gather(service, request, service.clock.now()).await?;
+    if let Some(refusal) = decide::refusal(&evidence) {
+        return Ok((refusal.outcome, Some(refusal)));
+    }
+    let id = service.clock.new_id();
+    let candidate = record::candidate(&evidence, &service.secrets, id);
+    if let Some(key) = candidate.and_then(|candidate| candidate.dedupe_key)
+        && let Some(position) = service.log.store().find(&key).await?
+    {
+        let first = evidence::read_fact(service, position).await?;
+        if dedupe_key(&first.fact) == Some(&*key) {
+            return Ok((Outcome::Duplicate, None));
+        }
+    }
+    Ok((decide::acceptance(&evidence), None))
 }
 
 enum Kept {

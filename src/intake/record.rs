@@ -44,8 +44,13 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     let matched = decide::matched(evidence);
     let reference = offer.reference();
     let verified = evidence.signature.verified();
-    let real_key = dedupe_key(&reference, form)
-        .or_else(|| verified.and_then(|verified| verified.dedupe_key(&reference)));
+    let given = form.idempotency_key.as_deref();
+    let row_key = evidence.request.imported.as_ref().map(|row| &*row.row_key);
+    // A row is told by its place in the file only where the sender's own words tell nothing:
+    // else what came over HTTP before would come a second time.
+    let real_key = dedupe_key(&reference, form, given)
+        .or_else(|| verified.and_then(|verified| verified.dedupe_key(&reference)))
+        .or_else(|| dedupe_key(&reference, form, Some(row_key?)));
     let dedupe_key = if outcome == Outcome::Sandbox {
         real_key.map(|key| dedupe::sandbox_key(&key))
     } else {
@@ -74,8 +79,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     })
 }
 
-fn dedupe_key(offer: &OfferRef, form: &Form) -> Option<String> {
-    let idempotency_key = form.idempotency_key.as_deref();
+fn dedupe_key(offer: &OfferRef, form: &Form, idempotency_key: Option<&str>) -> Option<String> {
     match &form.event {
         Event::Report(kind) => dedupe::report_key(offer, kind, &form.references, idempotency_key),
         Event::Change(change) => dedupe::change_key(
@@ -195,6 +199,12 @@ fn actor(evidence: &Evidence<'_>) -> Arc<str> {
 }
 
 fn source(evidence: &Evidence<'_>) -> Source {
+    if let Some(imported) = &evidence.request.imported {
+        return Source {
+            endpoint: imported.source.clone(),
+            address: None,
+        };
+    }
     let endpoint = match &evidence.request.endpoint {
         Endpoint::Postback => "/postback",
         Endpoint::Offer(_) => "/api/postback",

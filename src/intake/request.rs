@@ -3,11 +3,13 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 
 use super::{fields::Fault, signature::parse::Sent};
+use crate::secrets::Caller;
 
 /// Most bytes of a body, and of a query, that are looked at.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -90,9 +92,46 @@ pub struct Request {
     pub body_fault: Option<Fault>,
     /// Who sent it.
     pub peer: Peer,
+    /// Of a row of a file: what lets it in, in the place of what a sender shows.
+    pub imported: Option<Arc<Imported>>,
+}
+
+/// A row of a file that somebody imports who was let in already.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Who imports it.
+    pub caller: Arc<Caller>,
+    /// How its fact names where it came in: the file and the row.
+    pub source: String,
+    /// What makes it unique if nothing else does.
+    pub row_key: String,
 }
 
 impl Request {
+    /// A request with nothing in it, from this machine.
+    pub fn bare(endpoint: Endpoint, method: Method, path: String) -> Self {
+        Self {
+            endpoint,
+            method,
+            path,
+            query: None,
+            content_type: None,
+            bearer: None,
+            secret: None,
+            signature: None,
+            idempotency_key: None,
+            body: Bytes::new(),
+            body_bytes: 0,
+            body_fault: None,
+            peer: Peer {
+                address: Ipv4Addr::LOCALHOST.into(),
+                https: true,
+                by_proxy: false,
+            },
+            imported: None,
+        }
+    }
+
     /// Whether it is larger than what is looked at.
     pub fn is_too_large(&self) -> bool {
         self.body_bytes > BODY_BYTES_MAX as u64

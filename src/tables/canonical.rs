@@ -82,9 +82,11 @@ impl Canonical for AttemptRow {
         out.text_option(self.click_id.as_deref());
         out.text_option(self.txn_id.as_deref());
         out.text_option(self.customer_id.as_deref());
+        out.text_option(self.event_id.as_deref());
         out.text_option(self.event.as_deref());
         out.text_option(self.field.as_deref());
         out.text_option(self.detail.as_deref());
+        out.0.push(u8::from(self.differs));
         out.text(&self.endpoint);
         out.text_option(self.address.as_deref());
         out.time(self.recorded_at);

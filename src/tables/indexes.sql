@@ -9,7 +9,12 @@ CREATE INDEX conversions_occurred_at ON conversions (occurred_at);
 CREATE INDEX attempts_txn_id ON attempts (txn_id) WHERE txn_id IS NOT NULL;
 CREATE INDEX attempts_click_id ON attempts (click_id) WHERE click_id IS NOT NULL;
 CREATE INDEX attempts_customer_id ON attempts (customer_id) WHERE customer_id IS NOT NULL;
+CREATE INDEX attempts_event_id ON attempts (event_id) WHERE event_id IS NOT NULL;
+-- SQLite takes a partial index only if the query repeats its condition word for word.
 CREATE INDEX attempts_outcome ON attempts (outcome, position) WHERE outcome <> 'accepted';
+-- What one offer refused, also while another is flooded with forgeries.
+CREATE INDEX attempts_offer ON attempts (offer, outcome, position) WHERE outcome <> 'accepted';
+CREATE INDEX attempts_differs ON attempts (position) WHERE differs = 1;
 CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
 CREATE INDEX postings_partner ON postings (partner, number);
 -- Balances read this one only: the lines of one account, with all that a sum over them asks for.

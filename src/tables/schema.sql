@@ -26,9 +26,11 @@ CREATE TABLE attempts (
     click_id    TEXT,
     txn_id      TEXT,
     customer_id TEXT,
+    event_id    TEXT,
     event       TEXT,
     field       TEXT,
     detail      TEXT,
+    differs     BIGINT NOT NULL, -- 1: a repeat that says something else than the first
     endpoint    TEXT   NOT NULL,
     address     TEXT,
     recorded_at BIGINT NOT NULL

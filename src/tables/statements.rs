@@ -34,7 +34,7 @@ impl Default for Statements {
         Self {
             attempts: Insert::new("attempts", &[
                 "position", "id", "outcome", "fact_type", "offer", "click_id", "txn_id", "customer_id",
-                "event", "field", "detail", "endpoint", "address", "recorded_at",
+                "event_id", "event", "field", "detail", "differs", "endpoint", "address", "recorded_at",
             ]),
             conversions: Insert::new("conversions", &[
                 "position", "id", "offer", "kind", "txn_id", "click_id", "customer_id", "coupon_code",
@@ -92,9 +92,11 @@ impl Statements {
             values.text(row.click_id.as_deref());
             values.text(row.txn_id.as_deref());
             values.text(row.customer_id.as_deref());
+            values.text(row.event_id.as_deref());
             values.text(row.event.as_deref());
             values.text(row.field.as_deref());
             values.text(row.detail.as_deref());
+            values.push(i64::from(row.differs));
             values.push(row.endpoint.as_str());
             values.text(row.address.as_deref());
             values.push(row.recorded_at.micros());

@@ -24,7 +24,7 @@ SELECT p.number, e.side, p.kind, a.name AS account, e.amount_minor, e.currency, 
 FROM entries e JOIN postings p ON p.number = e.posting JOIN accounts a ON a.id = e.account_id;
 CREATE VIEW attempts_view AS
 SELECT position, lower(hex(id)) AS id, outcome, fact_type, offer, click_id, txn_id, customer_id,
-       event, field, detail, endpoint, address,
+       event_id, event, field, detail, differs, endpoint, address,
        strftime('%Y-%m-%dT%H:%M:%fZ', recorded_at / 1e6, 'unixepoch') AS recorded_at
 FROM attempts;
 CREATE VIEW payouts_view AS

@@ -40,6 +40,11 @@ fn beside_a_server() {
 }
 
 #[test]
+fn import() {
+    transcript("import");
+}
+
+#[test]
 fn schema() {
     transcript("schema");
 }

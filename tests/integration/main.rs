@@ -1,11 +1,14 @@
 //! The integration tests: one binary, one module per area (`tests/README.md` says what is where).
 
 mod apply;
+mod attempts;
+mod bulk;
 mod cli;
 mod combinations;
 mod demo;
 mod docs;
 mod hostile;
+mod import;
 mod intake;
 mod network;
 mod openapi;

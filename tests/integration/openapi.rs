@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::{body::Body, http::Request};
+use axum::body::Body;
 use postbook::secrets::Role;
 use serde_json::Value;
 
@@ -66,6 +66,7 @@ async fn a_method_is_described_if_and_only_if_it_is_taken() {
             .replace("{id}", "01970000-0000-7000-8000-000000000001")
             .replace("{brand}", "acme")
             .replace("{offer}", "casino")
+            .replace("{click_id}", "k3p9x7qWmB")
             .replace("{slug}", "p1");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             let request = admin.request(method, &real).body(Body::empty());

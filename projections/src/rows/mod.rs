@@ -46,12 +46,16 @@ pub struct AttemptRow {
     pub txn_id: Option<String>,
     /// The customer it gave.
     pub customer_id: Option<String>,
+    /// The id that the sender gave this very event.
+    pub event_id: Option<String>,
     /// The event it was about: kind, change or abuse.
     pub event: Option<String>,
     /// The field at fault.
     pub field: Option<String>,
     /// What the sender was told, of refusals.
     pub detail: Option<String>,
+    /// Of a repeat: whether it says something else than the first.
+    pub differs: bool,
     /// Where it came in.
     pub endpoint: String,
     /// The truncated address.

@@ -11,6 +11,8 @@ use postbook_schemas::{OfferRef, Slug};
 use super::super::{auth::Authenticated, problem::Problem};
 use crate::{
     commands::record::{Author, CommandError, PATIENCE},
+    directory::Directory,
+    inquiry::Sources,
     secrets::{Role, Scope},
     service::Service,
     store::StoreError,
@@ -50,6 +52,17 @@ impl FromRequestParts<Arc<Service>> for Reader {
 impl Reader {
     pub(super) fn tables(&self) -> &Tables {
         &self.service.tables
+    }
+
+    /// Where inquiries look.
+    pub(super) fn sources<'s>(&'s self, directory: &'s Directory) -> Sources<'s> {
+        Sources {
+            store: &**self.service.log.store(),
+            tables: &self.service.tables,
+            click_ids: &self.service.click_ids,
+            directory,
+            now: self.service.clock.now(),
+        }
     }
 
     /// The partner to show: the one asked for, or the only one the caller may see.

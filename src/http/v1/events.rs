@@ -21,10 +21,6 @@ const PAGE_BYTES: usize = 1 << 18;
 
 /// Kept lines.
 #[derive(Serialize, ToSchema)]
-#[expect(
-    dead_code,
-    reason = "describes the answer, which is put together from kept bytes"
-)]
 pub(super) struct Events {
     items: Vec<Event>,
     /// Where to go on; `null` at the end of the log.
@@ -33,10 +29,6 @@ pub(super) struct Events {
 
 /// A kept line, its position before it. `docs/reference/facts.md` says what each type holds.
 #[derive(Serialize, ToSchema)]
-#[expect(
-    dead_code,
-    reason = "describes the answer, which is put together from kept bytes"
-)]
 struct Event {
     position: u64,
     id: Uuid,

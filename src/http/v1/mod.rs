@@ -4,6 +4,7 @@ mod adjustments;
 mod attempts;
 mod attribution_corrections;
 mod balances;
+mod checks;
 mod context;
 mod conversions;
 mod decisions;
@@ -47,6 +48,10 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/postings", get(postings::list))
         .route("/v1/trial-balance", get(trial_balance::all))
         .route("/v1/attempts", get(attempts::list))
+        .route("/v1/attempts/{id}", get(attempts::one))
+        .route("/v1/attempts/{id}/checks", get(checks::of_attempt))
+        .route("/v1/clicks/{click_id}/checks", get(checks::of_click))
+        .route("/v1/checks", get(checks::search))
         .route("/v1/parked", get(parked::list))
         .route("/v1/events", get(events::list))
         .route("/v1/payouts", get(payouts::list).post(payouts::propose))

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    http::{clicks, ops, redirect},
+    http::{ops, redirect},
     intake::answer::{OfferBody, OfferData, PostbackBody, ProblemBody},
 };
 
@@ -36,7 +36,6 @@ use crate::{
         ops::healthz,
         ops::readyz,
         ops::metrics,
-        clicks::record,
         self::serve,
         super::conversions::list,
         super::conversions::one,
@@ -46,7 +45,13 @@ use crate::{
         super::postings::list,
         super::trial_balance::all,
         super::attempts::list,
+        super::attempts::one,
+        super::checks::of_attempt,
+        super::checks::of_click,
+        super::checks::search,
         super::parked::list,
+        crate::http::clicks::record,
+        crate::http::bulk::postbacks,
         super::events::list,
         super::payouts::list,
         super::payouts::one,
@@ -60,7 +65,7 @@ use crate::{
         super::adjustments::adjust,
         super::attribution_corrections::correct,
     ),
-    components(schemas(ProblemBody<'static>, PostbackBody<'static>, OfferBody, OfferData, super::programme::Refused))
+    components(schemas(ProblemBody<'static>, PostbackBody<'static>, OfferBody, OfferData, crate::intake::bulk::LineAnswer, super::programme::Refused))
 )]
 struct Document;
 

@@ -2,8 +2,8 @@
 
 mod conversion;
 
-use postbook_projections::rows::{AttemptRow, ParkedRow, PayoutRow, Posting};
-use postbook_schemas::{Currency, Instant, Outcome};
+use postbook_projections::rows::{ParkedRow, PayoutRow, Posting};
+use postbook_schemas::{Currency, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -103,52 +103,6 @@ impl From<Posting> for PostingView {
             recorded_at: posting.recorded_at,
             period: posting.period,
             entries: entries.collect(),
-        }
-    }
-}
-
-/// A postback attempt.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Attempt)]
-pub(super) struct AttemptView {
-    position: u64,
-    id: Uuid,
-    #[schema(value_type = String)]
-    outcome: Outcome,
-    http_status: u16,
-    #[serde(rename = "type")]
-    fact_type: String,
-    offer: Option<String>,
-    click_id: Option<String>,
-    txn_id: Option<String>,
-    customer_id: Option<String>,
-    event: Option<String>,
-    field: Option<String>,
-    detail: Option<String>,
-    endpoint: String,
-    address: Option<String>,
-    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
-    recorded_at: Instant,
-}
-
-impl From<AttemptRow> for AttemptView {
-    fn from(row: AttemptRow) -> Self {
-        Self {
-            position: row.position,
-            id: row.id,
-            outcome: row.outcome,
-            http_status: row.outcome.http_status(),
-            fact_type: row.fact_type,
-            offer: row.offer.map(|offer| offer.to_string()),
-            click_id: row.click_id,
-            txn_id: row.txn_id,
-            customer_id: row.customer_id,
-            event: row.event,
-            field: row.field,
-            detail: row.detail,
-            endpoint: row.endpoint,
-            address: row.address,
-            recorded_at: row.recorded_at,
         }
     }
 }

@@ -68,7 +68,7 @@ impl Macros<'_> {
 
 /// A destination with the click id in the places it names, else in the offer's parameter. Its own
 /// query and fragment stay.
-pub(super) fn with_click_id(destination: &str, click_param: &str, click_id: &str) -> String {
+pub(crate) fn with_click_id(destination: &str, click_param: &str, click_id: &str) -> String {
     if destination.contains(CLICK_ID) {
         return destination.replace(CLICK_ID, click_id);
     }

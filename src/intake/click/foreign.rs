@@ -1,6 +1,10 @@
 //! Clicks that were made elsewhere, under ids of their own.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use postbook_schemas::{
     Fact, Instant, OfferRef, Slug, dedupe,
@@ -70,15 +74,21 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It is in the log.
-    New,
+    New {
+        /// Where; absent if it was only looked at.
+        position: Option<u64>,
+    },
     /// A click with this id was there already.
-    Known,
+    Known {
+        /// Where; absent if the first is only looked at too.
+        position: Option<u64>,
+    },
     /// It cannot be taken.
     Refused(Fault),
 }
 
 /// Records clicks made elsewhere, those that can be taken in one group; says for each what became
-/// of it.
+/// of it. `endpoint` is how their facts name where they came in.
 ///
 /// # Errors
 /// The log could not be read or written; then none was recorded.
@@ -86,21 +96,23 @@ pub async fn record(
     service: &Service,
     caller: &Caller,
     clicks: Vec<ForeignClick>,
+    endpoint: &str,
 ) -> Result<Vec<Recorded>, StoreError> {
     let directory = service.directory.load_full();
     let now = service.clock.now();
     let mut recorded = Vec::with_capacity(clicks.len());
     let (mut places, mut appends) = (Vec::new(), Vec::new());
     for (place, click) in clicks.into_iter().enumerate() {
-        if is_ours(service, &click.click_id).await? {
-            recorded.push(Recorded::Known);
+        if let Some(position) = ours(service, &click.click_id).await? {
+            let position = Some(position);
+            recorded.push(Recorded::Known { position });
             continue;
         }
         match checked(&directory, caller, now, &click) {
             Ok(placed) => {
                 places.push(place);
-                appends.push(append(service, caller, click, placed));
-                recorded.push(Recorded::New);
+                appends.push(append(service, caller, click, placed, endpoint));
+                recorded.push(Recorded::New { position: None });
             }
             Err(fault) => recorded.push(Recorded::Refused(fault)),
         }
@@ -110,48 +122,96 @@ pub async fn record(
     }
     let appended = service.log.append_all(appends.clone()).await?;
     for ((place, append), appended) in places.into_iter().zip(appends).zip(appended) {
-        if is_known(service, append, appended).await? {
-            recorded[place] = Recorded::Known;
-        } else {
+        recorded[place] = settled(service, append, appended).await?;
+        if matches!(recorded[place], Recorded::New { .. }) {
             service.meters.click();
         }
     }
     Ok(recorded)
 }
 
-/// Whether a click was in the log before. A position that is named although it holds another click
-/// only looks alike: then the click is appended past it.
-async fn is_known(
+/// Says what would become of clicks, and keeps nothing.
+///
+/// # Errors
+/// The log could not be read.
+pub async fn preview(
+    service: &Service,
+    caller: &Caller,
+    clicks: &[ForeignClick],
+) -> Result<Vec<Recorded>, StoreError> {
+    let directory = service.directory.load_full();
+    let now = service.clock.now();
+    let mut seen = BTreeSet::new();
+    let mut told = Vec::with_capacity(clicks.len());
+    for click in clicks {
+        let known = match ours(service, &click.click_id).await? {
+            Some(position) => Some(position),
+            None => theirs(service, &click.click_id).await?,
+        };
+        told.push(match (known, checked(&directory, caller, now, click)) {
+            (Some(_), _) => Recorded::Known { position: known },
+            (None, Err(fault)) => Recorded::Refused(fault),
+            (None, Ok(_)) if !seen.insert(&click.click_id) => Recorded::Known { position: None },
+            (None, Ok(_)) => Recorded::New { position: None },
+        });
+    }
+    Ok(told)
+}
+
+/// Where a click of this id from elsewhere is.
+async fn theirs(service: &Service, click_id: &str) -> Result<Option<u64>, StoreError> {
+    let key = dedupe::foreign_click_key(click_id);
+    let Some(position) = service.log.store().find(&key).await? else {
+        return Ok(None);
+    };
+    let known = evidence::read_fact(service, position).await?;
+    Ok(match known.fact {
+        Fact::ClickRecorded(click) if click.click_id == click_id => Some(position),
+        _ => None,
+    })
+}
+
+/// Whether a click is new in the log or was there before. A position that is named although it
+/// holds another click only looks alike: then the click is appended past it.
+async fn settled(
     service: &Service,
     mut append: Append,
     mut appended: Appended,
-) -> Result<bool, StoreError> {
-    while let Appended::Known { position } = appended {
+) -> Result<Recorded, StoreError> {
+    loop {
+        let position = match appended {
+            Appended::At { position, .. } => {
+                let position = Some(position);
+                return Ok(Recorded::New { position });
+            }
+            Appended::Known { position } => position,
+        };
         let known = evidence::read_fact(service, position).await?;
         let key = match &known.fact {
             Fact::ClickRecorded(click) => Some(dedupe::foreign_click_key(&click.click_id)),
             _ => None,
         };
         if key == append.unique {
-            return Ok(true);
+            let position = Some(position);
+            return Ok(Recorded::Known { position });
         }
         append.not_at.push(position);
         appended = service.append(append.clone()).await?;
     }
-    Ok(false)
 }
 
-/// Whether an id was given out here: it must not come to stand for another click.
-async fn is_ours(service: &Service, click_id: &str) -> Result<bool, StoreError> {
+/// Where the click is whose id was given out here: the id must not come to stand for another.
+async fn ours(service: &Service, click_id: &str) -> Result<Option<u64>, StoreError> {
     let store = service.log.store();
     let Some(position) = service.click_ids.decode(click_id) else {
-        return Ok(false);
+        return Ok(None);
     };
     if position > store.head() {
-        return Ok(false);
+        return Ok(None);
     }
     let heads = store.clicks(vec![position]).await?;
-    Ok(heads.first().is_some_and(Option::is_some))
+    let is_click = heads.first().is_some_and(Option::is_some);
+    Ok(is_click.then_some(position))
 }
 
 struct Placed {
@@ -254,7 +314,13 @@ fn place(directory: &Directory, click: &ForeignClick) -> Result<Placed, Fault> {
     })
 }
 
-fn append(service: &Service, caller: &Caller, click: ForeignClick, placed: Placed) -> Append {
+fn append(
+    service: &Service,
+    caller: &Caller,
+    click: ForeignClick,
+    placed: Placed,
+    endpoint: &str,
+) -> Append {
     let told = |agent: &String| service.devices.class_of(agent);
     let device = click.device.or_else(|| click.user_agent.as_ref().map(told));
     let unique = dedupe::foreign_click_key(&click.click_id);
@@ -274,7 +340,7 @@ fn append(service: &Service, caller: &Caller, click: ForeignClick, placed: Place
         parameters: click.parameters,
     });
     let source = Source {
-        endpoint: "/v1/clicks".to_owned(),
+        endpoint: endpoint.to_owned(),
         address: click.address.map(|address| truncated(address).to_string()),
     };
     let id = service.clock.new_id();

@@ -15,6 +15,7 @@ use postbook_schemas::{
 };
 
 use self::destination::Macros;
+pub(crate) use self::destination::with_click_id;
 pub use self::device::Devices;
 use super::{fields::pairs, request::truncated};
 use crate::{
@@ -84,7 +85,7 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
         ));
     };
     service.meters.click();
-    Ok(Some(destination::with_click_id(
+    Ok(Some(with_click_id(
         &destination,
         &offer.click_param,
         click_id.as_str(),

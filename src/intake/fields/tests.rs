@@ -24,6 +24,7 @@ fn request(query: &str, content_type: Option<&str>, body: &[u8]) -> Request {
             https: false,
             by_proxy: false,
         },
+        imported: None,
     }
 }
 

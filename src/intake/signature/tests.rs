@@ -1,7 +1,5 @@
 //! What signatures promise: any change is refused, and no message is taken for one of another kind.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use base64::Engine;
 use ed25519_dalek::{Signer, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +9,7 @@ use sha2::Sha256;
 
 use super::*;
 use crate::{
-    intake::request::{Endpoint, Method, Peer},
+    intake::request::{Endpoint, Method},
     secrets::{BASE64, KeyBytes, KeyKind, new_offer_key},
 };
 
@@ -106,24 +104,12 @@ impl Ring {
 }
 
 fn request(method: Method, query: Option<&str>, body: &[u8]) -> Request {
+    let endpoint = Endpoint::Offer("acme/casino".to_owned());
     Request {
-        endpoint: Endpoint::Offer("acme/casino".to_owned()),
-        method,
-        path: "/api/postback/acme/casino".to_owned(),
         query: query.map(str::to_owned),
-        content_type: None,
-        bearer: None,
-        secret: None,
-        signature: None,
-        idempotency_key: None,
         body: body.to_vec().into(),
         body_bytes: body.len() as u64,
-        body_fault: None,
-        peer: Peer {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            https: false,
-            by_proxy: false,
-        },
+        ..Request::bare(endpoint, method, "/api/postback/acme/casino".to_owned())
     }
 }
 

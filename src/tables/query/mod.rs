@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod balances;
 pub mod conversions;
 pub mod due;
+pub mod parked;
 pub mod payouts;
 pub mod postings;
 pub mod timeline;

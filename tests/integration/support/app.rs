@@ -192,11 +192,17 @@ impl TestApp {
         self.as_role(Role::Ingest).await
     }
 
-    /// Follows a link and returns the click id that the destination was handed.
-    pub(crate) async fn click(&self, link: &str) -> String {
+    /// Follows a link and returns where it leads.
+    pub(crate) async fn click_location(&self, link: &str) -> String {
         let answer = self.anonymous().get(link).await;
         assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text());
-        let location = answer.header(header::LOCATION).expect("a location");
+        let location = answer.header(header::LOCATION);
+        location.expect("a location").to_owned()
+    }
+
+    /// Follows a link and returns the click id that the destination was handed.
+    pub(crate) async fn click(&self, link: &str) -> String {
+        let location = self.click_location(link).await;
         let (_, id) = location.rsplit_once("cid=").expect("a click id");
         id.to_owned()
     }

@@ -121,12 +121,14 @@ fn attempt(position: u64) -> AttemptRow {
         click_id: Some(format!("Ab{position:08}")),
         txn_id: Some(format!("txn-{position:08}")),
         customer_id: Some(format!("customer-{}", position % 50_000)),
+        event_id: Some(format!("event-{position}")).filter(|_| position.is_multiple_of(2)),
         event: Some("sale".to_owned()),
         field: None,
         detail: None,
         endpoint: "POST /postback".to_owned(),
         address: Some("192.0.2.0".to_owned()),
         recorded_at: time(position),
+        differs: position.is_multiple_of(3),
     }
 }
 

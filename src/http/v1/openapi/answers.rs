@@ -53,7 +53,7 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
 
 fn shared(path: &str, method: &str) -> Vec<(u16, String)> {
     let mut answers = ANYTIME.to_vec();
-    if path.contains("postback") {
+    if path.contains("/postback") && !path.starts_with("/v1/") {
         return rejections().chain(owned(&answers)).collect();
     }
     if path.starts_with("/v1/") && path != "/v1/openapi.json" {
@@ -62,7 +62,10 @@ fn shared(path: &str, method: &str) -> Vec<(u16, String)> {
             answers.push(TOO_LARGE);
         }
         // Recognised when they come again by what they say, not by a key.
-        let has_own_identity = matches!(path, "/v1/clicks" | "/v1/programme");
+        let has_own_identity = matches!(
+            path,
+            "/v1/clicks" | "/v1/imports/postbacks" | "/v1/programme"
+        );
         if method == "post" && !has_own_identity {
             answers.push(CONFLICT);
         }

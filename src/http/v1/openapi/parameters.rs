@@ -28,7 +28,7 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
         let Some((schema, description)) = known else {
             continue;
         };
-        let in_query = parameter["in"] == "query";
+        let in_query = parameter["in"] == "query" && parameter["required"] != true;
         parameter["schema"] = if in_query { or_empty(&schema) } else { schema };
         if parameter["description"].is_null() && !description.is_empty() {
             parameter["description"] = description.into();
@@ -41,7 +41,7 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
     Some(match name {
         "offer" => (offer(), "brand/offer"),
         "brand" | "partner" | "slug" => (pattern(SLUG), ""),
-        "id" | "conversion" => (json!({ "type": "string", "format": "uuid" }), ""),
+        "id" | "conversion" | "attempt_id" => (json!({ "type": "string", "format": "uuid" }), ""),
         "cursor" => (
             pattern("c[0-7]?[0-9a-f]{1,15}"),
             "`next_cursor` of the page before",
@@ -57,7 +57,8 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
             ] }),
             "RFC 3339, or seconds or milliseconds since 1970",
         ),
-        "sandbox" | "dry_run" => (json!({ "type": "boolean" }), ""),
+        "sandbox" | "dry_run" | "differs" => (json!({ "type": "boolean" }), ""),
+        "sha256" => (pattern("[0-9a-f]{64}"), ""),
         "period" => (pattern("[0-9]{4}-(0[1-9]|1[0-2])"), ""),
         "outcome" => (
             one_of(Outcome::ALL.iter().map(|outcome| outcome.code())),

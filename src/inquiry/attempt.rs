@@ -1,0 +1,239 @@
+//! One attempt told whole: what its row says, and what only its fact keeps.
+
+use postbook_projections::rows::AttemptRow;
+use postbook_schemas::{Attempt, Fact, Instant, Outcome, RawRequest, postback::References};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    Sources,
+    expected::{self, Expected},
+};
+use crate::commands::record::{self, CommandError};
+
+/// A postback attempt, whatever became of it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub struct AttemptTold {
+    /// Where its fact is in the log.
+    pub position: u64,
+    /// Its id, which the answer named.
+    pub id: Uuid,
+    /// When its fact was recorded.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub recorded_at: Instant,
+    /// What became of it.
+    #[schema(value_type = String)]
+    pub outcome: Outcome,
+    /// The status it was answered with.
+    pub http_status: u16,
+    /// The type of its fact.
+    #[serde(rename = "type")]
+    pub fact_type: String,
+    /// Where it came in.
+    pub endpoint: String,
+    /// From where, truncated.
+    pub address: Option<String>,
+    /// Who sent it, as far as that is known.
+    pub actor: String,
+    /// The offer, where it was known.
+    pub offer: Option<String>,
+    /// What it was about.
+    pub event: Option<String>,
+    /// The click id it gave.
+    pub click_id: Option<String>,
+    /// The transaction it gave.
+    pub txn_id: Option<String>,
+    /// The event id it gave.
+    pub event_id: Option<String>,
+    /// The customer it gave.
+    pub customer_id: Option<String>,
+    /// The coupon it gave.
+    pub coupon_code: Option<String>,
+    /// Under what it was let in; absent where it was refused before or for that.
+    pub credential: Option<CredentialTold>,
+    /// Of a refusal: the field at fault.
+    pub field: Option<String>,
+    /// Of a refusal: what the sender was told.
+    pub detail: Option<String>,
+    /// What the sender was told beside the outcome.
+    pub warnings: Vec<String>,
+    /// Of a repeat: the fact that it repeats.
+    pub first_id: Option<Uuid>,
+    /// Of a repeat: the fields that say something else than the first.
+    pub differences: Vec<DifferenceTold>,
+    /// Of a refusal: what was expected beside what was received.
+    pub expected: Vec<Expected>,
+    /// The request as received, without secrets and personal data.
+    pub request: RequestTold,
+}
+
+/// Under what an attempt was let in.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub struct CredentialTold {
+    /// How strong it is: `none`, `secret`, `token`, `hmac` or `standard_webhooks`.
+    pub strength: String,
+    /// Which key or token, by id.
+    pub key_id: Option<String>,
+}
+
+/// One field that differs between a repeat and the first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Difference)]
+pub struct DifferenceTold {
+    /// The field.
+    pub field: String,
+    /// The first one's value.
+    pub first: Option<String>,
+    /// The repeat's value.
+    pub repeat: Option<String>,
+}
+
+/// A request as received, without secrets and personal data.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = KeptRequest)]
+pub struct RequestTold {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The content type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body in hexadecimal where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_hex: Option<String>,
+    /// The whole length of a body that was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
+}
+
+/// Tells attempts whole, in their order.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn tell_all(
+    sources: &Sources<'_>,
+    rows: Vec<AttemptRow>,
+) -> Result<Vec<AttemptTold>, CommandError> {
+    let mut told = Vec::with_capacity(rows.len());
+    for row in rows {
+        told.push(tell(sources, row).await?);
+    }
+    Ok(told)
+}
+
+/// Tells one attempt whole.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold, CommandError> {
+    let recorded = record::read_from(sources.store, row.position).await?;
+    let envelope = recorded.envelope;
+    let parts = Parts::of(&envelope.fact);
+    let attempt = parts.attempt;
+    let request = attempt.map(|attempt| attempt.request.clone());
+    let mut told = AttemptTold {
+        position: row.position,
+        id: row.id,
+        recorded_at: row.recorded_at,
+        outcome: row.outcome,
+        http_status: row.outcome.http_status(),
+        fact_type: row.fact_type,
+        endpoint: row.endpoint,
+        address: row.address,
+        actor: envelope.actor.clone(),
+        offer: row.offer.map(|offer| offer.to_string()),
+        event: row.event,
+        click_id: row.click_id,
+        txn_id: row.txn_id,
+        event_id: row.event_id,
+        customer_id: row.customer_id,
+        coupon_code: parts.references.and_then(|all| all.coupon_code.clone()),
+        credential: attempt.and_then(credential),
+        field: row.field,
+        detail: row.detail,
+        warnings: attempt
+            .map(|attempt| attempt.warnings.clone())
+            .unwrap_or_default(),
+        first_id: None,
+        differences: Vec::new(),
+        expected: Vec::new(),
+        request: request.unwrap_or_default().into(),
+    };
+    match &envelope.fact {
+        Fact::PostbackRejected(rejected) => {
+            let offer = rejected.offer.as_ref();
+            let offer = offer.and_then(|offer| sources.directory.offer(offer.as_str()));
+            told.expected = expected::beside_received(rejected, offer.map(|offer| &**offer));
+        }
+        Fact::PostbackRepeated(repeated) => {
+            told.first_id = Some(repeated.first_id);
+            told.differences = repeated.differences.iter().map(difference).collect();
+        }
+        _ => {}
+    }
+    Ok(told)
+}
+
+/// What every fact about an attempt has.
+struct Parts<'f> {
+    attempt: Option<&'f Attempt>,
+    references: Option<&'f References>,
+}
+
+impl<'f> Parts<'f> {
+    fn of(fact: &'f Fact) -> Self {
+        let report = fact.as_report().map(|one| (&one.attempt, &one.references));
+        let change = fact.as_change().map(|one| (&one.attempt, &one.references));
+        let found = match fact {
+            Fact::AbuseReported(one) => Some((&one.attempt, &one.references)),
+            Fact::PostbackRejected(one) => Some((&one.attempt, &one.references)),
+            Fact::PostbackRepeated(one) => Some((&one.attempt, &one.references)),
+            _ => report.or(change),
+        };
+        Self {
+            attempt: found.map(|(attempt, _)| attempt),
+            references: found.map(|(_, references)| references),
+        }
+    }
+}
+
+fn credential(attempt: &Attempt) -> Option<CredentialTold> {
+    let credential = attempt.credential.as_ref()?;
+    let strength = serde_json::to_value(credential.strength).ok()?;
+    Some(CredentialTold {
+        strength: strength.as_str()?.to_owned(),
+        key_id: credential.key_id.clone(),
+    })
+}
+
+fn difference(difference: &postbook_schemas::postback::Difference) -> DifferenceTold {
+    DifferenceTold {
+        field: difference.field.clone(),
+        first: difference.first.clone(),
+        repeat: difference.repeat.clone(),
+    }
+}
+
+impl From<RawRequest> for RequestTold {
+    fn from(kept: RawRequest) -> Self {
+        Self {
+            method: kept.method,
+            path: kept.path,
+            query: kept.query,
+            content_type: kept.content_type,
+            body: kept.body,
+            body_hex: kept.body_hex,
+            body_bytes: kept.body_bytes,
+        }
+    }
+}
