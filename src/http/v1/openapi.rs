@@ -85,6 +85,9 @@ fn write() -> String {
         // Whoever only looks is answered as whoever follows.
         follow["head"] = follow["get"].clone();
         follow["head"]["summary"] = "Says where a link leads, and records nothing.".into();
+        // As of `/postback`.
+        let other = "The name is that of another path, which takes no HEAD.";
+        follow["head"]["responses"]["405"] = json!({ "description": other });
     }
     paths.extend(postbacks::paths());
     for (path, methods) in paths {

@@ -20,7 +20,12 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
         let name = parameter["name"].as_str().unwrap_or_default();
         let known = match (path, name) {
             // A position.
-            ("/v1/events", "from") => None,
+            ("/v1/events", "from") => {
+                let position = json!({ "type": "integer", "minimum": 1, "maximum": i64::MAX });
+                Some((position, ""))
+            }
+            // Of NDJSON, and not looked at otherwise.
+            ("/v1/clicks", "sha256") => None,
             // Whatever text senders have.
             (_, "Idempotency-Key") if !path.starts_with("/v1/") => None,
             _ => schema(name),

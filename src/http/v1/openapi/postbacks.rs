@@ -133,7 +133,7 @@ fn headers() -> impl Iterator<Item = Value> {
         (
             "webhook-id",
             "The message's own id, the same over all tries.",
-            json!({ "type": "string", "maxLength": 256 }),
+            json!({ "type": "string" }),
         ),
         (
             "webhook-timestamp",
