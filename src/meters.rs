@@ -26,6 +26,7 @@ pub struct Meters {
     attempts: Vec<Counter>,
     attempts_failed: Counter,
     legacy_postbacks: Counter,
+    redacted: Counter,
     clicks: Counter,
     appends_failed: Counter,
     append_seconds: Histogram,
@@ -66,6 +67,10 @@ impl Meters {
                 "postbook_legacy_postbacks_total",
                 "Postbacks that were taken without a secret, which is deprecated",
             ),
+            redacted: counter(
+                "postbook_attempts_redacted_total",
+                "Postbacks in which personal data was found and replaced",
+            ),
             clicks: counter("postbook_clicks_total", "Clicks that were recorded"),
             appends_failed: counter(
                 "postbook_appends_failed_total",
@@ -100,6 +105,11 @@ impl Meters {
     /// Counts a postback that was taken without a secret.
     pub fn legacy_postback(&self) {
         self.legacy_postbacks.increment(1);
+    }
+
+    /// Counts an attempt in which personal data was found.
+    pub fn redacted(&self) {
+        self.redacted.increment(1);
     }
 
     /// Counts a click.

@@ -355,6 +355,6 @@ fn attempt(references: &References, amount_minor: Option<i64>) -> Attempt {
             body: Some(format!(r#"{head},"value":{value},"currency":"USD"}}"#)),
             ..RawRequest::default()
         },
-        warnings: Vec::new(),
+        ..Attempt::default()
     }
 }

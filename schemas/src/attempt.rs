@@ -1,7 +1,11 @@
 //! What is kept of every postback attempt: how it was authenticated and the raw request.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::FactId;
 
 /// How strongly an attempt was authenticated, weakest first.
 #[derive(
@@ -55,10 +59,32 @@ pub struct RawRequest {
     /// The whole length of a body that was cut, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
+    /// The `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The mapping under which an attempt was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MappingUsed {
+    /// The position of its `mapping.defined`.
+    pub position: u64,
+    /// The sender's words that it translated, by field.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, String>,
+}
+
+/// That a fact comes from an attempt that had been refused, read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Requeued {
+    /// The attempt: the id of its `postback.rejected`.
+    pub attempt_id: FactId,
+    /// Why it was read again.
+    pub reason: String,
 }
 
 /// What every fact about an attempt carries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// The credential; absent where the attempt ended before credentials were checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,4 +94,10 @@ pub struct Attempt {
     /// Warnings that the answer carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The mapping under which it was read; absent where the offer had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<MappingUsed>,
+    /// The refused attempt that it is, read again; absent where it came in as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requeued: Option<Requeued>,
 }

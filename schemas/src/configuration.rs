@@ -1,6 +1,6 @@
 //! The programme: brands, offers, partners, links, coupons, rates and endpoints as facts.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -241,16 +241,6 @@ pub struct TermsPublished {
     pub version: String,
     /// The terms.
     pub terms: Terms,
-}
-
-/// Data of `mapping.defined`: how an offer's sender names and writes things.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Mapping {
-    /// The offer.
-    pub offer: OfferRef,
-    /// Field to parameter name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub fields: BTreeMap<String, String>,
 }
 
 /// Data of `endpoint.defined`: where a partner wants to be told.

@@ -5,15 +5,16 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{
+    Attempt,
     configuration::{
-        Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Mapping, Offer, Partner,
-        TermsPublished,
+        Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
         AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided,
         DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed, ReconciliationRecorded,
         ReconciliationResolved,
     },
+    mapping::Mapping,
     outbound::Delivery,
     payout::{PayoutMoved, PayoutProposed},
     postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
@@ -259,6 +260,26 @@ impl Fact {
             FactType::GoalReported => Self::GoalReported(report),
             FactType::ReactivationReported => Self::ReactivationReported(report),
             _ => Self::RevenueReported(report),
+        }
+    }
+
+    /// The attempt that it came as, if it came as a postback.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an accessor: any other fact is none of these"
+    )]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        if let Some(report) = self.as_report() {
+            return Some(&report.attempt);
+        }
+        if let Some(change) = self.as_change() {
+            return Some(&change.attempt);
+        }
+        match self {
+            Self::AbuseReported(report) => Some(&report.attempt),
+            Self::PostbackRejected(rejected) => Some(&rejected.attempt),
+            Self::PostbackRepeated(repeated) => Some(&repeated.attempt),
+            _ => None,
         }
     }
 

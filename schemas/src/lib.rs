@@ -19,6 +19,7 @@ pub mod fact;
 pub mod instant;
 pub mod json_schema;
 pub mod kind;
+pub mod mapping;
 pub mod money;
 pub mod name;
 pub mod outbound;
@@ -31,7 +32,7 @@ pub mod status;
 pub mod terms;
 pub mod traffic;
 
-pub use attempt::{Attempt, Credential, RawRequest, Strength};
+pub use attempt::{Attempt, Credential, MappingUsed, RawRequest, Requeued, Strength};
 pub use click_id::{ClickId, ClickIdKey};
 pub use envelope::{Envelope, Source};
 pub use fact::{DecodeError, Fact, FactType};

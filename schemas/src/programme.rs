@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Instant,
     configuration::{Brand, Coupon, FxRate, Link, Offer, Partner},
+    mapping::Mapping,
     terms::Terms,
 };
 
@@ -29,6 +30,9 @@ pub struct Programme {
     /// Coupons.
     #[serde(default, rename = "coupon", skip_serializing_if = "Vec::is_empty")]
     pub coupons: Vec<Coupon>,
+    /// How the senders of offers name and write things.
+    #[serde(default, rename = "mapping", skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<Mapping>,
     /// Exchange rates.
     #[serde(default, rename = "fx_rate", skip_serializing_if = "Vec::is_empty")]
     pub fx_rates: Vec<FxRate>,

@@ -17,6 +17,7 @@ mod own;
 mod payout;
 mod reader;
 mod replay;
+mod requeue;
 mod schema;
 mod secret;
 mod serve;
@@ -60,6 +61,7 @@ enum Verb {
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
     Events(events::Events),
+    Requeue(requeue::Requeue),
     Replay(replay::Replay),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -100,6 +102,7 @@ impl Cli {
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
             Verb::Events(verb) => block_on(verb.run(&global)),
+            Verb::Requeue(verb) => block_on(verb.run(&global)),
             Verb::Replay(verb) => block_on(verb.run(&global)),
             Verb::Doctor(verb) => block_on(verb.run(&global)),
             Verb::Verify(verb) => block_on(verb.run(&global)),

@@ -1,9 +1,9 @@
-//! `postbook schema`: the generated JSON Schemas.
+//! `postbook schema`: the generated JSON Schemas, and the presets of mappings.
 
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use postbook_schemas::json_schema;
+use postbook_schemas::{json_schema, mapping::presets};
 
 use super::{
     exit::{CliError, Exit},
@@ -14,7 +14,8 @@ use crate::http::v1::openapi;
 /// Prints or writes the JSON Schemas of facts and programme files, and the OpenAPI description.
 #[derive(Debug, Args)]
 pub(super) struct Schema {
-    /// One schema: a fact's type (`ftd.reported`), `programme` or `openapi`; a list of all if absent
+    /// One schema: a fact's type (`ftd.reported`), `programme` or `openapi`; or `presets`, or one
+    /// preset as `presets.everflow`; a list of all if absent
     name: Option<String>,
     /// Write all of them below this directory instead
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
@@ -51,11 +52,21 @@ impl Schema {
         }
         let Some(name) = &self.name else {
             let names = documents.iter().map(|(path, _)| name_of(path));
+            let names = names.chain(["presets".to_owned()]);
             return names
                 .collect::<Vec<_>>()
                 .iter()
                 .try_for_each(|name| output::line(name));
         };
+        if name == "presets" {
+            let mut presets = presets::ALL.iter();
+            return presets.try_for_each(|preset| {
+                output::line(&format!("{:<10}{}", preset.name, preset.title()))
+            });
+        }
+        if let Some(preset) = name.strip_prefix("presets.").and_then(presets::find) {
+            return output::line(preset.text.trim_end());
+        }
         let found = documents.iter().find(|(path, _)| name_of(path) == *name);
         let (_, content) = found.ok_or_else(|| {
             CliError::new(

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     directory::Directory,
-    intake::evidence,
+    intake::lookup,
     secrets::{
         self, KeyBytes, KeyKind, OfferKeyInfo, Plain, Role, Scope, Secrets, SecretsError,
         TokenInfo, Unrecorded,
@@ -254,7 +254,7 @@ pub async fn record(service: &Service) -> Result<(), CredentialError> {
         };
         while let Appended::Known { position } = service.append(append.clone()).await? {
             // Appended before, but not forgotten here; or a key that only looks alike.
-            if evidence::read_fact(service, position).await?.id == waiting.id {
+            if lookup::read_fact(service, position).await?.id == waiting.id {
                 break;
             }
             append.not_at.push(position);

@@ -8,3 +8,4 @@ pub mod explain;
 pub mod payout;
 pub mod programme;
 pub mod record;
+pub mod requeue;

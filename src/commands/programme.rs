@@ -9,8 +9,10 @@ use postbook_schemas::{Currency, Slug};
 
 pub mod apply;
 mod check;
+mod check_mapping;
 mod check_terms;
 mod known;
+mod mapping_lines;
 mod plan;
 mod source;
 
@@ -24,6 +26,7 @@ pub use source::{Problem, ProgrammeFile};
 /// All problems of the files, in the order of files and lines.
 pub fn plan(mut files: Vec<ProgrammeFile>, known: &Known) -> Result<Plan, Vec<Problem>> {
     fill_currencies(&mut files, known);
+    files.iter_mut().for_each(ProgrammeFile::fill_presets);
     let mut problems = check::check(&files, known);
     if problems.is_empty() {
         return Ok(Plan::new(&files, known));

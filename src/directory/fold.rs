@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use postbook_schemas::{Envelope, Fact, FactId, Instant, configuration::TermsPublished};
 
 use super::{Directory, DirectoryError, FACT_TYPES, LinkEntry};
-use crate::store::{Filter, LogStore};
+use crate::{
+    intake::mapping::Rules,
+    store::{Filter, LogStore},
+};
 
 /// Bytes that are read from the log at a time.
 const PAGE_BYTES: usize = 1 << 20;
@@ -100,7 +103,8 @@ impl Directory {
             }
             Fact::MappingDefined(mapping) => {
                 let offer = mapping.offer.clone();
-                put(&mut self.mappings, offer, stamp, mapping.clone());
+                let rules = (!mapping.is_none()).then(|| Arc::new(Rules::new(mapping, position)));
+                put(&mut self.mappings, offer, stamp, rules);
             }
             Fact::EndpointDefined(endpoint) => {
                 let key = (endpoint.partner.clone(), endpoint.offer.clone());

@@ -9,14 +9,14 @@ use std::{
 
 use postbook_schemas::{
     Currency, DecodeError, Exact, Instant, Kind, OfferRef, Slug,
-    configuration::{Brand, Coupon, Endpoint, FxRate, Link, Mapping, Offer, Partner},
+    configuration::{Brand, Coupon, Endpoint, FxRate, Link, Offer, Partner},
     fact::FactType,
     terms::PartnerScope,
 };
 use thiserror::Error;
 
 pub use self::fold::{Stamp, Stamped, TermsVersion};
-use crate::store::StoreError;
+use crate::{intake::mapping::Rules, store::StoreError};
 
 /// First path segments that the service needs itself, so that no link can have them.
 pub const RESERVED_PATHS: &[&str] = &[
@@ -93,7 +93,7 @@ pub struct Directory {
     coupons: BTreeMap<(String, OfferRef), BTreeMap<Option<Instant>, Stamped<Coupon>>>,
     terms: BTreeMap<OfferRef, BTreeMap<(PartnerScope, Instant), Stamped<TermsVersion>>>,
     fx_rates: BTreeMap<(Currency, Currency, Instant), Stamped<FxRate>>,
-    mappings: BTreeMap<OfferRef, Stamped<Mapping>>,
+    mappings: BTreeMap<OfferRef, Stamped<Option<Arc<Rules>>>>,
     endpoints: BTreeMap<(Slug, Option<OfferRef>), Stamped<Endpoint>>,
 }
 
@@ -215,9 +215,9 @@ impl Directory {
         self.fx_rates.values().map(|stamped| &stamped.value)
     }
 
-    /// The mapping of an offer.
-    pub fn mapping(&self, offer: &str) -> Option<&Mapping> {
-        self.mappings.get(offer).map(|stamped| &stamped.value)
+    /// The mapping of an offer, as intake applies it.
+    pub fn mapping(&self, offer: &str) -> Option<&Arc<Rules>> {
+        self.mappings.get(offer)?.value.as_ref()
     }
 
     /// All endpoints of partners.

@@ -192,6 +192,7 @@ fn expectation(parameter: &str, currency: Currency, offer: Option<&Offer>) -> St
             "seconds or milliseconds since 1970, or RFC 3339; at most a day ahead".to_owned()
         }
         Name::Offer => "brand/offer with slugs that exist".to_owned(),
+        Name::Test => "1 or true of a manager who tests, or 0 or false".to_owned(),
         Name::Secret => "the offer's secret of 64 characters".to_owned(),
     }
 }
@@ -281,14 +282,13 @@ mod tests {
             offer: None,
             references: postbook_schemas::postback::References::default(),
             attempt: Attempt {
-                credential: None,
                 request: RawRequest {
                     method: "POST".to_owned(),
                     path: "/postback".to_owned(),
                     body: Some(body.to_owned()),
                     ..RawRequest::default()
                 },
-                warnings: Vec::new(),
+                ..Attempt::default()
             },
         }
     }

@@ -7,9 +7,10 @@ use postbook_schemas::{Event, Instant, Outcome, configuration::Candidate};
 
 use super::{
     credentials::{self, Shown},
-    evidence::{ClickCheck, Evidence, FoundClick, Told, is_parked},
+    evidence::{Evidence, Told, is_parked},
     fields::Name,
     form,
+    lookup::{ClickCheck, FoundClick},
     refusal::Refusal,
     request::{BODY_BYTES_MAX, Endpoint},
     signature::Checked,
@@ -39,7 +40,13 @@ const STEPS: &[(Outcome, Step)] = &[
 
 /// The first reason to refuse an attempt, if there is one.
 pub fn refusal(evidence: &Evidence<'_>) -> Option<Refusal> {
-    STEPS.iter().find_map(|(_, step)| step(evidence))
+    // What is read again was let in when it came: only what it says is judged anew.
+    let from = match evidence.again {
+        Some(_) => Outcome::Malformed,
+        None => Outcome::PayloadTooLarge,
+    };
+    let mut steps = STEPS.iter().filter(|(outcome, _)| *outcome >= from);
+    steps.find_map(|(_, step)| step(evidence))
 }
 
 /// Whether an attempt is refused before anybody asks who sent it: for its size, transport, offer, rate
@@ -53,7 +60,7 @@ pub fn is_turned_away(evidence: &Evidence<'_>) -> bool {
 
 /// What becomes of an attempt that nothing refuses and that is no duplicate.
 pub fn acceptance(evidence: &Evidence<'_>) -> Outcome {
-    let sandbox = evidence.offer().is_some_and(|offer| offer.sandbox);
+    let sandbox = is_sandbox(evidence);
     let parked = evidence
         .good_form()
         .is_some_and(|form| is_parked(form, evidence.target));
@@ -62,6 +69,12 @@ pub fn acceptance(evidence: &Evidence<'_>) -> Outcome {
         (false, true) => Outcome::Parked,
         (false, false) => Outcome::Accepted,
     }
+}
+
+/// Whether an attempt is test traffic: all of its offer's is, or it says so itself.
+pub fn is_sandbox(evidence: &Evidence<'_>) -> bool {
+    let is_offers = evidence.offer().is_some_and(|offer| offer.sandbox);
+    is_offers || evidence.fields.is_test() == Some(true)
 }
 
 /// Whether a click or coupon attributes a report, so that its customer is bound by it.
@@ -108,7 +121,7 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
     );
     warn(
         evidence.fields.personal,
-        "personal data was redacted: names, e-mail addresses and phone numbers do not belong here",
+        "personal data was redacted: names, e-mail addresses, phone and card numbers do not belong here",
     );
     let form = evidence.good_form();
     warn(

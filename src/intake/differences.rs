@@ -8,7 +8,7 @@ use postbook_schemas::{
 use super::form::Form;
 
 /// The fields whose values differ between the first fact and a repeat of it.
-pub(super) fn between(first: &Envelope, repeat: &Form) -> Vec<Difference> {
+pub(crate) fn between(first: &Envelope, repeat: &Form) -> Vec<Difference> {
     let mut found = Found(Vec::new());
     match &first.fact {
         Fact::AbuseReported(report) => {

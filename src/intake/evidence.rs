@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use postbook_schemas::{
-    Envelope, Event, Fact, Instant, OfferRef, Strength, configuration::Offer, dedupe,
-    postback::References,
-};
+use postbook_schemas::{Event, Instant, OfferRef, Strength, configuration::Offer};
 
 use super::{
+    again::Again,
     credentials::{self, Admission, Shown},
     decide,
     fields::{self, Fault, Fields, Name},
     form::{self, Form},
+    lookup::{self, ClickCheck, Target},
+    personal,
     rate::RetryAfterSeconds,
     refusal::Refusal,
     request::{Endpoint, Request},
@@ -33,41 +33,6 @@ pub enum Told {
     Unknown,
     /// None is named, and nothing else tells.
     Not,
-}
-
-/// The click that an attempt names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClickCheck {
-    /// None is named, or it has not been looked up.
-    Unasked,
-    /// Its id was never given out.
-    NeverGivenOut,
-    /// This one.
-    Found(FoundClick),
-}
-
-/// A click as far as intake needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundClick {
-    /// Its place in the log.
-    pub position: u64,
-    /// The offer of its link.
-    pub offer: OfferRef,
-    /// The campaign of its link.
-    pub campaign: Option<String>,
-    /// When the link was followed.
-    pub occurred_at: Instant,
-}
-
-/// What a change or abuse report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// It has not been looked up, or the attempt is a report.
-    Unasked,
-    /// Nothing that is known yet.
-    Unknown,
-    /// The conversion that was first reported by this fact.
-    Conversion(postbook_schemas::FactId),
 }
 
 /// Everything that a decision looks at.
@@ -103,6 +68,8 @@ pub struct Evidence<'r> {
     pub customer: bool,
     /// What it changes.
     pub target: Target,
+    /// Of a refused attempt that is read again: what it was.
+    pub again: Option<Box<Again>>,
 }
 
 /// Gathers the evidence about a request. Look-ups that a refusal makes needless are left out, so
@@ -116,7 +83,11 @@ pub async fn gather<'r>(
     now: Instant,
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
-    let (fields, fault) = fields::read(request);
+    let rules = match &request.endpoint {
+        Endpoint::Offer(name) => directory.mapping(name),
+        Endpoint::Postback => None,
+    };
+    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
     let named = named_offer(request, &fields, &directory);
     let path_offer = match &named {
         Told::Offer(offer) => Some(&**offer),
@@ -139,6 +110,7 @@ pub async fn gather<'r>(
         coupon: false,
         customer: false,
         target: Target::Unasked,
+        again: None,
     };
     evidence.tell_offer(service, &directory).await?;
     let offer = evidence.offer().map(|offer| &**offer);
@@ -148,8 +120,9 @@ pub async fn gather<'r>(
     if evidence.limited.is_some() {
         return Ok(evidence);
     }
+    evidence.read_as_mapped(service, &directory);
     evidence.check_signature(&service.secrets);
-    evidence.check_form(&directory);
+    evidence.check_form(service, &directory);
     if decide::refusal(&evidence).is_none() {
         evidence.look_up(service, &directory).await?;
     }
@@ -199,7 +172,7 @@ impl Evidence<'_> {
             return Ok(());
         }
         if let Some(click_id) = self.fields.get(Name::ClickId) {
-            self.click = find_click(service, directory, click_id).await?;
+            self.click = lookup::find_click(service, directory, click_id).await?;
             if let ClickCheck::Found(click) = &self.click {
                 self.told = known(directory, &click.offer);
                 return Ok(());
@@ -233,16 +206,37 @@ impl Evidence<'_> {
         }
     }
 
-    fn check_form(&mut self, directory: &Directory) {
+    /// On `/postback` the offer is told first, and by the standard names; only then is it known
+    /// under which mapping the rest is to be read.
+    fn read_as_mapped(&mut self, service: &Service, directory: &Directory) {
+        let (Endpoint::Postback, Told::Offer(offer)) = (&self.request.endpoint, &self.told) else {
+            return;
+        };
+        let Some(rules) = directory.mapping(offer.reference().as_str()) else {
+            return;
+        };
+        let before = self.fields.get(Name::ClickId).map(str::to_owned);
+        let names = service.secrets.pseudonyms();
+        (self.fields, self.fault) = fields::read(self.request, Some(rules), names);
+        if self.fields.get(Name::ClickId) != before.as_deref() {
+            self.click = ClickCheck::Unasked;
+        }
+        let secrets = &service.secrets;
+        self.shown = credentials::look(self.request, &self.fields, None, secrets, self.now);
+    }
+
+    pub(super) fn check_form(&mut self, service: &Service, directory: &Directory) {
         let Told::Offer(offer) = &self.told else {
             return;
         };
-        self.admission = Some(credentials::admit(
-            &self.shown,
-            &self.signature,
-            &self.request.endpoint,
-            offer,
-        ));
+        if self.again.is_none() {
+            self.admission = Some(credentials::admit(
+                &self.shown,
+                &self.signature,
+                &self.request.endpoint,
+                offer,
+            ));
+        }
         if self.fault.is_some() {
             return;
         }
@@ -251,7 +245,15 @@ impl Evidence<'_> {
             Some(verified) => verified.message_id(),
             None => self.request.idempotency_key.as_deref(),
         };
-        let form = form::check(&self.fields, idempotency_key, offer, self.now);
+        let idempotency_key = idempotency_key.map(|key| {
+            if personal::may_hold(key.as_bytes()) {
+                service.secrets.pseudonyms().id(key)
+            } else {
+                key.into()
+            }
+        });
+        let form = form::check(&self.fields, idempotency_key.as_deref(), offer, self.now);
+        let form = form.map_err(|refusal| refusal.with_parameters(self.fields.rules()));
         if let Ok(form) = &form
             && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)
         {
@@ -261,7 +263,7 @@ impl Evidence<'_> {
         self.form = Some(form);
     }
 
-    async fn look_up(
+    pub(super) async fn look_up(
         &mut self,
         service: &Service,
         directory: &Directory,
@@ -274,7 +276,7 @@ impl Evidence<'_> {
         let at = form.timestamp.unwrap_or(self.now);
         let is_report = matches!(form.event, Event::Report(_));
         if let (Some(click_id), ClickCheck::Unasked) = (&references.click_id, &self.click) {
-            self.click = find_click(service, directory, click_id).await?;
+            self.click = lookup::find_click(service, directory, click_id).await?;
         }
         if let Some(code) = &references.coupon_code {
             self.coupon = directory.coupon(&reference, code, at).is_some();
@@ -283,10 +285,10 @@ impl Evidence<'_> {
             if let Some(customer_id) = &references.customer_id
                 && !decide::matched_without_customer(self)
             {
-                self.customer = is_bound(service, &reference, customer_id).await?;
+                self.customer = lookup::is_bound(service, &reference, customer_id).await?;
             }
         } else {
-            self.target = find_target(service, &reference, &references).await?;
+            self.target = lookup::find_target(service, &reference, &references).await?;
         }
         Ok(())
     }
@@ -296,99 +298,6 @@ fn known(directory: &Directory, offer: &OfferRef) -> Told {
     directory
         .offer(offer.as_str())
         .map_or(Told::Unknown, |offer| Told::Offer(Arc::clone(offer)))
-}
-
-/// Finds a click by the id that was handed on: by decoding an id of ours, by key one from elsewhere.
-async fn find_click(
-    service: &Service,
-    directory: &Directory,
-    click_id: &str,
-) -> Result<ClickCheck, StoreError> {
-    let store = service.log.store();
-    if let Some(position) = service.click_ids.decode(click_id)
-        && position <= store.head()
-        && let Some(head) = store.clicks(vec![position]).await?.pop().flatten()
-    {
-        return Ok(match directory.link_at(head.link_position) {
-            Some(entry) => ClickCheck::Found(FoundClick {
-                position,
-                offer: entry.link.offer.clone(),
-                campaign: entry.link.campaign.clone(),
-                occurred_at: head.occurred_at,
-            }),
-            None => read_click(service, position, click_id).await?,
-        });
-    }
-    match store.find(&dedupe::foreign_click_key(click_id)).await? {
-        Some(position) => read_click(service, position, click_id).await,
-        None => Ok(ClickCheck::NeverGivenOut),
-    }
-}
-
-async fn read_click(
-    service: &Service,
-    position: u64,
-    click_id: &str,
-) -> Result<ClickCheck, StoreError> {
-    let envelope = read_fact(service, position).await?;
-    Ok(match envelope.fact {
-        Fact::ClickRecorded(click) if click.click_id == click_id => ClickCheck::Found(FoundClick {
-            position,
-            offer: click.offer,
-            campaign: click.campaign,
-            occurred_at: envelope.occurred_at,
-        }),
-        // A key that only looks alike.
-        _ => ClickCheck::NeverGivenOut,
-    })
-}
-
-async fn is_bound(
-    service: &Service,
-    offer: &OfferRef,
-    customer_id: &str,
-) -> Result<bool, StoreError> {
-    let key = dedupe::bound_customer_key(offer, customer_id);
-    let Some(position) = service.log.store().find(&key).await? else {
-        return Ok(false);
-    };
-    let envelope = read_fact(service, position).await?;
-    Ok(envelope.fact.as_report().is_some_and(|report| {
-        report.offer == *offer && report.references.customer_id.as_deref() == Some(customer_id)
-    }))
-}
-
-/// Finds the conversion that a change is about: by transaction, else by click, else by customer.
-pub async fn find_target(
-    service: &Service,
-    offer: &OfferRef,
-    references: &References,
-) -> Result<Target, StoreError> {
-    let keys = dedupe::reference_keys(offer, references);
-    let Some(key) = keys.first() else {
-        return Ok(Target::Unknown);
-    };
-    let Some(position) = service.log.store().find(key).await? else {
-        return Ok(Target::Unknown);
-    };
-    let envelope = read_fact(service, position).await?;
-    Ok(match envelope.fact.as_report() {
-        Some(report) if dedupe::reference_keys(&report.offer, &report.references).contains(key) => {
-            Target::Conversion(envelope.id)
-        }
-        _ => Target::Unknown,
-    })
-}
-
-/// Reads a fact that the log has said to be there.
-///
-/// # Errors
-/// The log could not be read, or is damaged at this place.
-pub async fn read_fact(service: &Service, position: u64) -> Result<Envelope, StoreError> {
-    let damaged = |what: String| StoreError::Damaged { position, what };
-    let line = service.log.store().read_one(position).await?;
-    let line = line.ok_or_else(|| damaged("a fact that has a key is missing".to_owned()))?;
-    Envelope::decode(&line).map_err(|error| damaged(error.to_string()))
 }
 
 /// Whether a change waits for its conversion. A status or refund of nothing known yet does.

@@ -1,14 +1,15 @@
 //! The form of a postback: texts become values, or the first that cannot is named.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use postbook_schemas::{
     Change, Currency, Event, Exact, Instant, Kind, Status, configuration::Offer, fact::FactType,
-    postback::References,
+    mapping::AmountUnit, postback::References,
 };
 
 use super::{
     fields::{Fields, Name, SUBS},
+    mapping::{Rules, standard_unit},
     redact,
     refusal::Refusal,
 };
@@ -73,6 +74,7 @@ pub fn check(
     let word = fields.get(Name::Event);
     let event = Event::parse(word.unwrap_or(&offer.default_event), &offer.goals);
     missing(fields, event.as_ref())?;
+    test(fields)?;
     let event = event.ok_or_else(|| {
         Refusal::invalid("event", "neither a built-in event nor a goal of the offer")
     })?;
@@ -87,7 +89,7 @@ pub fn check(
         metadata: metadata(fields)?,
         timestamp: timestamp(fields, now)?,
         idempotency_key: idempotency(idempotency_key)?,
-        event_word: word.map(str::to_owned),
+        event_word: fields.event_word().map(str::to_owned),
         event,
         currency,
     })
@@ -177,17 +179,48 @@ fn currency(fields: &Fields<'_>, offer: &Offer) -> Result<Currency, Refusal> {
         .ok_or_else(|| Refusal::invalid("currency", "not an ISO 4217 currency with minor units"))
 }
 
+fn test(fields: &Fields<'_>) -> Result<(), Refusal> {
+    match fields.is_test() {
+        Some(_) => Ok(()),
+        None => Err(Refusal::invalid("test", "write 1 or 0")),
+    }
+}
+
+/// A number of a field, with a point before its decimals.
+fn decimal<'f>(fields: &'f Fields<'_>, name: Name) -> Result<Option<Cow<'f, str>>, Refusal> {
+    let Some(text) = fields.get(name) else {
+        return Ok(None);
+    };
+    let Some(rules) = fields.rules() else {
+        return Ok(Some(text.into()));
+    };
+    let detail = "a point, where the offer's mapping says that a comma stands before decimals";
+    let decimal = rules.decimal(text);
+    decimal
+        .map(Some)
+        .ok_or_else(|| Refusal::invalid(name.as_str(), detail))
+}
+
+/// The money of a field in minor units, as the mapping or the field itself says what unit it is in.
+fn money(fields: &Fields<'_>, name: Name, currency: Currency) -> Result<Option<i64>, Refusal> {
+    let Some(text) = decimal(fields, name)? else {
+        return Ok(None);
+    };
+    let unit = fields
+        .rules()
+        .map_or_else(|| standard_unit(name), |rules| rules.unit(name));
+    let minor = match unit {
+        AmountUnit::Major => currency.parse_major(&text),
+        AmountUnit::Minor => Currency::parse_minor(&text),
+    };
+    minor
+        .map(Some)
+        .map_err(|error| Refusal::invalid(name.as_str(), error.to_string()))
+}
+
 fn amount(fields: &Fields<'_>, currency: Currency, event: &Event) -> Result<Option<i64>, Refusal> {
-    let major = fields
-        .get(Name::Amount)
-        .map(|text| currency.parse_major(text))
-        .transpose()
-        .map_err(|error| Refusal::invalid("amount", error.to_string()))?;
-    let minor = fields
-        .get(Name::Value)
-        .map(Currency::parse_minor)
-        .transpose()
-        .map_err(|error| Refusal::invalid("value", error.to_string()))?;
+    let major = money(fields, Name::Amount, currency)?;
+    let minor = money(fields, Name::Value, currency)?;
     let (amount, field) = match (major, minor) {
         (Some(major), Some(minor)) if major != minor => {
             let detail = "amount (major units) and value (minor units) are given and differ";
@@ -213,24 +246,22 @@ fn may_be_negative(kind: &Kind) -> bool {
 }
 
 fn payout(fields: &Fields<'_>, currency: Currency) -> Result<Option<Payout>, Refusal> {
-    let Some(text) = fields.get(Name::Payout) else {
+    let Some(minor) = money(fields, Name::Payout, currency)? else {
         return Ok(None);
     };
-    let minor = currency
-        .parse_major(text)
-        .map_err(|error| Refusal::invalid("payout", error.to_string()))?;
     if minor < 0 {
         return Err(Refusal::invalid("payout", "a payout is not negative"));
     }
-    let major = Exact::parse(text).ok_or_else(|| Refusal::invalid("payout", "out of range"))?;
+    let major = Exact::parse(&currency.format_major(minor))
+        .ok_or_else(|| Refusal::invalid("payout", "out of range"))?;
     Ok(Some(Payout { minor, major }))
 }
 
 fn quantity(fields: &Fields<'_>) -> Result<Option<Exact>, Refusal> {
-    let Some(text) = fields.get(Name::Quantity) else {
+    let Some(text) = decimal(fields, Name::Quantity)? else {
         return Ok(None);
     };
-    match Exact::parse(text) {
+    match Exact::parse(&text) {
         Some(quantity) if !quantity.is_negative() => Ok(Some(quantity)),
         Some(_) => Err(Refusal::invalid("quantity", "a quantity is not negative")),
         None => Err(Refusal::invalid(
@@ -288,8 +319,13 @@ fn timestamp(fields: &Fields<'_>, now: Instant) -> Result<Option<Instant>, Refus
     let Some(text) = fields.get(Name::Timestamp) else {
         return Ok(None);
     };
-    let time = Instant::parse_timestamp(text).ok_or_else(|| {
-        let detail = "not a time: write seconds or milliseconds since 1970, or RFC 3339";
+    let rules = fields.rules();
+    let time = rules.map_or_else(|| Instant::parse_timestamp(text), |rules| rules.time(text));
+    let time = time.ok_or_else(|| {
+        let detail = match rules.and_then(Rules::time_form) {
+            Some(form) => format!("not a time as the offer's mapping has them: `{form}`"),
+            None => "not a time: write seconds or milliseconds since 1970, or RFC 3339".to_owned(),
+        };
         Refusal::invalid("timestamp", detail)
     })?;
     if time > now.plus_days(AHEAD_DAYS_MAX) {

@@ -3,28 +3,34 @@
 //! The way of a postback: [`request`] → [`fields`] → [`evidence`] (which uses [`credentials`],
 //! [`signature`] and [`form`]) → [`decide`] → [`record`] → log → [`answer`]. Clicks go through [`click`].
 
+pub mod again;
 pub mod answer;
 pub mod bulk;
 pub mod click;
 pub mod credentials;
 pub mod decide;
-mod differences;
+pub(crate) mod differences;
 pub mod evidence;
 pub mod fields;
 pub mod form;
 pub mod legacy;
+pub mod lookup;
+pub mod mapping;
+pub mod personal;
 pub mod rate;
 pub mod record;
 pub mod redact;
 pub mod refusal;
 pub mod request;
+pub mod scrub;
 pub mod signature;
 
 use postbook_schemas::{Envelope, Fact, FactId, Outcome};
 
 use self::{
     answer::{Answer, Taken},
-    evidence::{Evidence, Target},
+    evidence::Evidence,
+    lookup::Target,
     record::Candidate,
     refusal::Refusal,
     request::{Endpoint, Request},
@@ -59,7 +65,10 @@ pub async fn postback(service: &Service, request: &Request) -> Answer {
 
 async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer), StoreError> {
     let now = service.clock.now();
-    let evidence = evidence::gather(service, request, now).await?;
+    let mut evidence = evidence::gather(service, request, now).await?;
+    if evidence.fields.personal {
+        service.meters.redacted();
+    }
     let id = service.clock.new_id();
     if let Some(refusal) = decide::refusal(&evidence) {
         let limited = refusal.outcome == Outcome::RateLimited;
@@ -76,13 +85,75 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
     if let Some(offer) = evidence.legacy_offer() {
         service.legacy.took(offer, &service.meters);
     }
-    let candidate = record::candidate(&evidence, &service.secrets, id).ok_or(
-        StoreError::Closed("an attempt was neither refused nor understood, which is a bug"),
-    )?;
-    match keep(service, &evidence, &candidate).await? {
-        Kept::New => accepted(service, &evidence, &candidate).await,
-        Kept::Repeats(first) => duplicate(service, &evidence, &candidate, &first).await,
+    match conclude(service, &mut evidence, id).await? {
+        Concluded::New(candidate, _) => accepted(service, &evidence, &candidate).await,
+        Concluded::Repeat(repeat) => duplicate(service, &evidence, &repeat).await,
     }
+}
+
+/// What became of an attempt that nothing refuses.
+#[derive(Debug)]
+pub(crate) enum Concluded {
+    /// Its fact is in the log, here.
+    New(Box<Candidate>, u64),
+    /// It repeats another.
+    Repeat(Repeat),
+}
+
+/// A repeat that is in the log.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    /// Its own id.
+    pub(crate) id: FactId,
+    /// Where it is.
+    pub(crate) position: u64,
+    /// The first one.
+    pub(crate) first: Box<Envelope>,
+    /// Whether it says something else.
+    pub(crate) differs: bool,
+}
+
+/// Appends an attempt that nothing refuses, as what it is or as a repeat.
+pub(crate) async fn conclude(
+    service: &Service,
+    evidence: &mut Evidence<'_>,
+    id: FactId,
+) -> Result<Concluded, StoreError> {
+    let candidate = candidate(service, evidence, id)?;
+    let first = match keep(service, evidence, &candidate).await? {
+        Kept::New(position) => return Ok(Concluded::New(Box::new(candidate), position)),
+        Kept::Repeats(first) => first,
+    };
+    if again::becomes_status_change(evidence, &first) {
+        let candidate = self::candidate(service, evidence, id)?;
+        if let Kept::New(position) = keep(service, evidence, &candidate).await? {
+            return Ok(Concluded::New(Box::new(candidate), position));
+        }
+    }
+    let id = service.clock.new_id();
+    let repeated = record::repeated(evidence, &service.secrets, &candidate, &first)
+        .ok_or(StoreError::Closed("a repeat has no key, which is a bug"))?;
+    let differs = !repeated.differences.is_empty();
+    let append = record::repeated_append(evidence, &service.secrets, id, repeated);
+    let (Appended::At { position, .. } | Appended::Known { position }) =
+        service.append(append).await?;
+    Ok(Concluded::Repeat(Repeat {
+        id,
+        position,
+        first,
+        differs,
+    }))
+}
+
+fn candidate(
+    service: &Service,
+    evidence: &Evidence<'_>,
+    id: FactId,
+) -> Result<Candidate, StoreError> {
+    let candidate = record::candidate(evidence, &service.secrets, id);
+    candidate.ok_or(StoreError::Closed(
+        "an attempt was neither refused nor understood, which is a bug",
+    ))
 }
 
 /// Says what would become of a postback, and keeps nothing. Whether it repeats another is as of
@@ -103,7 +174,7 @@ pub async fn preview(
     if let Some(key) = candidate.and_then(|candidate| candidate.dedupe_key)
         && let Some(position) = service.log.store().find(&key).await?
     {
-        let first = evidence::read_fact(service, position).await?;
+        let first = lookup::read_fact(service, position).await?;
         if dedupe_key(&first.fact) == Some(&*key) {
             return Ok((Outcome::Duplicate, None));
         }
@@ -112,7 +183,7 @@ pub async fn preview(
 }
 
 enum Kept {
-    New,
+    New(u64),
     Repeats(Box<Envelope>),
 }
 
@@ -125,10 +196,10 @@ async fn keep(
     loop {
         let append = candidate.append(evidence, &service.secrets, &not_at);
         let position = match service.append(append).await? {
-            Appended::At { .. } => return Ok(Kept::New),
+            Appended::At { position, .. } => return Ok(Kept::New(position)),
             Appended::Known { position } => position,
         };
-        let first = evidence::read_fact(service, position).await?;
+        let first = lookup::read_fact(service, position).await?;
         if dedupe_key(&first.fact) == candidate.dedupe_key.as_deref() {
             return Ok(Kept::Repeats(Box::new(first)));
         }
@@ -140,7 +211,7 @@ async fn keep(
     }
 }
 
-fn dedupe_key(fact: &Fact) -> Option<&str> {
+pub(crate) fn dedupe_key(fact: &Fact) -> Option<&str> {
     if let Fact::AbuseReported(report) = fact {
         return report.dedupe_key.as_deref();
     }
@@ -181,16 +252,9 @@ async fn accepted(
 async fn duplicate(
     service: &Service,
     evidence: &Evidence<'_>,
-    candidate: &Candidate,
-    first: &Envelope,
+    repeat: &Repeat,
 ) -> Result<(Outcome, Answer), StoreError> {
-    let id = service.clock.new_id();
-    let repeated = record::repeated(evidence, &service.secrets, candidate, first)
-        .ok_or(StoreError::Closed("a repeat has no key, which is a bug"))?;
-    let differs = !repeated.differences.is_empty();
-    let append = record::repeated_append(evidence, &service.secrets, id, repeated);
-    service.append(append).await?;
-    let (conversion_id, matched) = conversion_of(service, first).await?;
+    let (conversion_id, matched) = conversion_of(service, &repeat.first).await?;
     let campaign = campaign(service, evidence).await?;
     let taken = Taken {
         outcome: Outcome::Duplicate,
@@ -198,8 +262,8 @@ async fn duplicate(
         campaign: campaign.as_deref(),
         matched,
         conversion_id,
-        differs: Some(differs),
-        attempt_id: id,
+        differs: Some(repeat.differs),
+        attempt_id: repeat.id,
     };
     let endpoint = &evidence.request.endpoint;
     let answer = Answer::taken(endpoint, &taken, decide::warnings(evidence));
@@ -207,7 +271,7 @@ async fn duplicate(
 }
 
 /// The conversion that a fact reported or is about, and whether it was matched.
-async fn conversion_of(
+pub(crate) async fn conversion_of(
     service: &Service,
     first: &Envelope,
 ) -> Result<(Option<FactId>, bool), StoreError> {
@@ -220,7 +284,7 @@ async fn conversion_of(
         _ => return Ok((None, false)),
     };
     Ok(
-        match evidence::find_target(service, offer, references).await? {
+        match lookup::find_target(service, offer, references).await? {
             Target::Conversion(id) => (Some(id), true),
             Target::Unasked | Target::Unknown => (None, false),
         },
@@ -237,13 +301,13 @@ async fn campaign(
     service: &Service,
     evidence: &Evidence<'_>,
 ) -> Result<Option<String>, StoreError> {
-    let evidence::ClickCheck::Found(click) = &evidence.click else {
+    let lookup::ClickCheck::Found(click) = &evidence.click else {
         return Ok(None);
     };
     if click.campaign.is_some() || evidence.request.endpoint != Endpoint::Postback {
         return Ok(click.campaign.clone());
     }
-    let envelope = evidence::read_fact(service, click.position).await?;
+    let envelope = lookup::read_fact(service, click.position).await?;
     Ok(match envelope.fact {
         Fact::ClickRecorded(mut click) => click.parameters.remove("utm_campaign"),
         _ => None,

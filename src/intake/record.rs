@@ -1,20 +1,21 @@
 //! Turns a decided attempt into the fact that is kept of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use postbook_schemas::{
-    Attempt, Event, Fact, FactId, Instant, OfferRef, Outcome, RawRequest, dedupe,
+    Attempt, Event, Fact, FactId, Instant, MappingUsed, OfferRef, Outcome, RawRequest, dedupe,
     envelope::{Draft, Source},
     postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
 };
 
 use super::{
-    credentials, decide, differences,
+    again, credentials, decide, differences,
     evidence::Evidence,
     form::{self, Form},
     redact,
     refusal::Refusal,
     request::{Endpoint, truncated},
+    scrub,
 };
 use crate::{secrets::Secrets, store::Append};
 
@@ -56,11 +57,12 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     } else {
         real_key
     };
-    let references = match (&form.event, outcome) {
+    let mut references = match (&form.event, outcome) {
         // Test traffic must not be found by changes to real conversions.
         (Event::Report(_), Outcome::Accepted) => found_by(evidence, &reference, form),
         _ => Vec::new(),
     };
+    references.extend(again_key(evidence));
     Some(Candidate {
         id,
         fact: fact(
@@ -74,7 +76,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
         outcome,
         matched,
         dedupe_key,
-        occurred_at: form.timestamp,
+        occurred_at: form.timestamp.or(received_before(evidence)),
         references,
     })
 }
@@ -156,21 +158,35 @@ fn fact(
     }
 }
 
+/// When an attempt that is read again had come in.
+fn received_before(evidence: &Evidence<'_>) -> Option<Instant> {
+    Some(evidence.again.as_ref()?.received_at)
+}
+
+/// The key under which a refused attempt says what became of it.
+fn again_key(evidence: &Evidence<'_>) -> Option<String> {
+    Some(again::key(evidence.again.as_ref()?.attempt_id))
+}
+
 fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
+    let request = match &evidence.again {
+        Some(again) => again.raw.clone(),
+        None => raw_request(evidence, secrets),
+    };
     let admission = evidence.admission.as_ref();
-    let readable = evidence.fault.is_none() && !evidence.request.is_too_large();
     let credential = admission
         .and_then(|admission| admission.as_ref().ok())
         .map(|admission| admission.credential.clone());
-    let mut request = redact::kept(evidence.request, &evidence.fields, readable, secrets);
-    let is_known = matches!(evidence.shown, credentials::Shown::Token(_));
-    if credential.is_none() && !is_known {
-        redact::cut_short(&mut request, secrets);
-    }
+    let mapping = evidence.fields.rules().map(|rules| MappingUsed {
+        position: rules.position(),
+        words: words(evidence),
+    });
     Attempt {
         credential,
         request,
         warnings: decide::warnings(evidence),
+        mapping,
+        requeued: evidence.again.as_ref().map(|again| again.requeued()),
     }
 }
 
@@ -186,11 +202,32 @@ fn brief_attempt(evidence: &Evidence<'_>) -> Attempt {
             body_bytes: (request.body_bytes > 0).then_some(request.body_bytes),
             ..RawRequest::default()
         },
-        warnings: Vec::new(),
+        ..Attempt::default()
     }
 }
 
+fn raw_request(evidence: &Evidence<'_>, secrets: &Secrets) -> RawRequest {
+    let readable = evidence.fault.is_none() && !evidence.request.is_too_large();
+    let mut request = redact::kept(evidence.request, &evidence.fields, readable, secrets);
+    let is_let_in = matches!(evidence.admission, Some(Ok(_)));
+    let is_known = matches!(evidence.shown, credentials::Shown::Token(_));
+    if !is_let_in && !is_known {
+        redact::cut_short(&mut request, secrets);
+    }
+    request
+}
+
+fn words(evidence: &Evidence<'_>) -> BTreeMap<String, String> {
+    let words = evidence.fields.words().iter();
+    words
+        .map(|(name, word)| (name.as_str().to_owned(), word.clone()))
+        .collect()
+}
+
 fn actor(evidence: &Evidence<'_>) -> Arc<str> {
+    if let Some(again) = &evidence.again {
+        return Arc::clone(&again.actor);
+    }
     match (&evidence.admission, &evidence.shown) {
         (Some(Ok(admission)), _) => Arc::clone(&admission.actor),
         (_, credentials::Shown::Token(caller)) => Arc::clone(&caller.actor),
@@ -204,6 +241,9 @@ fn source(evidence: &Evidence<'_>) -> Source {
             endpoint: imported.source.clone(),
             address: None,
         };
+    }
+    if let Some(again) = &evidence.again {
+        return again.source.clone();
     }
     let endpoint = match &evidence.request.endpoint {
         Endpoint::Postback => "/postback",
@@ -236,7 +276,7 @@ fn draft(
     fact: &Fact,
 ) -> Draft {
     let mut draft = Draft::new(id, occurred_at, actor(evidence), source(evidence), fact);
-    redact::scrub(&mut draft.data, secrets);
+    scrub::scrub(&mut draft.data, secrets);
     draft
 }
 
@@ -299,5 +339,9 @@ pub fn repeated_append(
     repeated: Repeated,
 ) -> Append {
     let fact = Fact::PostbackRepeated(repeated);
-    plain_append(draft(evidence, secrets, id, None, &fact))
+    let draft = draft(evidence, secrets, id, received_before(evidence), &fact);
+    Append {
+        references: again_key(evidence).into_iter().collect(),
+        ..plain_append(draft)
+    }
 }

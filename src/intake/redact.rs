@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use postbook_schemas::RawRequest;
 
 use super::{
-    fields::{self, Fields, pairs},
+    fields::{self, Fields, Name, SUBS, pairs},
+    mapping::Rules,
+    personal::{self, Finding, PSEUDONYM_PREFIX, Pseudonyms},
     request::Request,
+    scrub,
 };
-use crate::secrets::{Secrets, TOKEN_LENGTH, TOKEN_PREFIX};
+use crate::secrets::Secrets;
 
 /// What stands in place of what was taken out.
 pub const REDACTED: &str = "[redacted]";
@@ -28,35 +31,7 @@ const SECRET_NAMES: &[&str] = &[
     "api-key",
     "authorization",
     "signature",
-];
-
-/// Names of parameters that hold personal data.
-const PERSONAL_NAMES: &[&str] = &[
-    "email",
-    "e-mail",
-    "e_mail",
-    "mail",
-    "email_address",
-    "phone",
-    "phone_number",
-    "telephone",
-    "tel",
-    "msisdn",
-    "name",
-    "first_name",
-    "firstname",
-    "last_name",
-    "lastname",
-    "full_name",
-    "fullname",
-    "surname",
-    "address",
-    "street",
-    "birthdate",
-    "birthday",
-    "date_of_birth",
-    "dob",
-    "passport",
+    "secure",
 ];
 
 /// Whether a parameter of this name must not be kept.
@@ -64,12 +39,14 @@ pub fn is_sensitive(name: &str) -> bool {
     is_secret(name) || is_personal(name)
 }
 
-/// Whether a parameter of this name holds personal data.
+/// Whether a parameter of this name holds personal data. Names may have been encoded twice.
 pub fn is_personal(name: &str) -> bool {
-    let name = name.strip_prefix("metadata.").unwrap_or(name);
-    PERSONAL_NAMES
-        .iter()
-        .any(|personal| personal.eq_ignore_ascii_case(name))
+    if name.contains('%')
+        && let Some(decoded) = pairs::decode(name)
+    {
+        return personal::is_personal_name(&decoded);
+    }
+    personal::is_personal_name(name)
 }
 
 fn is_secret(name: &str) -> bool {
@@ -77,11 +54,82 @@ fn is_secret(name: &str) -> bool {
     SECRET_NAMES.iter().any(|secret| name.contains(secret))
 }
 
-/// Whether a text names anything sensitive, wherever in it.
+/// Whether a text names a secret or personal data, wherever in it.
 pub fn names_any(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
+    let lower = text.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|secret| lower.contains(secret)) || names_personal(text)
+}
+
+/// Whether a text names personal data, wherever in it.
+pub fn names_personal(text: &str) -> bool {
     let mut words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')));
-    SECRET_NAMES.iter().any(|secret| text.contains(secret)) || words.any(is_personal)
+    words.any(is_personal)
+}
+
+/// Whether a value was taken out before: what stands in its place is no value.
+pub fn is_redacted(text: &str) -> bool {
+    text == REDACTED || text.starts_with(PSEUDONYM_PREFIX)
+}
+
+/// Says of values whether they may be kept, and what takes the place of those that may not.
+#[derive(Clone, Copy, Debug)]
+pub struct Cleaner<'a> {
+    rules: Option<&'a Rules>,
+    pseudonyms: Option<&'a Pseudonyms>,
+}
+
+impl<'a> Cleaner<'a> {
+    /// Under a mapping, and with names for personal data.
+    pub const fn new(rules: Option<&'a Rules>, pseudonyms: Option<&'a Pseudonyms>) -> Self {
+        Self { rules, pseudonyms }
+    }
+
+    /// What takes the place of a parameter's value; `None` if the value may be kept. E-mail
+    /// addresses and card numbers get a pseudonym: read again under another mapping, they may turn
+    /// out to be an id.
+    pub fn value(&self, parameter: &str, text: &str) -> Option<Cow<'static, str>> {
+        if text.is_empty() {
+            return None;
+        }
+        let fills = |wanted: fn(Name) -> bool| self.fills(parameter, wanted);
+        if is_secret(parameter) || fills(|name| name == Name::Secret) {
+            return Some(REDACTED.into());
+        }
+        if text.starts_with(PSEUDONYM_PREFIX) {
+            return None;
+        }
+        let is_person = is_personal(parameter) && fills(Name::is_reference);
+        match personal::find(text) {
+            Some(Finding::Email | Finding::Card) => return Some(self.pseudonym(text)),
+            _ if is_person => return Some(self.pseudonym(text)),
+            Some(Finding::Phone) if !fills(|name| !SUBS.contains(&name)) => {
+                return Some(REDACTED.into());
+            }
+            Some(Finding::Phone) | None => {}
+        }
+        let is_json_of_any = text.trim_start().starts_with(['{', '[']) && names_any(text);
+        (is_personal(parameter) || is_json_of_any).then_some(REDACTED.into())
+    }
+
+    fn fills(&self, parameter: &str, wanted: fn(Name) -> bool) -> bool {
+        let mapped = self.rules.and_then(|rules| rules.fields_of(parameter));
+        match mapped {
+            Some(fields) => fields.iter().any(|(name, _)| wanted(*name)),
+            None => Name::parse(parameter).is_some_and(wanted),
+        }
+    }
+
+    fn pseudonym(&self, text: &str) -> Cow<'static, str> {
+        self.pseudonyms
+            .map_or(REDACTED.into(), |pseudonyms| pseudonyms.of(text).into())
+    }
+
+    /// Whether a text that cannot be taken apart may hold what must not be kept.
+    fn fears(&self, text: &str) -> bool {
+        names_any(text)
+            || self.rules.is_some_and(Rules::carries_secrets)
+            || (personal::may_hold(text.as_bytes()) && personal::find(text).is_some())
+    }
 }
 
 /// What is kept of a request.
@@ -92,17 +140,26 @@ pub fn kept(
     secrets: &Secrets,
 ) -> RawRequest {
     let clean = readable && !fields.sensitive;
+    let cleaner = fields.cleaner();
     let mut kept = RawRequest {
         method: request.method.as_str().to_owned(),
-        path: request.path.clone(),
+        path: without_personal_data(&request.path),
         query: request.query.as_ref().map(|query| {
             if clean {
                 query.clone()
             } else {
-                without_sensitive_pairs(query)
+                without_sensitive_pairs(query, &cleaner)
             }
         }),
-        content_type: request.content_type.clone(),
+        content_type: request.content_type.as_deref().map(without_personal_data),
+        idempotency_key: request.idempotency_key.as_deref().map(|key| {
+            let may_hold = personal::may_hold(key.as_bytes());
+            if may_hold {
+                secrets.pseudonyms().id(key).into_owned()
+            } else {
+                key.to_owned()
+            }
+        }),
         ..RawRequest::default()
     };
     if request.body.is_empty() {
@@ -114,8 +171,10 @@ pub fn kept(
     }
     match std::str::from_utf8(&request.body) {
         Ok(body) if clean && !too_large => kept.body = Some(body.to_owned()),
-        Ok(body) if !too_large => kept.body = Some(without_sensitive_members(body)),
-        _ => keep_cut(&mut kept, scrubbed(&request.body, secrets)),
+        Ok(body) if !too_large => {
+            kept.body = Some(without_sensitive_members(body, &cleaner));
+        }
+        _ => keep_cut(&mut kept, scrubbed(&request.body, secrets), &cleaner),
     }
     kept
 }
@@ -140,12 +199,12 @@ pub fn cut_short(kept: &mut RawRequest, secrets: &Secrets) {
 /// which would hide the rest of one.
 fn scrubbed(body: &[u8], secrets: &Secrets) -> Vec<u8> {
     let mut body = body.to_vec();
-    scrub(&mut body, secrets);
+    scrub::scrub(&mut body, secrets);
     body
 }
 
-fn keep_cut(kept: &mut RawRequest, body: Vec<u8>) {
-    if names_any(&String::from_utf8_lossy(&body)) {
+fn keep_cut(kept: &mut RawRequest, body: Vec<u8>, cleaner: &Cleaner<'_>) {
+    if cleaner.fears(&String::from_utf8_lossy(&body)) {
         kept.body = Some(WITHHELD.to_owned());
         return;
     }
@@ -165,115 +224,62 @@ fn keep_cut(kept: &mut RawRequest, body: Vec<u8>) {
     }
 }
 
-fn without_sensitive_pairs(text: &str) -> String {
+/// A path or header as it is kept: they have no business with personal data.
+fn without_personal_data(text: &str) -> String {
+    if personal::may_hold(text.as_bytes()) && personal::find(text).is_some() {
+        return REDACTED.to_owned();
+    }
+    text.to_owned()
+}
+
+fn without_sensitive_pairs(text: &str, cleaner: &Cleaner<'_>) -> String {
     let pairs = text.split('&').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let sensitive = pairs::decode(name).is_none_or(|name| is_sensitive(&name));
+        let Some(decoded) = pairs::decode(name) else {
+            // A name that cannot be read may be any name.
+            let name = if cleaner.fears(name) { REDACTED } else { name };
+            return match value {
+                "" => Cow::Owned(name.to_owned()),
+                _ => Cow::Owned(format!("{name}={REDACTED}")),
+            };
+        };
+        let is_name_kept = personal::find(&decoded).is_none();
         // A broken value may run into what follows; its name says whether that matters.
-        if sensitive && !value.is_empty() {
-            Cow::Owned(format!("{name}={REDACTED}"))
-        } else {
-            Cow::Borrowed(pair)
+        let instead = match pairs::decode(value) {
+            Some(value) => cleaner.value(&decoded, &value),
+            None if is_sensitive(&decoded) || personal::may_hold(value.as_bytes()) => {
+                Some(REDACTED.into())
+            }
+            None => cleaner.value(&decoded, value),
+        };
+        match (is_name_kept, instead) {
+            (true, None) => Cow::Borrowed(pair),
+            (true, Some(instead)) => Cow::Owned(format!("{name}={instead}")),
+            (false, _) if value.is_empty() => Cow::Borrowed(REDACTED),
+            (false, None) => Cow::Owned(format!("{REDACTED}={value}")),
+            (false, Some(instead)) => Cow::Owned(format!("{REDACTED}={instead}")),
         }
     });
     pairs.collect::<Vec<_>>().join("&")
 }
 
-fn without_sensitive_members(body: &str) -> String {
+fn without_sensitive_members(body: &str, cleaner: &Cleaner<'_>) -> String {
     if !body.trim_start().starts_with(['{', '[']) {
-        return without_sensitive_pairs(body);
+        return without_sensitive_pairs(body, cleaner);
     }
-    if !names_any(body) {
-        return body.to_owned();
-    }
-    let Some(ranges) = fields::sensitive_ranges(body) else {
-        return WITHHELD.to_owned();
+    let Some(replacements) = fields::replacements(body, cleaner) else {
+        let kept = if cleaner.fears(body) { WITHHELD } else { body };
+        return kept.to_owned();
     };
     let mut kept = String::with_capacity(body.len());
     let mut from = 0;
-    for range in ranges {
+    for (range, instead) in replacements {
         kept.push_str(&body[from..range.start]);
-        kept.push_str("\"[redacted]\"");
+        kept.push_str(&instead);
         from = range.end;
     }
     kept.push_str(&body[from..]);
     kept
-}
-
-/// Overwrites tokens and offer secrets wherever they stand in a fact's data: whatever parameter
-/// a sender has put one in, it does not get into the log. The length stays, so JSON stays JSON.
-pub fn scrub(data: &mut [u8], secrets: &Secrets) {
-    let mut from = 0;
-    while let Some(found) = memchr::memmem::find(&data[from..], TOKEN_PREFIX.as_bytes()) {
-        let start = from + found;
-        let token = data[start..]
-            .iter()
-            .take(TOKEN_LENGTH)
-            .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-            .count();
-        from = start + TOKEN_PREFIX.len();
-        if token == TOKEN_LENGTH {
-            data[start..start + token].fill(b'*');
-            from = start + token;
-        }
-    }
-    scrub_webhook_keys(data);
-    for (start, end) in secret_like(data) {
-        let known = std::str::from_utf8(&data[start..end])
-            .is_ok_and(|text| secrets.is_any_offer_secret(text));
-        if known {
-            data[start..end].fill(b'*');
-        }
-    }
-}
-
-/// Overwrites keys as Standard Webhooks writes them (`whsec_…`, `whsk_…`); public ones are none.
-fn scrub_webhook_keys(data: &mut [u8]) {
-    let mut from = 0;
-    while let Some(found) = memchr::memmem::find(&data[from..], b"whs") {
-        let start = from + found;
-        from = start + 3;
-        let is_key = [&b"whsec_"[..], b"whsk_"]
-            .iter()
-            .any(|prefix| data[start..].starts_with(prefix));
-        if is_key {
-            let rest = data[start..].iter();
-            let length = rest
-                .take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=_".contains(byte))
-                .count();
-            data[start..start + length].fill(b'*');
-        }
-    }
-}
-
-/// The runs of exactly 64 letters and digits, which is the form of an offer secret.
-fn secret_like(data: &[u8]) -> Vec<(usize, usize)> {
-    const LENGTH: usize = 64;
-    let mut runs = Vec::new();
-    let mut end = 0;
-    // A run of 64 covers one of any 64 neighbouring places, so most bytes need no look.
-    while end + LENGTH <= data.len() {
-        let window = end + LENGTH - 1;
-        if !data[window].is_ascii_alphanumeric() {
-            end = window + 1;
-            continue;
-        }
-        let before = data[..window].iter().rev();
-        let start = window
-            - before
-                .take_while(|byte| byte.is_ascii_alphanumeric())
-                .count();
-        let after = data[window..].iter();
-        let stop = window
-            + after
-                .take_while(|byte| byte.is_ascii_alphanumeric())
-                .count();
-        if stop - start == LENGTH {
-            runs.push((start, stop));
-        }
-        end = stop;
-    }
-    runs
 }
 
 #[cfg(test)]
@@ -281,40 +287,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_exactly_64_are_found_wherever_they_stand() {
-        let secret = "aB3".repeat(22)[..64].to_owned();
-        for before in 0..130 {
-            let text = format!("{}\"{secret}\" tail", "x".repeat(before));
-            let found = secret_like(text.as_bytes());
-            assert!(found.contains(&(before + 1, before + 65)), "{before}");
-        }
-        assert_eq!(secret_like("x".repeat(65).as_bytes()), []);
-        assert_eq!(secret_like(secret.as_bytes()), [(0, 64)]);
-    }
-
-    #[test]
-    fn keys_of_standard_webhooks_are_overwritten_wherever_they_stand() {
-        for (text, clean) in [
-            ("a whsec_ab+/cd== b", "a ************** b"),
-            ("\"whsk_abc\",\"whpk_abc\"", "\"********\",\"whpk_abc\""),
-            ("whs whsx_abc", "whs whsx_abc"),
-        ] {
-            let mut data = text.as_bytes().to_vec();
-            scrub_webhook_keys(&mut data);
-            assert_eq!(String::from_utf8(data).unwrap(), clean);
-        }
-    }
-
-    #[test]
     fn sensitive_members_are_taken_out_and_the_rest_stays_as_it_is() {
-        let body =
-            r#"{"secret" : "x", "amount": 1.50, "a":{"email":"a@b.c","n":1},"l":[{"phone":1}]}"#;
-        let kept = r#"{"secret" : "[redacted]", "amount": 1.50, "a":{"email":"[redacted]","n":1},"l":"[redacted]"}"#;
-        assert_eq!(without_sensitive_members(body), kept);
-        assert_eq!(without_sensitive_members(r#"{"secret":"x"#), WITHHELD);
+        let names = Pseudonyms::new([1; 32]);
+        let cleaner = Cleaner::new(None, Some(&names));
+        let body = r#"{"secret" : "x", "amount": 1.50, "a":{"email":"ann","n":1},"l":[{"phone":1}], "x\u0040y.z":"4111111111111111"}"#;
+        let card = names.of("4111111111111111");
+        let kept = format!(
+            r#"{{"secret" : "[redacted]", "amount": 1.50, "a":{{"email":"[redacted]","n":1}},"l":[{{"phone":"[redacted]"}}], "[redacted]":"{card}"}}"#
+        );
+        assert_eq!(without_sensitive_members(body, &cleaner), kept);
         assert_eq!(
-            without_sensitive_pairs("a=1&Secret=x&email=a%40b&%zz=1&name"),
-            "a=1&Secret=[redacted]&email=[redacted]&%zz=[redacted]&name"
+            without_sensitive_members(r#"{"secret":"x"#, &cleaner),
+            WITHHELD
+        );
+        assert_eq!(
+            without_sensitive_members(r#"{"a":"ann@b.org"#, &cleaner),
+            WITHHELD
+        );
+        let email = names.of("a@b.org");
+        assert_eq!(
+            without_sensitive_pairs(
+                "a=1&Secret=x&email=a%40b.org&%zz=1&name&c@d.org=2",
+                &cleaner
+            ),
+            format!("a=1&Secret=[redacted]&email={email}&%zz=[redacted]&name&[redacted]=2")
         );
     }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use postbook_schemas::Outcome;
 
+use super::mapping::Rules;
+
 /// Why an attempt is refused. The words never quote the request, which may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -41,5 +43,17 @@ impl Refusal {
     /// A refusal for a field that is missing.
     pub fn missing(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(Outcome::MissingField, field, detail)
+    }
+
+    /// Under a mapping it also names the sender's parameters.
+    #[must_use]
+    pub fn with_parameters(mut self, rules: Option<&Rules>) -> Self {
+        let parameters = rules
+            .zip(self.field.as_deref())
+            .and_then(|(rules, field)| rules.parameters_of(field));
+        if let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) {
+            self.detail = format!("{} (read from {parameters})", self.detail).into();
+        }
+        self
     }
 }

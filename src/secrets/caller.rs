@@ -111,13 +111,17 @@ impl Caller {
         }
     }
 
+    /// Whether the token is for this offer, among others or alone.
+    pub fn is_for(&self, offer: &OfferRef) -> bool {
+        match &self.scope {
+            Scope::All => true,
+            Scope::Offer(own) => own == offer,
+            Scope::Partner(_) => false,
+        }
+    }
+
     /// Whether the caller may send postbacks of this offer.
     pub fn may_report_for(&self, offer: &OfferRef) -> bool {
-        self.role.covers(Role::Ingest)
-            && match &self.scope {
-                Scope::All => true,
-                Scope::Offer(own) => own == offer,
-                Scope::Partner(_) => false,
-            }
+        self.role.covers(Role::Ingest) && self.is_for(offer)
     }
 }

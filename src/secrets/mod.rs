@@ -12,6 +12,7 @@ mod known;
 mod offer_key;
 mod plain;
 mod seal;
+mod unrecorded;
 
 use std::{
     fmt,
@@ -24,10 +25,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use ed25519_dalek::SigningKey;
-use postbook_schemas::{
-    FactId, Instant, OfferRef, configuration::CredentialRotated, envelope::Source,
-};
-use serde::{Deserialize, Serialize};
+use postbook_schemas::{Instant, OfferRef};
+
+use crate::intake::personal::Pseudonyms;
 
 pub(crate) use self::plain::{BASE64, TOKEN_LENGTH, TOKEN_PREFIX};
 pub use self::{
@@ -38,6 +38,7 @@ pub use self::{
     offer_key::{KeyBytes, KeyKind, MacBytes, OfferKeyInfo, SignatureBytes},
     plain::Plain,
     seal::MasterKey,
+    unrecorded::Unrecorded,
 };
 use self::{
     file::{OfferKeyRow, SecretsFile, TokenRow},
@@ -63,27 +64,13 @@ pub struct TokenInfo {
     pub revoked_at: Option<Instant>,
 }
 
-/// A fact about a credential that is kept with the change until it is in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unrecorded {
-    /// The id that the fact will have.
-    pub id: FactId,
-    /// When it happened.
-    pub at: Instant,
-    /// Who did it.
-    pub actor: String,
-    /// Through what.
-    pub source: Source,
-    /// What happened.
-    pub rotated: CredentialRotated,
-}
-
 /// Tokens, offers' keys and our own.
 pub struct Secrets {
     file: SecretsFile,
     master: Option<MasterKey>,
     is_locked: bool,
     click_id_key: [u8; 32],
+    pseudonyms: Pseudonyms,
     signing_key: SigningKey,
     version: AtomicI64,
     known: ArcSwap<Known>,
@@ -156,6 +143,7 @@ impl Secrets {
 
     async fn of_file(file: SecretsFile, master: Option<MasterKey>) -> Result<Self, SecretsError> {
         let click_id_key = file.key("click_id").await?;
+        let pseudonyms = Pseudonyms::new(file.key("pseudonyms").await?);
         let signing_key = SigningKey::from_bytes(&file.key("log_signing").await?);
         let is_sealed = file.is_sealed(master.as_ref()).await?;
         let secrets = Self {
@@ -164,6 +152,7 @@ impl Secrets {
             file,
             master,
             click_id_key,
+            pseudonyms,
             signing_key,
             known: ArcSwap::default(),
         };
@@ -194,6 +183,11 @@ impl Secrets {
     /// The key that turns positions into click ids.
     pub fn click_id_key(&self) -> &[u8; 32] {
         &self.click_id_key
+    }
+
+    /// The names that take the place of personal data.
+    pub fn pseudonyms(&self) -> &Pseudonyms {
+        &self.pseudonyms
     }
 
     /// The key that will sign checkpoints of the log.

@@ -178,3 +178,46 @@ fn the_example_programme_is_right() {
         (2, 4, 6)
     );
 }
+
+#[test]
+fn the_plan_of_a_mapping_shows_each_field_and_word() {
+    let mapping = |rest: &str| format!("[[mapping]]\noffer = \"acme/casino\"\n{rest}");
+    let mut known = base();
+    let shown = |text: &str, known: &Known| {
+        let plan = plan_text("m.toml", text, known).expect("it is right");
+        (plan.to_string(), plan)
+    };
+    let first = mapping(
+        "preset = \"voluum\"\nfields = { txn_id = \"tid\", customer_id = [\"u\", \"cid2\"] }",
+    );
+    let (text, plan) = shown(&first, &known);
+    assert_eq!(
+        text,
+        "+ mapping acme/casino: amount_unit = major, events.conversion = sale, events.deposit = deposit, \
+         events.lead = lead, events.purchase = sale, events.registration = registration, \
+         events.signup = registration, fields.amount = payout, fields.click_id = cid, \
+         fields.currency = currency, fields.customer_id = u or cid2, fields.event = et, \
+         fields.payout = nothing, fields.txn_id = tid, preset = voluum\n= 0 unchanged"
+    );
+    apply(&mut known, plan, 2);
+    assert_eq!(shown(&first, &known).0, "= 1 unchanged");
+    let second = mapping(
+        "fields = { click_id = \"cid\", txn_id = \"txid\" }\nstatuses = { ja = \"approved\" }",
+    );
+    let (text, plan) = shown(&second, &known);
+    assert!(
+        text.starts_with("~ mapping acme/casino: amount_unit major → none, "),
+        "{text}"
+    );
+    assert!(text.contains("fields.txn_id tid → txid"), "{text}");
+    assert!(text.contains("statuses.ja = approved"), "{text}");
+    assert!(!text.contains("fields.click_id"), "{text}");
+    apply(&mut known, plan, 3);
+    let (text, plan) = shown(&mapping(""), &known);
+    assert_eq!(
+        text,
+        "~ mapping acme/casino: taken away: the standard names hold again\n= 0 unchanged"
+    );
+    apply(&mut known, plan, 4);
+    assert_eq!(shown(&mapping(""), &known).0, "= 1 unchanged");
+}

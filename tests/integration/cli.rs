@@ -45,6 +45,11 @@ fn import() {
 }
 
 #[test]
+fn requeue() {
+    transcript("requeue");
+}
+
+#[test]
 fn schema() {
     transcript("schema");
 }

@@ -11,7 +11,7 @@ use postbook_projections::{
 };
 use postbook_schemas::{
     Abuse, Attempt, Change, Currency, Envelope, Exact, Fact, FactId, Instant, Kind, OfferRef,
-    Outcome, RawRequest, Slug, Source, Status,
+    Outcome, Slug, Source, Status,
     configuration::{Coupon, FxRate, Partner, TermsPublished},
     decision::{
         AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided, Decision,
@@ -96,11 +96,7 @@ fn offer() -> OfferRef {
 }
 
 fn attempt() -> Attempt {
-    Attempt {
-        credential: None,
-        request: RawRequest::default(),
-        warnings: Vec::new(),
-    }
+    Attempt::default()
 }
 
 fn day(text: &str) -> Instant {

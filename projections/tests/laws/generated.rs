@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use postbook_schemas::{
     Abuse, Attempt, Change, Currency, Envelope, Exact, Fact, FactId, Instant, Kind, OfferRef,
-    Outcome, RawRequest, Slug, Source, Status,
+    Outcome, Slug, Source, Status,
     configuration::{Coupon, FxRate, Offer, Partner, TermsPublished},
     decision::{AdjustmentPosted, AttributionCorrected, ConversionDecided, Decision},
     dedupe,
@@ -238,11 +238,7 @@ fn offer(number: u8) -> OfferRef {
 }
 
 fn attempt() -> Attempt {
-    Attempt {
-        credential: None,
-        request: RawRequest::default(),
-        warnings: Vec::new(),
-    }
+    Attempt::default()
 }
 
 impl Writer {

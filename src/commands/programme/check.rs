@@ -13,7 +13,7 @@ use postbook_schemas::{
 use crate::directory::is_reserved;
 
 use super::{
-    check_terms,
+    check_mapping, check_terms,
     known::{Known, coupon_key, rate_key},
     plan::terms_subject,
     source::{Place, Problem, ProgrammeFile},
@@ -119,6 +119,12 @@ impl Checker<'_> {
                 &file.place("coupon", index, format!("coupon {}", coupon.code)),
                 coupon,
             );
+        }
+        for (index, mapping) in programme.mappings.iter().enumerate() {
+            let subject = format!("mapping {}", mapping.offer);
+            let place = file.place("mapping", index, subject.clone());
+            self.once(&place, subject);
+            check_mapping::check(&self.world, &place, mapping, &mut self.problems);
         }
         for (index, rate) in programme.fx_rates.iter().enumerate() {
             let subject = format!("fx_rate {}/{}", rate.base, rate.quote);

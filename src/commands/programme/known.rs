@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postbook_schemas::{
     Currency, Envelope, Fact, FactId, FactType, Instant, OfferRef, Slug,
     configuration::{Brand, Coupon, FxRate, Link, Offer, Partner, TermsPublished},
+    mapping::Mapping,
     terms::PartnerScope,
 };
 
@@ -26,6 +27,7 @@ pub struct Known {
     partners: Latest<Slug, Partner>,
     links: Latest<Slug, Link>,
     coupons: Latest<CouponKey, Coupon>,
+    mappings: Latest<OfferRef, Mapping>,
     rates: Latest<RateKey, FxRate>,
     terms: Latest<TermsKey, TermsPublished>,
     partners_with_history: BTreeSet<Slug>,
@@ -39,6 +41,7 @@ impl Known {
         FactType::PartnerDefined,
         FactType::LinkDefined,
         FactType::CouponDefined,
+        FactType::MappingDefined,
         FactType::FxRateRecorded,
         FactType::TermsPublished,
     ];
@@ -54,6 +57,9 @@ impl Known {
             }
             Fact::LinkDefined(link) => self.links.put(link.slug.clone(), stamp, link),
             Fact::CouponDefined(coupon) => self.coupons.put(coupon_key(&coupon), stamp, coupon),
+            Fact::MappingDefined(mapping) => {
+                self.mappings.put(mapping.offer.clone(), stamp, mapping);
+            }
             Fact::FxRateRecorded(rate) => self.rates.put(rate_key(&rate), stamp, rate),
             Fact::TermsPublished(published) => {
                 let terms = &published.terms;
@@ -118,6 +124,10 @@ impl Known {
 
     pub(super) fn coupons(&self) -> &Latest<CouponKey, Coupon> {
         &self.coupons
+    }
+
+    pub(super) fn mappings(&self) -> &Latest<OfferRef, Mapping> {
+        &self.mappings
     }
 
     pub(super) fn rates(&self) -> &Latest<RateKey, FxRate> {

@@ -3,13 +3,15 @@
 use std::fmt;
 
 use postbook_schemas::{
-    Fact, Instant, configuration::TermsPublished, programme::terms_version, terms::Terms,
+    Fact, Instant, configuration::TermsPublished, mapping::Mapping, programme::terms_version,
+    terms::Terms,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     known::{Known, coupon_key, rate_key},
+    mapping_lines,
     source::ProgrammeFile,
 };
 
@@ -99,6 +101,9 @@ impl Plan {
             let before = known.coupons().get(&coupon_key(coupon));
             plan.compare(subject, before, coupon, Fact::CouponDefined);
         }
+        for mapping in programmes().flat_map(|programme| &programme.mappings) {
+            plan.mapping(mapping, known);
+        }
         for rate in programmes().flat_map(|programme| &programme.fx_rates) {
             let subject = format!("fx_rate {}/{} at {}", rate.base, rate.quote, day(rate.at));
             let before = known.rates().get(&rate_key(rate));
@@ -131,6 +136,26 @@ impl Plan {
             subject,
             details: before.map_or_else(Vec::new, |before| differences(before, now)),
             fact: fact(now.clone()),
+        });
+    }
+
+    fn mapping(&mut self, mapping: &Mapping, known: &Known) {
+        let nothing = Mapping::none(mapping.offer.clone());
+        let before = known.mappings().get(&mapping.offer).unwrap_or(&nothing);
+        if before == mapping {
+            self.unchanged += 1;
+            return;
+        }
+        let sign = if before.is_none() {
+            Sign::Added
+        } else {
+            Sign::Changed
+        };
+        self.changes.push(Change {
+            sign,
+            subject: format!("mapping {}", mapping.offer),
+            details: mapping_lines::differences(before, mapping),
+            fact: Fact::MappingDefined(mapping.clone()),
         });
     }
 

@@ -91,6 +91,13 @@ impl ProgrammeFile {
         }
     }
 
+    /// Writes into each mapping what its preset says.
+    pub(super) fn fill_presets(&mut self) {
+        for mapping in &mut self.programme.mappings {
+            *mapping = mapping.clone().with_preset();
+        }
+    }
+
     /// The place of the item with this index among those of a kind.
     pub(super) fn place(&self, table: &str, index: usize, subject: String) -> Place<'_> {
         Place {

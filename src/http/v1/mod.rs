@@ -19,6 +19,7 @@ mod parts;
 mod payouts;
 mod postings;
 mod programme;
+mod requeue;
 mod timeline;
 mod trial_balance;
 mod view;
@@ -64,6 +65,7 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/programme",
             post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
         )
+        .route("/v1/requeue", post(requeue::requeue))
         .route("/v1/decisions", post(decisions::decide))
         .route("/v1/adjustments", post(adjustments::adjust))
         .route(

@@ -61,6 +61,7 @@ use crate::{
         super::payouts::settle,
         super::payouts::fail,
         super::programme::apply,
+        super::requeue::requeue,
         super::decisions::decide,
         super::adjustments::adjust,
         super::attribution_corrections::correct,

@@ -16,6 +16,8 @@ use crate::{
     intake::{
         self,
         fields::{self, Name},
+        mapping::Rules,
+        personal::Pseudonyms,
         request::{Endpoint, Imported, Method, Request},
     },
     service::Service,
@@ -56,11 +58,16 @@ pub async fn take(
 ) -> BulkResult {
     let mut answers = BTreeMap::new();
     let mut lanes: BTreeMap<u64, Vec<(u64, Request)>> = BTreeMap::new();
+    let directory = service.directory.load_full();
+    let (rules, names) = (
+        directory.mapping(offer.as_str()),
+        service.secrets.pseudonyms(),
+    );
     let lane_count = (lines.len() / ROWS_OF_A_LANE).clamp(1, LANES_MAX) as u64;
     for line in lines {
         match request(&line, sending, file, offer) {
             Ok(request) => {
-                let lane = match subject(&request) {
+                let lane = match subject(&request, rules, names) {
                     Some(subject) => hash(&subject),
                     None => line.number,
                 };
@@ -109,8 +116,8 @@ fn request(
 }
 
 /// What a row is about, as far as that can be told.
-fn subject(request: &Request) -> Option<String> {
-    let (fields, _) = fields::read(request);
+fn subject(request: &Request, rules: Option<&Arc<Rules>>, names: &Pseudonyms) -> Option<String> {
+    let (fields, _) = fields::read(request, rules, names);
     [Name::TxnId, Name::ClickId, Name::CustomerId]
         .into_iter()
         .find_map(|name| fields.get(name).map(str::to_owned))

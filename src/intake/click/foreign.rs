@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::{PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, cut};
 use crate::{
     directory::Directory,
-    intake::{evidence, request::truncated},
+    intake::{lookup, request::truncated},
     secrets::Caller,
     service::Service,
     store::{Append, Appended, StoreError},
@@ -164,7 +164,7 @@ async fn theirs(service: &Service, click_id: &str) -> Result<Option<u64>, StoreE
     let Some(position) = service.log.store().find(&key).await? else {
         return Ok(None);
     };
-    let known = evidence::read_fact(service, position).await?;
+    let known = lookup::read_fact(service, position).await?;
     Ok(match known.fact {
         Fact::ClickRecorded(click) if click.click_id == click_id => Some(position),
         _ => None,
@@ -186,7 +186,7 @@ async fn settled(
             }
             Appended::Known { position } => position,
         };
-        let known = evidence::read_fact(service, position).await?;
+        let known = lookup::read_fact(service, position).await?;
         let key = match &known.fact {
             Fact::ClickRecorded(click) => Some(dedupe::foreign_click_key(&click.click_id)),
             _ => None,

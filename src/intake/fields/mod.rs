@@ -1,94 +1,23 @@
 //! Reads the fields of a postback out of query, form or JSON, as texts and nothing more.
 
 mod json;
+mod mapped;
+mod name;
 pub(crate) mod pairs;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-pub(super) use self::json::sensitive_ranges;
+pub(super) use self::json::replacements;
+pub use self::name::{Name, SUBS};
 use super::{
-    redact,
+    mapping::Rules,
+    personal::{self, Finding, Pseudonyms},
+    redact::{self, Cleaner, REDACTED},
     request::{Method, Request},
 };
 
 /// Most parameters that are looked at.
 const PARAMETERS_MAX: usize = 1_000;
-
-macro_rules! names {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)+) => {
-        /// A field that intake knows.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Name {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl Name {
-            /// All fields.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The name of the parameter.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-
-            /// The field with this parameter name.
-            pub fn parse(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-names! {
-    /// The click id that was handed on.
-    ClickId = "click_id";
-    /// The kind of event.
-    Event = "event";
-    /// Money in major units.
-    Amount = "amount";
-    /// Money in minor units.
-    Value = "value";
-    /// The currency of the money.
-    Currency = "currency";
-    /// The advertiser's id of the transaction.
-    TxnId = "txn_id";
-    /// The advertiser's id of this very event.
-    EventId = "event_id";
-    /// The advertiser's id of the customer.
-    CustomerId = "customer_id";
-    /// The status of the conversion.
-    Status = "status";
-    /// Commission that the advertiser calculated, in major units.
-    Payout = "payout";
-    /// Lots or units.
-    Quantity = "quantity";
-    /// The coupon that was used.
-    CouponCode = "coupon_code";
-    /// Passed through.
-    Sub1 = "sub1";
-    /// Passed through.
-    Sub2 = "sub2";
-    /// Passed through.
-    Sub3 = "sub3";
-    /// Passed through.
-    Sub4 = "sub4";
-    /// Passed through.
-    Sub5 = "sub5";
-    /// When it happened.
-    Timestamp = "timestamp";
-    /// The offer, on `/postback`.
-    Offer = "offer";
-    /// The offer's secret, on its endpoint.
-    Secret = "secret";
-}
-
-/// The fields that are passed through.
-pub const SUBS: [Name; 5] = [Name::Sub1, Name::Sub2, Name::Sub3, Name::Sub4, Name::Sub5];
 
 /// Why a request could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +51,8 @@ enum Value<'r> {
     Empty,
     /// A text, or a number or truth value by its text.
     Scalar(Cow<'r, str>),
-    /// A JSON list.
-    List,
+    /// A JSON list, as its text.
+    List(&'r str),
     /// A JSON object, as its text.
     Object(&'r str),
 }
@@ -137,9 +66,19 @@ pub struct Fields<'r> {
     /// Whether the request may hold what must not be kept: a secret, personal data, or something
     /// nested that was not looked into.
     pub sensitive: bool,
-    /// Whether a parameter's name says that it holds personal data.
+    /// Whether personal data was found: by a parameter's name, or by the form of its value.
     pub personal: bool,
     parameters: usize,
+    /// The offer's mapping, where it has one.
+    rules: Option<Arc<Rules>>,
+    /// Under a mapping: the rank of the parameter that each field came from.
+    ranks: Vec<(Name, usize)>,
+    /// Whether the event is the mapping's default.
+    is_event_default: bool,
+    /// The sender's words that the mapping translated.
+    words: BTreeMap<Name, String>,
+    /// Names for personal data; only where the request may hold any.
+    pseudonyms: Option<Pseudonyms>,
 }
 
 impl<'r> Fields<'r> {
@@ -148,39 +87,80 @@ impl<'r> Fields<'r> {
         self.known[name as usize].as_deref()
     }
 
+    /// The mapping that it was read under.
+    pub fn rules(&self) -> Option<&Rules> {
+        self.rules.as_deref()
+    }
+
+    /// The event word as the sender wrote it; absent where a default holds.
+    pub fn event_word(&self) -> Option<&str> {
+        let said = self.words.get(&Name::Event).map(String::as_str);
+        let given = self.get(Name::Event).filter(|_| !self.is_event_default);
+        said.or(given)
+    }
+
+    /// The sender's own words, where the mapping translated them.
+    pub fn words(&self) -> &BTreeMap<Name, String> {
+        &self.words
+    }
+
+    /// A field whose value was taken out when the request was kept; of what is only passed through,
+    /// and of secrets, none is missed.
+    pub fn redacted(&self) -> Option<&'static str> {
+        let missed = |name: &&Name| !SUBS.contains(name) && **name != Name::Secret;
+        let mut names = Name::ALL.iter().filter(missed);
+        let found = names.find(|name| self.get(**name) == Some(REDACTED));
+        found.map(|name| name.as_str())
+    }
+
+    /// What of the request may be kept, and as what.
+    pub fn cleaner(&self) -> Cleaner<'_> {
+        Cleaner::new(self.rules(), self.pseudonyms.as_ref())
+    }
+
+    /// Whether it says to be a test; `None` if what it says is neither yes nor no.
+    pub fn is_test(&self) -> Option<bool> {
+        match self.get(Name::Test) {
+            None | Some("0" | "false" | "no") => Some(false),
+            Some("1" | "true" | "yes") => Some(true),
+            Some(_) => None,
+        }
+    }
+
     fn add(&mut self, name: &str, value: Value<'r>) -> Result<(), Fault> {
         self.parameters += 1;
         if self.parameters > PARAMETERS_MAX {
             return Err(Fault::new("more than 1000 parameters"));
         }
-        if let Some(known) = Name::parse(name) {
+        if self.rules.is_some() && self.add_mapped(name, &value)? {
+            return Ok(());
+        }
+        if let Some(known) = self.known(name) {
             self.sensitive |= known == Name::Secret;
             return match value {
                 Value::Empty => Ok(()),
                 Value::Scalar(text) => self.set(known, text),
-                Value::List => Err(Fault::of("a list where one value belongs", known.as_str())),
+                Value::List(_) => Err(Fault::of("a list where one value belongs", known.as_str())),
                 Value::Object(_) => Err(Fault::of(
                     "an object where one value belongs",
                     known.as_str(),
                 )),
             };
         }
-        self.personal |= redact::is_personal(name);
-        self.sensitive |=
-            redact::is_sensitive(name) || matches!(value, Value::List | Value::Object(_));
+        self.look_for_personal_data(name, &value);
         if name == "metadata" {
             return match value {
                 Value::Object(object) => json::read_metadata(object, self),
                 Value::Empty => Ok(()),
-                Value::Scalar(_) | Value::List => {
+                Value::Scalar(_) | Value::List(_) => {
                     Err(Fault::of("metadata is an object of texts", "metadata"))
                 }
             };
         }
         match (name.strip_prefix("metadata."), value) {
             (Some(key), Value::Scalar(text)) => self.add_metadata(key.to_owned().into(), text),
-            (Some(_), Value::List | Value::Object(_)) => {
-                Err(Fault::of("metadata holds single values", name.to_owned()))
+            (Some(_), Value::List(_) | Value::Object(_)) => {
+                Err(Fault::of("metadata holds single values", "metadata"))
             }
             // Senders add parameters of their own; they are in the raw request that is kept.
             (Some(_), Value::Empty) | (None, _) => Ok(()),
@@ -188,6 +168,7 @@ impl<'r> Fields<'r> {
     }
 
     fn set(&mut self, name: Name, text: Cow<'r, str>) -> Result<(), Fault> {
+        let text = self.without_personal_data(name, text);
         let place = &mut self.known[name as usize];
         if place.is_some() {
             return Err(Fault::of("given more than once", name.as_str()));
@@ -198,9 +179,66 @@ impl<'r> Fields<'r> {
 
     fn add_metadata(&mut self, key: Cow<'r, str>, text: Cow<'r, str>) -> Result<(), Fault> {
         self.personal |= redact::is_personal(&key);
+        let (mut key, mut text) = (key, text);
+        if self.pseudonyms.is_some() {
+            for part in [&mut key, &mut text] {
+                if personal::find(part).is_some() {
+                    self.personal = true;
+                    *part = REDACTED.into();
+                }
+            }
+        }
         match self.metadata.insert(key, text) {
             None => Ok(()),
             Some(_) => Err(Fault::of("given more than once", "metadata")),
+        }
+    }
+
+    /// Notes whether a parameter that is no field holds what must not be kept.
+    fn look_for_personal_data(&mut self, name: &str, value: &Value<'r>) {
+        self.sensitive |= redact::is_sensitive(name);
+        let is_named = redact::is_personal(name);
+        let is_held = match value {
+            Value::Empty => false,
+            Value::Scalar(text) => {
+                let is_json = text.starts_with(['{', '[']);
+                self.sensitive |= is_json;
+                (self.pseudonyms.is_some() && personal::find(text).is_some())
+                    || (is_json && redact::names_personal(text))
+            }
+            Value::List(raw) | Value::Object(raw) => {
+                self.sensitive = true;
+                redact::names_personal(raw)
+                    || (self.pseudonyms.is_some() && json::holds_personal_data(raw))
+            }
+        };
+        let names_someone = self.pseudonyms.is_some() && personal::find(name).is_some();
+        self.personal |= (is_named && !matches!(value, Value::Empty)) || is_held || names_someone;
+    }
+
+    /// A value as it may be kept in a fact: of ids the pseudonym, of what is passed through nothing.
+    fn without_personal_data(&mut self, name: Name, text: Cow<'r, str>) -> Cow<'r, str> {
+        let Some(pseudonyms) = &self.pseudonyms else {
+            return text;
+        };
+        let finding = personal::find(&text);
+        let is_sub = SUBS.contains(&name);
+        match finding {
+            None => text,
+            // An id may look like a phone number, and a time too.
+            Some(Finding::Phone) if !is_sub => text,
+            Some(_) if is_sub => {
+                self.personal = true;
+                REDACTED.into()
+            }
+            Some(_) if name.is_reference() => {
+                self.personal = true;
+                pseudonyms.of(&text).into()
+            }
+            Some(_) => {
+                self.personal |= name != Name::Secret;
+                text
+            }
         }
     }
 }
@@ -211,11 +249,29 @@ enum BodyForm {
     Form,
 }
 
-/// Reads the fields of a request. What was read before a fault stands, so that a refusal can still
-/// say what it referred to.
-pub fn read(request: &Request) -> (Fields<'_>, Option<Fault>) {
-    let mut fields = Fields::default();
+/// Reads the fields of a request, under the offer's mapping if it has one. What was read before a
+/// fault stands, so that a refusal can still say what it referred to.
+pub fn read<'r>(
+    request: &'r Request,
+    rules: Option<&Arc<Rules>>,
+    names: &Pseudonyms,
+) -> (Fields<'r>, Option<Fault>) {
+    let may_hold = |bytes: &[u8]| personal::may_hold(bytes);
+    let is_suspect = !request.is_too_large()
+        && (request
+            .query
+            .as_ref()
+            .is_some_and(|q| may_hold(q.as_bytes()))
+            || may_hold(&request.body));
+    let names_persons = rules.is_some_and(|rules| rules.names_persons());
+    let mut fields = Fields {
+        rules: rules.map(Arc::clone),
+        pseudonyms: (is_suspect || names_persons).then(|| names.clone()),
+        ..Fields::default()
+    };
+    fields.sensitive = fields.pseudonyms.is_some();
     let fault = read_into(request, &mut fields).err();
+    fields.translate();
     (fields, fault)
 }
 

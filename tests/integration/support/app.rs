@@ -121,6 +121,8 @@ impl TestApp {
         facts.extend(programme.partners.into_iter().map(Fact::PartnerDefined));
         facts.extend(programme.links.into_iter().map(Fact::LinkDefined));
         facts.extend(programme.coupons.into_iter().map(Fact::CouponDefined));
+        let mappings = programme.mappings.into_iter();
+        facts.extend(mappings.map(|mapping| Fact::MappingDefined(mapping.with_preset())));
         facts.extend(programme.fx_rates.into_iter().map(Fact::FxRateRecorded));
         for (number, terms) in programme.terms.into_iter().enumerate() {
             let version = format!("t-{number}");

@@ -224,5 +224,9 @@ fn field(name: Name) -> (Value, &'static str) {
             "The offer, where neither click nor token tells it.",
         ),
         Name::Secret => (json!({ "type": "string" }), "The offer's secret."),
+        Name::Test => (
+            json!({ "type": "string", "enum": ["", "0", "1", "true", "false", "yes", "no"] }),
+            "`1`: test traffic, kept and never counted; takes a manager's token.",
+        ),
     }
 }

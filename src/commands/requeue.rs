@@ -1,0 +1,318 @@
+//! Reads refused attempts again under a corrected mapping, and appends what they should have become.
+//!
+//! An attempt is judged as it was when it came in: who sent it and when stay as they were, only what
+//! it says is read anew. A repeat stays a repeat, so doing it twice is harmless.
+
+mod pretend;
+mod row;
+
+use std::sync::Arc;
+
+use postbook_schemas::{
+    Envelope, Fact, FactType, Instant, OfferRef, Outcome, Source, postback::Rejected,
+    programme::Programme,
+};
+use tokio::sync::Mutex;
+
+pub use self::row::{Becomes, Requeued, Row};
+use self::{pretend::Pretend, row::Reading};
+use super::{
+    programme::{self, ProgrammeFile, apply::ApplyError},
+    record::{CommandError, PATIENCE},
+};
+use crate::{
+    intake::{
+        self, Concluded,
+        again::{self, Again},
+        credentials::Admission,
+        decide,
+        evidence::Evidence,
+        lookup,
+        mapping::Rules,
+    },
+    service::Service,
+    store::Filter,
+};
+
+/// Two at once would both find an attempt not requeued yet. A log has one writing process, so a
+/// lock within it is enough.
+static REQUEUING: Mutex<()> = Mutex::const_new(());
+
+/// How much of the log is read at a time.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Most attempts that are read again at a time.
+pub const LIMIT_MAX: u32 = 10_000;
+
+/// The outcomes that another mapping may change: all that say what is wrong with the content.
+/// Whoever was not let in is not let in afterwards.
+pub fn outcomes() -> impl Iterator<Item = Outcome> {
+    let all = Outcome::ALL.iter().copied();
+    all.filter(|outcome| outcome.is_rejection() && *outcome >= Outcome::Malformed)
+}
+
+/// What is to be read again, and how.
+#[derive(Clone, Debug)]
+pub struct Requeue {
+    /// Attempts at this offer.
+    pub offer: OfferRef,
+    /// Received at this time or later.
+    pub from: Option<Instant>,
+    /// Received before this time.
+    pub to: Option<Instant>,
+    /// Refused so; all that can be if empty.
+    pub outcomes: Vec<Outcome>,
+    /// After this position.
+    pub after: u64,
+    /// At most so many.
+    pub limit: u32,
+    /// A programme file with a draft of the offer's mapping; the mapping in force if absent.
+    pub draft: Option<String>,
+    /// Append the facts, for this reason; only look if absent.
+    pub apply: Option<String>,
+    /// How facts name whoever asks.
+    pub actor: Arc<str>,
+    /// The endpoint or command.
+    pub endpoint: String,
+}
+
+/// Reads refused attempts again.
+///
+/// # Errors
+/// There is no such offer, the draft is wrong, an outcome cannot be requeued, or the log failed.
+pub async fn requeue(service: &Service, asked: &Requeue) -> Result<Requeued, CommandError> {
+    check(asked)?;
+    let directory = service.directory.load_full();
+    let offer = directory.offer(asked.offer.as_str());
+    let offer = Arc::clone(
+        offer
+            .ok_or_else(|| CommandError::NotFound(format!("there is no offer {}", asked.offer)))?,
+    );
+    let rules = match &asked.draft {
+        Some(text) => draft(service, &asked.offer, text).await?,
+        None => directory.mapping(asked.offer.as_str()).cloned(),
+    };
+    let _alone = REQUEUING.lock().await;
+    let mut run = Run {
+        service,
+        asked,
+        offer,
+        rules,
+        pretend: Pretend::default(),
+        done: Requeued::new(asked.apply.is_some()),
+    };
+    run.all().await?;
+    if let Some(last) = run.done.last_appended() {
+        // The facts are kept whether or not the read models show them in time.
+        _ = service.projector.wait_for(last, PATIENCE).await;
+    }
+    Ok(run.done)
+}
+
+fn check(asked: &Requeue) -> Result<(), CommandError> {
+    if let Some(outcome) = asked
+        .outcomes
+        .iter()
+        .find(|outcome| !outcomes().any(|one| one == **outcome))
+    {
+        let names: Vec<_> = outcomes().map(Outcome::code).collect();
+        return Err(CommandError::Invalid {
+            field: "outcomes",
+            detail: format!(
+                "`{}` cannot be requeued, only {}",
+                outcome.code(),
+                names.join(", ")
+            ),
+        });
+    }
+    if asked.draft.is_some() && asked.apply.is_some() {
+        return Err(CommandError::Invalid {
+            field: "mapping",
+            detail: "a draft can only be tried: apply it first (`postbook apply`), so that its \
+                     facts say which mapping read them"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// The mapping of the offer in a programme file that has not been applied.
+async fn draft(
+    service: &Service,
+    offer: &OfferRef,
+    text: &str,
+) -> Result<Option<Arc<Rules>>, CommandError> {
+    let invalid = |detail: String| CommandError::Invalid {
+        field: "mapping",
+        detail,
+    };
+    let file = ProgrammeFile::try_new("mapping", text).map_err(|one| invalid(one.to_string()))?;
+    let known = programme::apply::known(&**service.log.store()).await;
+    let known = known.map_err(|error| match error {
+        ApplyError::Store(error) => CommandError::Store(error),
+        other => invalid(other.to_string()),
+    })?;
+    programme::plan(vec![file], &known).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        invalid(lines.join("; "))
+    })?;
+    let programme = Programme::parse(text).map_err(|error| invalid(error.to_string()))?;
+    let mut mappings = programme.mappings.into_iter();
+    let mapping = mappings
+        .find(|mapping| mapping.offer == *offer)
+        .ok_or_else(|| invalid(format!("the file has no [[mapping]] of {offer}")))?
+        .with_preset();
+    Ok((!mapping.is_none()).then(|| Arc::new(Rules::new(&mapping, 0))))
+}
+
+/// One run over the log.
+struct Run<'a> {
+    service: &'a Service,
+    asked: &'a Requeue,
+    offer: Arc<postbook_schemas::configuration::Offer>,
+    rules: Option<Arc<Rules>>,
+    pretend: Pretend,
+    done: Requeued,
+}
+
+impl Run<'_> {
+    async fn all(&mut self) -> Result<(), CommandError> {
+        let store = Arc::clone(self.service.log.store());
+        let filter = Filter::only(&[FactType::PostbackRejected]);
+        // Those that come in meanwhile are for the next run.
+        let (head, mut from) = (store.head(), self.asked.after + 1);
+        while from <= head {
+            let page = store.read(from, head, filter, PAGE_BYTES).await?;
+            for (position, line) in page.lines() {
+                let envelope = Envelope::decode(line)
+                    .map_err(|source| CommandError::Unreadable { position, source })?;
+                if let Fact::PostbackRejected(rejected) = &envelope.fact
+                    && self.is_asked_for(&envelope, rejected)
+                {
+                    let row = self.one(position, &envelope, rejected).await?;
+                    self.done.rows.push(row);
+                    if self.done.rows.len() >= self.asked.limit as usize {
+                        self.done.next_after = Some(position);
+                        return Ok(());
+                    }
+                }
+            }
+            from = page.next.max(from + 1);
+        }
+        Ok(())
+    }
+
+    fn is_asked_for(&self, envelope: &Envelope, rejected: &Rejected) -> bool {
+        let asked = self.asked;
+        rejected.offer.as_ref() == Some(&asked.offer)
+            && outcomes().any(|outcome| outcome == rejected.outcome)
+            && (asked.outcomes.is_empty() || asked.outcomes.contains(&rejected.outcome))
+            && asked.from.is_none_or(|from| envelope.recorded_at >= from)
+            && asked.to.is_none_or(|to| envelope.recorded_at < to)
+    }
+
+    async fn one(
+        &mut self,
+        position: u64,
+        envelope: &Envelope,
+        rejected: &Rejected,
+    ) -> Result<Row, CommandError> {
+        let row = |becomes| Row::new(position, envelope, rejected, becomes);
+        let key = again::key(envelope.id);
+        if let Some(at) = self.service.log.store().find(&key).await?
+            && is_of(&lookup::read_fact(self.service, at).await?.fact, envelope)
+        {
+            return Ok(row(Becomes::RequeuedBefore { position: at }));
+        }
+        let request = match again::request(envelope, rejected) {
+            Ok(request) => request,
+            Err(why) => return Ok(row(Becomes::Unreadable(why.to_string()))),
+        };
+        let (offer, rules) = (Arc::clone(&self.offer), self.rules.as_ref());
+        let known = self.again(envelope, rejected);
+        let mut evidence = again::gather(self.service, &request, offer, rules, known).await?;
+        if let Some(field) = evidence.fields.redacted() {
+            let why = format!("{field} was redacted when it was kept, and cannot come back");
+            return Ok(row(Becomes::Unreadable(why)));
+        }
+        if let Some(refusal) = decide::refusal(&evidence) {
+            return Ok(row(Becomes::Refused(refusal)));
+        }
+        let becomes = if self.asked.apply.is_some() {
+            self.conclude(&mut evidence).await?
+        } else {
+            self.pretend.conclude(self.service, &mut evidence).await?
+        };
+        Ok(row(becomes))
+    }
+
+    fn again(&self, envelope: &Envelope, rejected: &Rejected) -> Again {
+        let credential = rejected.attempt.credential.clone();
+        Again {
+            attempt_id: envelope.id,
+            received_at: envelope.recorded_at,
+            admission: Admission {
+                credential: credential.unwrap_or(postbook_schemas::Credential {
+                    strength: postbook_schemas::Strength::None,
+                    key_id: None,
+                }),
+                actor: envelope.actor.as_str().into(),
+            },
+            raw: rejected.attempt.request.clone(),
+            actor: Arc::clone(&self.asked.actor),
+            source: Source {
+                endpoint: self.asked.endpoint.clone(),
+                address: envelope.source.address.clone(),
+            },
+            reason: self.asked.apply.clone().unwrap_or_default(),
+        }
+    }
+
+    async fn conclude(&self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
+        let id = self.service.clock.new_id();
+        let concluded = intake::conclude(self.service, evidence, id).await?;
+        Ok(match concluded {
+            Concluded::New(candidate, position) => Becomes::Fact {
+                outcome: candidate.outcome,
+                fact_id: Some(candidate.id),
+                position: Some(position),
+                reading: Reading::of(evidence),
+                warnings: decide::warnings(evidence),
+            },
+            Concluded::Repeat(repeat) => Becomes::Repeat {
+                first_id: Some(repeat.first.id),
+                differs: repeat.differs,
+                position: Some(repeat.position),
+                reading: Reading::of(evidence),
+            },
+        })
+    }
+}
+
+/// Whether a fact is this attempt, read again: a key may only look alike.
+fn is_of(fact: &Fact, attempt: &Envelope) -> bool {
+    fact.attempt()
+        .and_then(|kept| kept.requeued.as_ref())
+        .is_some_and(|requeued| requeued.attempt_id == attempt.id)
+}
+
+/// Where in the log a refused attempt became a fact, if it was requeued.
+///
+/// # Errors
+/// The log failed.
+pub async fn became(
+    service: &Service,
+    attempt_id: postbook_schemas::FactId,
+) -> Result<Option<u64>, CommandError> {
+    let found = service.log.store().find(&again::key(attempt_id)).await?;
+    let Some(position) = found else {
+        return Ok(None);
+    };
+    let envelope = lookup::read_fact(service, position).await?;
+    let requeued = envelope
+        .fact
+        .attempt()
+        .and_then(|one| one.requeued.as_ref());
+    let is_it = requeued.is_some_and(|requeued| requeued.attempt_id == attempt_id);
+    Ok(is_it.then_some(position))
+}
