@@ -26,9 +26,14 @@ pub fn names() -> Pseudonyms {
 pub fn secrets() -> &'static Secrets {
     static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let opening = Secrets::open(directory.path());
-        runtime.expect("a runtime").block_on(opening).expect("secrets open")
+        runtime
+            .expect("a runtime")
+            .block_on(opening)
+            .expect("secrets open")
     });
     &SECRETS
 }
@@ -58,9 +63,17 @@ pub fn request(data: &[u8]) -> Option<Request> {
     let query = std::str::from_utf8(parts.next()?).ok()?;
     let body = parts.next().unwrap_or_default();
     let (method, content_type) = head.split_once(' ').unwrap_or((head, ""));
-    let method = if method == "GET" { Method::Get } else { Method::Post };
+    let method = if method == "GET" {
+        Method::Get
+    } else {
+        Method::Post
+    };
     let offer = OfferRef::try_new("acme/casino").expect("an offer");
-    let mut request = Request::bare(Endpoint::Offer(offer.to_string()), method, "/api/postback/acme/casino".to_owned());
+    let mut request = Request::bare(
+        Endpoint::Offer(offer.to_string()),
+        method,
+        "/api/postback/acme/casino".to_owned(),
+    );
     request.query = (!query.is_empty()).then(|| query.to_owned());
     request.content_type = (!content_type.is_empty()).then(|| content_type.to_owned());
     request.body = Bytes::copy_from_slice(body);

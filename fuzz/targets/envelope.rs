@@ -8,7 +8,14 @@ fuzz_target!(|line: &[u8]| {
     let Ok(envelope) = Envelope::decode(line) else {
         return;
     };
-    let Envelope { id, occurred_at, recorded_at, actor, source, fact } = envelope.clone();
+    let Envelope {
+        id,
+        occurred_at,
+        recorded_at,
+        actor,
+        source,
+        fact,
+    } = envelope.clone();
     let draft = Draft::new(id, Some(occurred_at), actor.into(), source, &fact);
     let mut written = Vec::new();
     draft.write_line(recorded_at, &mut written);

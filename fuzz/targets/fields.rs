@@ -33,7 +33,9 @@ fn is_what_others_read(request: &Request, fields: &Fields<'_>) {
         match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&request.body) {
             Ok(members) => {
                 let texts = members.into_iter();
-                read.extend(texts.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))));
+                read.extend(
+                    texts.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))),
+                );
             }
             Err(_) => {
                 let body = request.body.trim_ascii_end();
@@ -45,7 +47,11 @@ fn is_what_others_read(request: &Request, fields: &Fields<'_>) {
         if let Some(known) = Name::parse(&name)
             && !value.is_empty()
         {
-            assert_eq!(fields.get(known).map(str::trim_end), Some(value.trim_end()), "{name}");
+            assert_eq!(
+                fields.get(known).map(str::trim_end),
+                Some(value.trim_end()),
+                "{name}"
+            );
         }
     }
 }

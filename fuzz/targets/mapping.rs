@@ -31,7 +31,10 @@ fuzz_target!(|data: &[u8]| {
         {
             assert_eq!(format.parse(&format!(" {} ", time.trim())), Some(read));
         }
-        for input in [format!("{head}\n{query}\n"), format!("POST application/json\n\n{query}")] {
+        for input in [
+            format!("{head}\n{query}\n"),
+            format!("POST application/json\n\n{query}"),
+        ] {
             let request = request(input.as_bytes()).expect("three lines");
             let (fields, _) = fields::read(&request, Some(&rules), &names());
             let form = form::check(&fields, None, offer(), now());

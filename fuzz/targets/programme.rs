@@ -15,7 +15,12 @@ fuzz_target!(|text: &str| {
             assert_eq!(again, programme);
             if let Err(problems) = plan(vec![file], &Known::default()) {
                 assert!(!problems.is_empty());
-                assert!(problems.iter().all(|problem| (1..=line_count).contains(&problem.line)), "{problems:?}");
+                assert!(
+                    problems
+                        .iter()
+                        .all(|problem| (1..=line_count).contains(&problem.line)),
+                    "{problems:?}"
+                );
             }
         }
         Err(problem) => assert!((1..=line_count).contains(&problem.line), "{problem}"),

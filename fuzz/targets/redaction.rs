@@ -3,11 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use postbook::intake::{
-    fields,
-    redact,
-    request::Request,
-};
+use postbook::intake::{fields, redact, request::Request};
 use postbook_fuzz::{names, request, secrets};
 use postbook_schemas::RawRequest;
 
@@ -38,7 +34,10 @@ fuzz_target!(|data: &[u8]| {
             let is_whole = form == "plain" || has_it_in_pairs(&request);
             let kept = format!("{:?}", keep(&request));
             let is_there = data.windows(6).any(|part| part == b"PERSON");
-            assert!(!(is_there && is_whole && stands_alone(data) && kept.contains(tell)), "{form}: {kept}");
+            assert!(
+                !(is_there && is_whole && stands_alone(data) && kept.contains(tell)),
+                "{form}: {kept}"
+            );
         }
     }
 });
@@ -66,7 +65,11 @@ fn has_it_in_pairs(request: &Request) -> bool {
 /// An address that runs into other letters or digits is another, or none.
 fn stands_alone(data: &[u8]) -> bool {
     let is_edge = |byte: Option<&u8>| byte.is_none_or(|byte| b"=&\n\" ,:".contains(byte));
-    data.windows(6).enumerate().filter(|(_, part)| *part == b"PERSON").all(|(at, _)| {
-        is_edge(at.checked_sub(1).and_then(|before| data.get(before))) && is_edge(data.get(at + 6))
-    })
+    data.windows(6)
+        .enumerate()
+        .filter(|(_, part)| *part == b"PERSON")
+        .all(|(at, _)| {
+            is_edge(at.checked_sub(1).and_then(|before| data.get(before)))
+                && is_edge(data.get(at + 6))
+        })
 }

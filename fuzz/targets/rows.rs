@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
             assert!(object.is_object());
         }
     }
-    assert!(rows.next().expect("memory can be read").is_none(), "the end is the end");
+    assert!(
+        rows.next().expect("memory can be read").is_none(),
+        "the end is the end"
+    );
     // Going on behind a row is as if one had read up to it.
     let mut again = Rows::open(Cursor::new(file), format).expect("it was opened before");
     again.skip_to_after(number).expect("memory can be read");

@@ -15,7 +15,13 @@ fuzz_target!(|data: &[u8]| {
     };
     let [tds, tds_timestamp, webhook_id, webhook_timestamp, webhook] =
         lines.map(|line| (line != "-").then(|| line.to_owned()));
-    let sent = Sent { tds, tds_timestamp, webhook, webhook_id, webhook_timestamp };
+    let sent = Sent {
+        tds,
+        tds_timestamp,
+        webhook,
+        webhook_id,
+        webhook_timestamp,
+    };
     if let Some(query) = &sent.webhook
         && let Some(value) = content::parameter(query)
     {
@@ -29,7 +35,9 @@ fuzz_target!(|data: &[u8]| {
     if let (Some(read), Some(written)) = (&parsed.tds, &sent.tds) {
         let written = written.trim().to_ascii_lowercase();
         assert!(written.ends_with(&hex::encode(read.mac)));
-        assert!(read.timestamp.is_none_or(|at| at.seconds.to_string() == at.text.trim_start_matches('0') || at.seconds == 0));
+        assert!(read.timestamp.is_none_or(|at| at.seconds.to_string()
+            == at.text.trim_start_matches('0')
+            || at.seconds == 0));
     }
     if let Some(read) = &parsed.webhook {
         assert!(read.v1.len() <= 4 && read.v1a.len() <= 4 && read.v1.len() + read.v1a.len() > 0);

@@ -103,7 +103,7 @@ impl Cell {
         match self.outcome {
             Outcome::Malformed => "customer_id=c&customer_id=d".to_owned(),
             Outcome::MissingField => "amount=1".to_owned(),
-            Outcome::InvalidValue => "customer_id=c&currency=XXX".to_owned(),
+            Outcome::InvalidValue => "customer_id=c&currency=QQQ".to_owned(),
             Outcome::PayoutNotAllowed => "customer_id=c&event=lead&payout=50.01".to_owned(),
             Outcome::UnknownClick => format!("click_id=nonsense&txn_id={number}"),
             Outcome::ExpiredClick => {

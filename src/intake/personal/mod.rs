@@ -59,8 +59,9 @@ pub fn may_hold(bytes: &[u8]) -> bool {
                 }
             },
             b'\\' if bytes[at..].starts_with(b"u00") => return true,
-            // Before a number in JSON a space says nothing.
-            b' ' if matches!(before, Some(b':' | b',' | b' ' | b'\n')) => run = Run::default(),
+            // Before a number in JSON a space says nothing; within one it does, twice too.
+            b' ' if matches!(before, Some(b':' | b',' | b'\n')) => run = Run::default(),
+            b' ' if before == Some(b' ') && run.is_fresh() => {}
             b'+' | b' ' | b'(' | b')' | b'/' => run.is_marked = true,
             b'-' | b'.' => run.is_grouped |= run.digits > 0,
             _ => run = Run::default(),
@@ -89,6 +90,11 @@ impl Run {
             self.first = digit;
         }
         self.digits += 1;
+    }
+
+    /// Whether nothing of a number was seen yet.
+    fn is_fresh(&self) -> bool {
+        self.digits == 0 && !self.is_grouped && !self.is_marked
     }
 
     /// Whole runs that do not begin as cards do are let pass: times in milliseconds above all.
