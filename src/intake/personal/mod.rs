@@ -53,10 +53,12 @@ pub fn may_hold(bytes: &[u8]) -> bool {
                     run.digit(digit);
                     at += 2;
                 }
-                _ => {
+                Some(two) if two.iter().all(u8::is_ascii_hexdigit) => {
                     run.is_marked = true;
-                    at = (at + 2).min(bytes.len());
+                    at += 2;
                 }
+                // Not encoded: in JSON it stands for itself.
+                _ => run.is_marked = true,
             },
             b'\\' if bytes[at..].starts_with(b"u00") => return true,
             // Before a number in JSON a space says nothing; within one it does, twice too.
