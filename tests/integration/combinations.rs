@@ -44,17 +44,17 @@ max = "50.00"
 "#;
 
 fn programme() -> String {
-    let mut text = "[[brand]]\nslug = \"acme\"\n[[partner]]\nslug = \"p1\"\n".to_owned();
+    let mut parts = vec!["[[brand]]\nslug = \"acme\"\n[[partner]]\nslug = \"p1\"\n".to_owned()];
     for (name, setting) in OFFERS {
         for (prefix, legacy) in [("", false), ("legacy-", true)] {
-            text += &format!(
+            parts.push(format!(
                 "[[offer]]\nbrand = \"acme\"\nslug = \"{prefix}{name}\"\ndestination = \"https://acme.example/\"\n\
                  legacy_without_secret = {legacy}\n{setting}\n\
                  [[link]]\nslug = \"to-{prefix}{name}\"\noffer = \"acme/{prefix}{name}\"\npartner = \"p1\"\n"
-            );
+            ));
         }
     }
-    text + MORE
+    parts.concat() + MORE
 }
 
 /// A service, and what opens its doors.
@@ -140,16 +140,17 @@ impl Stage {
             &self.secrets[cell.offer()]
         };
         // Before the fields: behind one that cannot be read, nothing is.
-        let mut query = String::new();
+        let mut pairs = Vec::new();
         // A signature shows who sent it only where the offer is named.
         let names_offer = !(is_wrong && cell.kind == "signature");
         if !cell.on_offer && names_offer {
-            query += &format!("offer=acme/{}&", cell.slug());
+            pairs.push(format!("offer=acme/{}", cell.slug()));
         }
         if cell.kind == "param" || (is_wrong && cell.on_offer && cell.kind == "signature") {
-            query += &format!("secret={secret}&");
+            pairs.push(format!("secret={secret}"));
         }
-        query += fields;
+        pairs.push(fields.to_owned());
+        let query = pairs.join("&");
         let path = if cell.on_offer {
             format!("/api/postback/acme/{}?{query}", cell.slug())
         } else {
@@ -230,9 +231,7 @@ fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for line in lines {
         let columns: Vec<_> = line.split('|').collect();
-        let [outcome, postback, offer] = columns[..] else {
-            panic!("three columns: {line}");
-        };
+        let [outcome, postback, offer] = columns.try_into().expect("three columns");
         let outcome = Outcome::from_code(outcome.trim()).expect("an outcome");
         for (on_offer, column) in [(false, postback), (true, offer)] {
             let words: Vec<_> = column.split_whitespace().collect();
