@@ -57,8 +57,8 @@ pub fn may_hold(bytes: &[u8]) -> bool {
                     run.is_marked = true;
                     at += 2;
                 }
-                // Not encoded: in JSON it stands for itself.
-                _ => run.is_marked = true,
+                // Decoded, what follows may become part of it: `%%340` is `%40`.
+                _ => return true,
             },
             b'\\' if bytes[at..].starts_with(b"u00") => return true,
             // Before a number in JSON a space says nothing; within one it does, twice too.
