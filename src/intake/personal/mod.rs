@@ -49,8 +49,10 @@ pub fn may_hold(bytes: &[u8]) -> bool {
             b'%' => match bytes.get(at..at + 2) {
                 // Of `@`, of `%` (which may hide anything), and of digits.
                 Some(b"40" | b"25") => return true,
+                // A digit that nobody needs to encode; where nothing is decoded, what follows it.
                 Some(&[b'3', digit @ b'0'..=b'9']) => {
                     run.digit(digit);
+                    run.is_marked = true;
                     at += 2;
                 }
                 Some(two) if two.iter().all(u8::is_ascii_hexdigit) => {
