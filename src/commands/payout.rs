@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     service::Service,
-    tables::query::{Slice, balances::AsOf, due::DueLine, payouts::PayoutFilter},
+    tables::query::{
+        balances::AsOf,
+        due::{Due, DueLine},
+    },
 };
 
 /// How often a proposal that lost a race looks again.
@@ -56,8 +59,17 @@ pub async fn propose(
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
-        let known = count(service, &proposal.partner).await?;
-        let lines = choose_lines(service, proposal, currency).await?;
+        let now = service.clock.now();
+        let as_of = AsOf {
+            effective: now,
+            known: Instant::MAX,
+        };
+        let due = service
+            .tables
+            .due(&proposal.partner, currency, as_of)
+            .await?;
+        let known = due.payouts;
+        let lines = choose_lines(due, now, proposal, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
             payout_id: service.clock.new_id(),
             partner: proposal.partner.clone(),
@@ -104,40 +116,15 @@ async fn earlier(
     }
 }
 
-async fn count(service: &Service, partner: &Slug) -> Result<usize, CommandError> {
-    let filter = PayoutFilter {
-        partner: Some(partner.clone()),
-        state: None,
-    };
-    let all = Slice {
-        after: 0,
-        limit: u32::MAX,
-    };
-    Ok(service.tables.payouts(&filter, all).await?.len())
-}
-
-async fn choose_lines(
-    service: &Service,
+fn choose_lines(
+    due: Due,
+    now: Instant,
     proposal: &Proposal,
     currency: Currency,
 ) -> Result<Vec<PayoutLine>, CommandError> {
-    let now = service.clock.now();
-    let as_of = AsOf {
-        effective: now,
-        known: Instant::MAX,
-    };
-    let balances = service.tables.balances(&proposal.partner, as_of).await?;
-    let balance = balances.get(currency.code()).copied().unwrap_or_default();
-    let reserved = service
-        .tables
-        .reserved_minor(&proposal.partner, currency)
-        .await?;
+    let (balance, reserved) = (due.balance, due.reserved_minor);
     let free = balance.payable_minor - reserved;
-    let due = service
-        .tables
-        .due_lines(&proposal.partner, currency)
-        .await?;
-    let (lines, available) = available_lines(due, now, balance.written_off_minor);
+    let (lines, available) = available_lines(due.lines, now, balance.written_off_minor);
     let most = free.min(available);
     let wanted = proposal.amount_minor.unwrap_or(most);
     if wanted <= 0 || wanted > most {

@@ -5,7 +5,7 @@ mod body;
 mod bulk;
 mod clicks;
 mod connection;
-mod forwarded;
+pub mod forwarded;
 mod gate;
 mod in_flight;
 mod ops;
@@ -21,6 +21,7 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -68,8 +69,16 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
     intake
         .merge(ops)
         .merge(api.layer(body_time))
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))
+}
+
+/// Which methods a path takes, the router says in `Allow`.
+async fn method_not_allowed() -> Problem {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let detail = "this path takes another method";
+    Problem::new(status, "method_not_allowed", "Method not allowed", detail)
 }
 
 async fn not_found() -> Problem {

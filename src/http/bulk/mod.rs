@@ -6,7 +6,7 @@
 
 mod lines;
 
-use std::sync::Arc;
+use std::{fmt::Display, str::FromStr, sync::Arc};
 
 use axum::{
     Extension,
@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use postbook_schemas::OfferRef;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::lines::{End, Lines};
@@ -54,10 +54,27 @@ impl Slots {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Asked {
+    #[serde(deserialize_with = "given")]
     offer: Option<String>,
+    #[serde(deserialize_with = "given")]
     file: Option<String>,
+    #[serde(deserialize_with = "given")]
     sha256: Option<String>,
+    #[serde(deserialize_with = "given")]
     dry_run: Option<bool>,
+}
+
+/// What is empty counts as not given, as in all of `/v1`.
+fn given<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(value)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(de::Error::custom)
 }
 
 /// What the query says, or what is wrong with it.
@@ -99,9 +116,7 @@ pub(super) async fn clicks(
     ("sha256" = String, Query, description = "of the file; with a row's number it makes unique what nothing else does"),
     ("dry_run" = Option<bool>, Query, description = "keep nothing, only tell"),
 ), request_body(content = String, content_type = "application/x-ndjson"),
-    responses((status = 200, description = "an answer per line", body = LineAnswer, content_type = "application/x-ndjson"),
-        (status = 422, description = "a parameter is missing or wrong"),
-        (status = 503, description = "nothing was taken: try again")))]
+    responses((status = 200, description = "a `LineAnswer` per line", body = String, content_type = "application/x-ndjson")))]
 pub(super) async fn postbacks(
     State(service): State<Arc<Service>>,
     Extension(slots): Extension<Slots>,

@@ -9,16 +9,21 @@ use crate::{commands::adjustment, secrets::Role};
 
 /// What to post.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewAdjustment {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     partner: String,
     /// Positive in the partner's favour.
+    #[schema(minimum = -1_000_000_000_000_000_i64, maximum = 1_000_000_000_000_000_i64)]
     amount_minor: i64,
     /// The partner's own if absent.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 

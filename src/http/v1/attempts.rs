@@ -1,6 +1,6 @@
 //! `GET /v1/attempts`: every postback that came in, whatever became of it.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, response::Response};
 use postbook_schemas::Outcome;
 
 use super::{
@@ -8,6 +8,7 @@ use super::{
     context::Reader,
     fields::{self, Params},
     page::{page, with_one_more},
+    parts::Segment,
 };
 use crate::{
     inquiry::attempt::{self, AttemptTold},
@@ -60,7 +61,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     responses((status = 200, body = AttemptTold), (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<AttemptTold>, Problem> {
     params.done()?;

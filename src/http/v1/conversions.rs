@@ -1,6 +1,6 @@
 //! `GET /v1/conversions`: what happened at the advertisers, and what it earns.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, response::Response};
 use postbook_projections::rows::ConversionRow;
 use postbook_schemas::Status;
 
@@ -9,6 +9,7 @@ use super::{
     context::Reader,
     fields::{self, Params},
     page::{page, with_one_more},
+    parts::Segment,
     view::Conversion,
 };
 use crate::tables::query::conversions::ConversionFilter;
@@ -65,7 +66,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     responses((status = 200, body = Conversion), (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<Conversion>, Problem> {
     params.done()?;

@@ -46,7 +46,7 @@ pub struct ForeignClick {
     /// ISO 3166 country.
     pub country: Option<String>,
     /// Class of device; told from the browser's description if absent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(desktop|mobile|tablet|bot|unknown)$")]
     pub device: Option<Device>,
     /// The browser's description of itself.
     pub user_agent: Option<String>,
