@@ -84,7 +84,7 @@ pub async fn gather<'r>(
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
     let rules = match &request.endpoint {
-        Endpoint::Offer(name) => directory.mapping(name),
+        Endpoint::Offer(name) => request.own_rules().or_else(|| directory.mapping(name)),
         Endpoint::Postback => None,
     };
     let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
@@ -198,11 +198,16 @@ impl Evidence<'_> {
 
     /// Whoever is turned away for another reason costs no computation.
     fn check_signature(&mut self, secrets: &Secrets) {
-        let (Some(_), Told::Offer(offer)) = (&self.request.signature, &self.told) else {
+        let Told::Offer(offer) = &self.told else {
+            return;
+        };
+        let (request, rules) = (self.request, self.fields.rules());
+        let Some(sent) = signature::sent(request, rules) else {
             return;
         };
         if !decide::is_turned_away(self) {
-            self.signature = signature::check(self.request, &offer.reference(), secrets, self.now);
+            let offer = offer.reference();
+            self.signature = signature::check(request, &sent, rules, &offer, secrets, self.now);
         }
     }
 

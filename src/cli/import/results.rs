@@ -22,6 +22,9 @@ pub(super) struct State {
     pub(super) offer: Option<String>,
     pub(super) target: String,
     pub(super) dry_run: bool,
+    /// What tells the mapping and columns from others.
+    #[serde(default)]
+    pub(super) mapping: Option<String>,
 }
 
 /// Results being written.
@@ -150,6 +153,7 @@ fn check_state(path: &Path, state: &State) -> Result<(), CliError> {
         offer,
         target,
         dry_run,
+        mapping,
     } = &known;
     match () {
         () if *kind != state.kind => Err(refused(&format!("of {kind}"))),
@@ -160,6 +164,7 @@ fn check_state(path: &Path, state: &State) -> Result<(), CliError> {
         () if *target != state.target => Err(refused(&format!("of an import into {target}"))),
         () if *dry_run != state.dry_run && *dry_run => Err(refused("of a dry run")),
         () if *dry_run != state.dry_run => Err(refused("of an import that was no dry run")),
+        () if *mapping != state.mapping => Err(refused("of other columns or another mapping")),
         () => Ok(()),
     }
 }

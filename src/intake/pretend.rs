@@ -1,68 +1,72 @@
-//! A dry run: what attempts would become, also in view of those before them in the same run.
+//! Dry runs: what attempts would become, also in view of those before them in the same run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postbook_schemas::{Envelope, Event, Instant, Outcome, Source, dedupe};
-
-use super::row::{Becomes, Reading};
-use crate::{
-    commands::record::CommandError,
-    intake::{
-        self, again, decide, differences,
-        evidence::Evidence,
-        lookup::{self, Target},
-        record::{self, Candidate},
-    },
-    service::Service,
-    store::StoreError,
+use postbook_schemas::{
+    Attempt, Envelope, Event, Fact, FactId, Instant, Outcome, Source, dedupe,
+    postback::{AbuseReport, ChangeReport, Report},
 };
+
+use super::{
+    again, dedupe_key, differences,
+    evidence::Evidence,
+    lookup::{self, Target},
+    record::Candidate,
+};
+use crate::{service::Service, store::StoreError};
 
 /// What the log would hold besides what it holds.
 #[derive(Debug, Default)]
-pub(super) struct Pretend {
+pub struct Pretend {
     firsts: BTreeMap<String, Envelope>,
+    first_ids: BTreeSet<FactId>,
     references: BTreeSet<String>,
+}
+
+/// What would become of an attempt that nothing refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Would {
+    /// A fact with this outcome.
+    BeNew(Outcome),
+    /// A repeat.
+    Repeat {
+        /// Of which fact; absent if that would only be there too.
+        first_id: Option<FactId>,
+        /// Whether it says something else.
+        differs: bool,
+    },
 }
 
 impl Pretend {
     /// What would become of an attempt that nothing refuses; the next ones find it then.
-    pub(super) async fn conclude(
+    pub(crate) async fn conclude(
         &mut self,
         service: &Service,
         evidence: &mut Evidence<'_>,
-    ) -> Result<Becomes, CommandError> {
+    ) -> Result<Would, StoreError> {
         let mut candidate = candidate(service, evidence)?;
         if let Some(first) = self.first(service, &candidate).await? {
             if !again::becomes_status_change(evidence, &first) {
                 let form = evidence.good_form();
-                let is_known = !self.firsts.values().any(|known| known.id == first.id);
-                return Ok(Becomes::Repeat {
+                let is_known = !self.first_ids.contains(&first.id);
+                return Ok(Would::Repeat {
                     first_id: is_known.then_some(first.id),
                     differs: form
                         .is_some_and(|form| !differences::between(&first, form).is_empty()),
-                    position: None,
-                    reading: Reading::of(evidence),
                 });
             }
             candidate = self::candidate(service, evidence)?;
         }
         let outcome = self.outcome(evidence, &candidate);
-        let becomes = Becomes::Fact {
-            outcome,
-            fact_id: None,
-            position: None,
-            reading: Reading::of(evidence),
-            warnings: decide::warnings(evidence),
-        };
         self.remember(evidence, candidate);
-        Ok(becomes)
+        Ok(Would::BeNew(outcome))
     }
 
     async fn first(
         &self,
         service: &Service,
         candidate: &Candidate,
-    ) -> Result<Option<Envelope>, CommandError> {
+    ) -> Result<Option<Envelope>, StoreError> {
         let Some(key) = &candidate.dedupe_key else {
             return Ok(None);
         };
@@ -73,7 +77,7 @@ impl Pretend {
             return Ok(None);
         };
         let first = lookup::read_fact(service, position).await?;
-        Ok((intake::dedupe_key(&first.fact) == Some(key)).then_some(first))
+        Ok((dedupe_key(&first.fact) == Some(key)).then_some(first))
     }
 
     /// A change does not wait for a conversion that the same run would bring.
@@ -107,17 +111,35 @@ impl Pretend {
                 recorded_at: Instant::EPOCH,
                 actor: String::new(),
                 source: Source::default(),
-                fact: candidate.fact,
+                fact: bare(candidate.fact),
             };
+            self.first_ids.insert(first.id);
             self.firsts.insert(key, first);
         }
     }
 }
 
-fn candidate(service: &Service, evidence: &Evidence<'_>) -> Result<Candidate, CommandError> {
-    let id = service.clock.new_id();
-    let candidate = record::candidate(evidence, &service.secrets, id);
-    candidate.ok_or(CommandError::Store(StoreError::Closed(
-        "an attempt was neither refused nor understood, which is a bug",
-    )))
+fn candidate(service: &Service, evidence: &Evidence<'_>) -> Result<Candidate, StoreError> {
+    super::candidate(service, evidence, service.clock.new_id())
+}
+
+/// A fact without its request: of a whole file only what repeats are compared by is held.
+fn bare(fact: Fact) -> Fact {
+    let attempt = Attempt::default();
+    if let Some(report) = fact.as_report() {
+        return Fact::of_report(Report {
+            attempt,
+            ..report.clone()
+        });
+    }
+    match fact {
+        Fact::AbuseReported(report) => Fact::AbuseReported(AbuseReport { attempt, ..report }),
+        other => match other.as_change() {
+            Some(change) => Fact::of_change(ChangeReport {
+                attempt,
+                ..change.clone()
+            }),
+            None => other,
+        },
+    }
 }
