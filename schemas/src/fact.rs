@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{
-    Attempt,
+    Attempt, Outcome,
     configuration::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
@@ -280,6 +280,22 @@ impl Fact {
             Self::PostbackRejected(rejected) => Some(&rejected.attempt),
             Self::PostbackRepeated(repeated) => Some(&repeated.attempt),
             _ => None,
+        }
+    }
+
+    /// What became of the attempt, if the fact is about one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an accessor: any other fact is none of these"
+    )]
+    pub fn outcome(&self) -> Option<Outcome> {
+        let report = self.as_report().map(|report| report.outcome);
+        let change = self.as_change().map(|change| change.outcome);
+        match self {
+            Self::AbuseReported(report) => Some(report.outcome),
+            Self::PostbackRejected(rejected) => Some(rejected.outcome),
+            Self::PostbackRepeated(repeated) => Some(repeated.outcome),
+            _ => report.or(change),
         }
     }
 

@@ -149,9 +149,11 @@ impl Rules {
         self.names_persons
     }
 
-    /// The parameters of a field, for messages; `None` if it goes by its standard name.
-    pub fn parameters_of(&self, field: &str) -> Option<String> {
-        let name = Name::parse(field).filter(|name| self.takes(*name))?;
+    /// The parameters of a field, the preferred ones first; `None` if it goes by its standard name.
+    pub fn parameters_of(&self, name: Name) -> Option<Vec<&str>> {
+        if !self.takes(name) {
+            return None;
+        }
         let mut named: Vec<_> = self
             .parameters
             .iter()
@@ -161,8 +163,22 @@ impl Rules {
             })
             .collect();
         named.sort_unstable();
-        let names: Vec<_> = named.into_iter().map(|(_, parameter)| parameter).collect();
-        Some(names.join(", "))
+        Some(named.into_iter().map(|(_, parameter)| parameter).collect())
+    }
+
+    /// The sender's words for events or statuses, with their meaning, for messages.
+    pub fn words(&self, name: Name) -> Vec<(&str, &str)> {
+        let events = self.events.iter();
+        let statuses = self.statuses.iter();
+        match name {
+            Name::Event => events
+                .map(|(word, meaning)| (word.as_str(), meaning.as_str()))
+                .collect(),
+            Name::Status => statuses
+                .map(|(word, status)| (word.as_str(), status.code()))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// What a sender's word for an event means here.
@@ -183,6 +199,11 @@ impl Rules {
     /// The unit of a field that holds money.
     pub fn unit(&self, name: Name) -> AmountUnit {
         self.amount_unit.unwrap_or(standard_unit(name))
+    }
+
+    /// Whether a comma stands before decimals.
+    pub fn is_decimal_comma(&self) -> bool {
+        self.is_decimal_comma
     }
 
     /// A decimal number as it is written with a point; `None` if it has a point where the mapping
