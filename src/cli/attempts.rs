@@ -171,10 +171,13 @@ fn detail(told: &AttemptTold) -> String {
         .became
         .iter()
         .map(|became| format!("requeued: {} at {}", became.outcome.code(), became.position));
-    let requeued = told.requeued.iter().map(|requeued| match requeued.position {
-        Some(position) => format!("requeued from {position}"),
-        None => format!("requeued from {}", requeued.attempt_id),
-    });
+    let requeued = told
+        .requeued
+        .iter()
+        .map(|requeued| match requeued.position {
+            Some(position) => format!("requeued from {position}"),
+            None => format!("requeued from {}", requeued.attempt_id),
+        });
     let all = own.chain(differences).chain(became).chain(requeued);
     all.collect::<Vec<_>>().join(", ")
 }
@@ -220,12 +223,7 @@ fn show(told: &AttemptTold) -> Result<(), CliError> {
         let rows = told.expected.iter().map(|row| {
             let mark = if row.at_fault { "!" } else { "" };
             let received = row.received.clone().unwrap_or_else(|| "nothing".to_owned());
-            vec![
-                mark.to_owned(),
-                row.label(),
-                received,
-                row.expected.clone(),
-            ]
+            vec![mark.to_owned(), row.label(), received, row.expected.clone()]
         });
         let headers = ["", "parameter", "received", "expected"];
         output::line("")?;

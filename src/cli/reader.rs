@@ -50,7 +50,10 @@ impl Reader {
     /// server's show.
     pub(super) async fn open(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
-        let Keys { click_ids, pseudonyms } = keys;
+        let Keys {
+            click_ids,
+            pseudonyms,
+        } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         if let Ok(tables) = Tables::open_existing(&global.data).await
             && let Ok(checkpoint) = tables.checkpoint().await
@@ -77,7 +80,10 @@ impl Reader {
     /// As [`CliError`] of a store in use, if another process has it.
     pub(super) async fn alone(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
-        let Keys { click_ids, pseudonyms } = keys;
+        let Keys {
+            click_ids,
+            pseudonyms,
+        } = keys;
         let store = open(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open(&global.data).await?;
         let projector =
@@ -105,7 +111,10 @@ impl Reader {
     /// Opens log and read models as they are.
     async fn beside(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
-        let Keys { click_ids, pseudonyms } = keys;
+        let Keys {
+            click_ids,
+            pseudonyms,
+        } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_existing(&global.data).await?;
         let behind = behind(&tables, store.head()).await?;

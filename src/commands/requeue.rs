@@ -13,8 +13,8 @@ use postbook_schemas::{
 };
 use tokio::sync::Mutex;
 
-pub use self::row::{Becomes, Requeued, Row};
 use self::row::Reading;
+pub use self::row::{Becomes, Requeued, Row};
 use super::{
     draft_mapping,
     record::{self, CommandError, PATIENCE},

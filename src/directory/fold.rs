@@ -103,7 +103,8 @@ impl Directory {
             }
             Fact::MappingDefined(mapping) => {
                 let offer = mapping.offer.clone();
-                let rules = (!mapping.is_none()).then(|| Arc::new(Rules::new(mapping, Origin::Position(position))));
+                let rules = (!mapping.is_none())
+                    .then(|| Arc::new(Rules::new(mapping, Origin::Position(position))));
                 put(&mut self.mappings, offer, stamp, rules);
             }
             Fact::EndpointDefined(endpoint) => {

@@ -1,10 +1,7 @@
 //! One attempt told whole: what its row says, and what only its fact keeps.
 
 use postbook_projections::rows::AttemptRow;
-use postbook_schemas::{
-    Attempt, Fact, Instant, OfferRef, Outcome, RawRequest,
-    postback::{References, Rejected},
-};
+use postbook_schemas::{Attempt, Fact, Instant, OfferRef, Outcome, RawRequest, postback::Rejected};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -201,8 +198,8 @@ pub async fn tell_all(
 pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold, CommandError> {
     let recorded = record::read_from(sources.store, row.position).await?;
     let envelope = recorded.envelope;
-    let parts = Parts::of(&envelope.fact);
-    let attempt = parts.attempt;
+    let attempt = envelope.fact.attempt();
+    let references = envelope.fact.references();
     let request = attempt.map(|attempt| attempt.request.clone());
     let mut told = AttemptTold {
         position: row.position,
@@ -220,7 +217,7 @@ pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold,
         txn_id: row.txn_id,
         event_id: row.event_id,
         customer_id: row.customer_id,
-        coupon_code: parts.references.and_then(|all| all.coupon_code.clone()),
+        coupon_code: references.and_then(|all| all.coupon_code.clone()),
         credential: attempt.and_then(credential),
         field: row.field,
         detail: row.detail,
@@ -280,9 +277,7 @@ async fn beside_received(
     }
     let defined = record::read_from(sources.store, position).await?;
     Ok(match &defined.envelope.fact {
-        Fact::MappingDefined(mapping) => {
-            beside(Under::Mapping(&Rules::new(mapping, origin)))
-        }
+        Fact::MappingDefined(mapping) => beside(Under::Mapping(&Rules::new(mapping, origin))),
         _ => beside(Under::Standard),
     })
 }
@@ -303,29 +298,6 @@ async fn became(
             outcome: became.envelope.fact.outcome()?,
         })
     }))
-}
-
-/// What every fact about an attempt has.
-struct Parts<'f> {
-    attempt: Option<&'f Attempt>,
-    references: Option<&'f References>,
-}
-
-impl<'f> Parts<'f> {
-    fn of(fact: &'f Fact) -> Self {
-        let report = fact.as_report().map(|one| (&one.attempt, &one.references));
-        let change = fact.as_change().map(|one| (&one.attempt, &one.references));
-        let found = match fact {
-            Fact::AbuseReported(one) => Some((&one.attempt, &one.references)),
-            Fact::PostbackRejected(one) => Some((&one.attempt, &one.references)),
-            Fact::PostbackRepeated(one) => Some((&one.attempt, &one.references)),
-            _ => report.or(change),
-        };
-        Self {
-            attempt: found.map(|(attempt, _)| attempt),
-            references: found.map(|(_, references)| references),
-        }
-    }
 }
 
 fn credential(attempt: &Attempt) -> Option<CredentialTold> {

@@ -7,9 +7,7 @@ mod find;
 
 use postbook_schemas::{ClickIdKey, Instant};
 
-use crate::{
-    directory::Directory, intake::personal::Pseudonyms, store::LogStore, tables::Tables,
-};
+use crate::{directory::Directory, intake::personal::Pseudonyms, store::LogStore, tables::Tables};
 
 /// Where answers are found: the log, the read models and the programme.
 #[derive(Clone, Copy, Debug)]

@@ -9,16 +9,15 @@ use postbook_schemas::{
 };
 
 use super::{
-    credentials::{Admission, Shown},
+    credentials::Admission,
     decide,
     evidence::{Evidence, Told},
     fields,
-    lookup::{ClickCheck, Target},
+    lookup::Target,
     mapping::Rules,
     request::{Endpoint, Imported, Method, Request},
-    signature::Checked,
 };
-use crate::{directory::PayoutLimit, service::Service, store::StoreError};
+use crate::{service::Service, store::StoreError};
 
 /// A refused attempt, and who has it read again.
 #[derive(Clone, Debug)]
@@ -62,25 +61,10 @@ pub async fn gather<'r>(
     again: Again,
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
-    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
-    let mut evidence = Evidence {
-        request,
-        now: again.received_at,
-        fields,
-        fault,
-        told: Told::Offer(offer),
-        limited: None,
-        shown: Shown::Nothing,
-        signature: Checked::Absent,
-        admission: Some(Ok(again.admission.clone())),
-        form: None,
-        payout_limit: PayoutLimit::NoRule,
-        click: ClickCheck::Unasked,
-        coupon: false,
-        customer: false,
-        target: Target::Unasked,
-        again: Some(Box::new(again)),
-    };
+    let read = fields::read(request, rules, service.secrets.pseudonyms());
+    let mut evidence = Evidence::new(request, again.received_at, read, Told::Offer(offer));
+    evidence.admission = Some(Ok(again.admission.clone()));
+    evidence.again = Some(Box::new(again));
     evidence.check_form(service, &directory);
     if decide::refusal(&evidence).is_none() {
         evidence.look_up(service, &directory).await?;

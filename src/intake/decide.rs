@@ -161,6 +161,13 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
         other_reference && is_expired(evidence),
         "the click is older than the retention and does not attribute",
     );
+    let without_amount = form
+        .is_some_and(|form| form.amount_minor.is_none() && matches!(form.event, Event::Report(_)));
+    if let Some(name) = evidence.fields.unread_amount().filter(|_| without_amount) {
+        warnings.push(format!(
+            "no amount was read: {name} is not read as one; a mapping may be missing or wrong"
+        ));
+    }
     warnings
 }
 

@@ -94,24 +94,8 @@ pub async fn gather<'r>(
         Told::Unknown | Told::Not => None,
     };
     let shown = credentials::look(request, &fields, path_offer, &service.secrets, now);
-    let mut evidence = Evidence {
-        request,
-        now,
-        fields,
-        fault,
-        told: named,
-        limited: None,
-        shown,
-        signature: Checked::Absent,
-        admission: None,
-        form: None,
-        payout_limit: PayoutLimit::NoRule,
-        click: ClickCheck::Unasked,
-        coupon: false,
-        customer: false,
-        target: Target::Unasked,
-        again: None,
-    };
+    let mut evidence = Evidence::new(request, now, (fields, fault), named);
+    evidence.shown = shown;
     evidence.tell_offer(service, &directory).await?;
     let offer = evidence.offer().map(|offer| &**offer);
     if request.imported.is_none() {
@@ -138,6 +122,35 @@ fn named_offer(request: &Request, fields: &Fields<'_>, directory: &Directory) ->
         Some(Some(offer)) => Told::Offer(Arc::clone(offer)),
         Some(None) => Told::Unknown,
         None => Told::Not,
+    }
+}
+
+impl<'r> Evidence<'r> {
+    /// What a request says, and for which offer; nothing is looked up yet.
+    pub(super) fn new(
+        request: &'r Request,
+        now: Instant,
+        (fields, fault): (Fields<'r>, Option<Fault>),
+        told: Told,
+    ) -> Self {
+        Self {
+            request,
+            now,
+            fields,
+            fault,
+            told,
+            limited: None,
+            shown: Shown::Nothing,
+            signature: Checked::Absent,
+            admission: None,
+            form: None,
+            payout_limit: PayoutLimit::NoRule,
+            click: ClickCheck::Unasked,
+            coupon: false,
+            customer: false,
+            target: Target::Unasked,
+            again: None,
+        }
     }
 }
 

@@ -59,7 +59,8 @@ impl Results {
         let failed = |error: std::io::Error| {
             CliError::failed(format!("{} cannot be written: {error}", path.display()))
         };
-        let is_new = !path.exists();
+        // An import that was refused before its first row leaves nothing to go on with.
+        let is_new = !path.exists() || state_path(path).exists() && is_without_rows(path);
         if is_new {
             write_state(&state_path(path), state).map_err(failed)?;
         } else {
@@ -121,6 +122,11 @@ impl Results {
         }
         Ok(summary)
     }
+}
+
+fn is_without_rows(path: &Path) -> bool {
+    let empty = HEADERS.len() as u64 + 1;
+    fs::metadata(path).is_ok_and(|metadata| metadata.len() <= empty)
 }
 
 fn state_path(path: &Path) -> PathBuf {

@@ -159,7 +159,9 @@ async fn through(
     rows: &[(u64, String)],
 ) -> Result<Vec<LineAnswer>, CliError> {
     let path = path(job);
-    let mapping = job.mapping.map(|text| json!({ "mapping": text }).to_string());
+    let mapping = job
+        .mapping
+        .map(|text| json!({ "mapping": text }).to_string());
     let lines = rows.iter().map(|(_, line)| line);
     let lines = mapping.iter().chain(lines);
     let body: String = lines.flat_map(|line| [line, "\n"]).collect();

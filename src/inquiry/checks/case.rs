@@ -142,7 +142,9 @@ async fn read_again(
     sources: &Sources<'_>,
     told: &[AttemptTold],
 ) -> Result<Vec<AttemptRow>, CommandError> {
-    let became = told.iter().filter_map(|one| Some(one.became.as_ref()?.position));
+    let became = told
+        .iter()
+        .filter_map(|one| Some(one.became.as_ref()?.position));
     let before = told
         .iter()
         .filter_map(|one| one.requeued.as_ref()?.position);

@@ -167,10 +167,7 @@ pub(super) fn unknown(parameter: &str, beside: &Beside<'_>) -> String {
     }
     let lower = parameter.to_ascii_lowercase();
     let meant = ALIASES.iter().find(|(alias, _)| *alias == lower);
-    let Some(field) = meant
-        .map(|(_, name)| *name)
-        .or_else(|| Name::parse(&lower))
-    else {
+    let Some(field) = meant.map(|(_, name)| *name).or_else(|| Name::parse(&lower)) else {
         return "nothing: no field has this name, it is only kept".to_owned();
     };
     let hint = if beside.rules.is_some_and(|rules| rules.takes(field)) {

@@ -26,7 +26,10 @@ pub(super) fn is_suspect(text: Option<&str>) -> bool {
 }
 
 /// Takes personal data out of parameters; whether there was any.
-pub(super) fn clean_parameters(parameters: &mut BTreeMap<String, String>, is_suspect: bool) -> bool {
+pub(super) fn clean_parameters(
+    parameters: &mut BTreeMap<String, String>,
+    is_suspect: bool,
+) -> bool {
     let mut is_found = false;
     if is_suspect {
         let before = parameters.len();
@@ -34,9 +37,8 @@ pub(super) fn clean_parameters(parameters: &mut BTreeMap<String, String>, is_sus
         is_found |= parameters.len() < before;
     }
     for (name, value) in parameters {
-        let holds = is_suspect
-            && !NETWORK_IDS.contains(&name.as_str())
-            && personal::find(value).is_some();
+        let holds =
+            is_suspect && !NETWORK_IDS.contains(&name.as_str()) && personal::find(value).is_some();
         let is_named = || {
             let is_free = name.starts_with("utm_") && !UTM.contains(&name.as_str());
             is_free && redact::is_personal(name)
@@ -84,7 +86,10 @@ mod tests {
             ("utm_email", "ann"),
             ("gclid", "4111111111111111"),
         ]);
-        let kept: Vec<_> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let kept: Vec<_> = kept
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         assert_eq!(
             kept,
             [
@@ -103,8 +108,14 @@ mod tests {
     #[test]
     fn of_an_address_the_front_stays() {
         for (text, expected) in [
-            ("https://a.example/x?u=ann@example.org", Some("https://a.example/x?[redacted]")),
-            ("https://a.example/ann%40example.org/?a=1", Some("[redacted]")),
+            (
+                "https://a.example/x?u=ann@example.org",
+                Some("https://a.example/x?[redacted]"),
+            ),
+            (
+                "https://a.example/ann%40example.org/?a=1",
+                Some("[redacted]"),
+            ),
             ("https://a.example/?n=1", None),
         ] {
             assert_eq!(cleaned(text).as_deref(), expected, "{text}");

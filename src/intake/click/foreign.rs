@@ -15,7 +15,9 @@ use postbook_schemas::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{clean, PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, cut};
+use super::{
+    PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, clean, cut,
+};
 use crate::{
     directory::Directory,
     intake::{lookup, personal::Pseudonyms, request::truncated},
@@ -103,7 +105,8 @@ pub async fn record(
     let now = service.clock.now();
     let mut recorded = Vec::with_capacity(clicks.len());
     let (mut places, mut appends) = (Vec::new(), Vec::new());
-    for (place, click) in clicks.into_iter().enumerate() {
+    for (place, mut click) in clicks.into_iter().enumerate() {
+        clean(service, &mut click);
         if let Some(position) = ours(service, &click.click_id).await? {
             let position = Some(position);
             recorded.push(Recorded::Known { position });
@@ -319,11 +322,10 @@ fn place(directory: &Directory, click: &ForeignClick) -> Result<Placed, Fault> {
 fn append(
     service: &Service,
     caller: &Caller,
-    mut click: ForeignClick,
+    click: ForeignClick,
     placed: Placed,
     endpoint: &str,
 ) -> Append {
-    clean(service, &mut click);
     let told = |agent: &String| service.devices.class_of(agent);
     let device = click.device.or_else(|| click.user_agent.as_ref().map(told));
     let unique = dedupe::foreign_click_key(&click.click_id);

@@ -145,9 +145,10 @@ fn click(
     let destination = filled(&parameters);
     let mut kept_destination = None;
     let referrer = visit.referrer.and_then(clean::cleaned);
-    let is_suspect = clean::is_suspect(visit.query);
     let mut is_redacted = referrer.is_some();
-    if !parameters.is_empty() && clean::clean_parameters(&mut parameters, is_suspect) {
+    if !parameters.is_empty()
+        && clean::clean_parameters(&mut parameters, clean::is_suspect(visit.query))
+    {
         kept_destination = Some(filled(&parameters));
         is_redacted = true;
     }
@@ -161,7 +162,7 @@ fn click(
         partner: link.partner.clone(),
         campaign: link.campaign.clone(),
         destination: Some(kept_destination.unwrap_or_else(|| destination.clone())),
-        country: country.clone(),
+        country,
         device,
         user_agent: visit.user_agent.map(|text| cut(text, USER_AGENT_BYTES_MAX)),
         referrer: referrer

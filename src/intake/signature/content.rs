@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn other_parameters_of_the_name_are_left_alone() {
         let hex = "ab".repeat(32);
-        assert_eq!(parameter(&format!("a=1&signature={hex}"), None), Some(&*hex));
+        assert_eq!(
+            parameter(&format!("a=1&signature={hex}"), None),
+            Some(&*hex)
+        );
         for query in ["", "a=1", "signature=md5", "xsignature=1", "signature"] {
             assert_eq!(parameter(query, None), None, "{query}");
         }
