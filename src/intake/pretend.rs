@@ -1,6 +1,9 @@
 //! Dry runs: what attempts would become, also in view of those before them in the same run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use postbook_schemas::{
     Attempt, Envelope, Event, Fact, FactId, Instant, Outcome, Source, dedupe,
@@ -15,12 +18,22 @@ use super::{
 };
 use crate::{service::Service, store::StoreError};
 
-/// What the log would hold besides what it holds.
+/// How many facts are held whole, some 2 KB each; of more only that there was one.
+const WHOLE_MAX: usize = 10_000;
+
+/// What the log would hold besides what it holds. Keys are held by hashes: files may be long, and
+/// what is told of them binds nobody.
 #[derive(Debug, Default)]
 pub struct Pretend {
-    firsts: BTreeMap<String, Envelope>,
+    firsts: BTreeMap<u64, Option<Box<Envelope>>>,
     first_ids: BTreeSet<FactId>,
-    references: BTreeSet<String>,
+    references: BTreeSet<u64>,
+}
+
+/// The first attempt with a key.
+enum First {
+    Whole(Box<Envelope>),
+    Only,
 }
 
 /// What would become of an attempt that nothing refuses.
@@ -32,7 +45,7 @@ pub enum Would {
     Repeat {
         /// Of which fact; absent if that would only be there too.
         first_id: Option<FactId>,
-        /// Whether it says something else.
+        /// Whether it says something else, as far as the first is held.
         differs: bool,
     },
 }
@@ -45,7 +58,14 @@ impl Pretend {
         evidence: &mut Evidence<'_>,
     ) -> Result<Would, StoreError> {
         let mut candidate = candidate(service, evidence)?;
-        if let Some(first) = self.first(service, &candidate).await? {
+        let first = self.first(service, &candidate).await?;
+        if let Some(First::Only) = first {
+            return Ok(Would::Repeat {
+                first_id: None,
+                differs: false,
+            });
+        }
+        if let Some(First::Whole(first)) = first {
             if !again::becomes_status_change(evidence, &first) {
                 let form = evidence.good_form();
                 let is_known = !self.first_ids.contains(&first.id);
@@ -66,18 +86,20 @@ impl Pretend {
         &self,
         service: &Service,
         candidate: &Candidate,
-    ) -> Result<Option<Envelope>, StoreError> {
+    ) -> Result<Option<First>, StoreError> {
         let Some(key) = &candidate.dedupe_key else {
             return Ok(None);
         };
-        if let Some(first) = self.firsts.get(key) {
-            return Ok(Some(first.clone()));
+        if let Some(first) = self.firsts.get(&hash(key)) {
+            let whole = first.clone().map(First::Whole);
+            return Ok(Some(whole.unwrap_or(First::Only)));
         }
         let Some(position) = service.log.store().find(key).await? else {
             return Ok(None);
         };
         let first = lookup::read_fact(service, position).await?;
-        Ok((dedupe_key(&first.fact) == Some(key)).then_some(first))
+        let is_it = dedupe_key(&first.fact) == Some(key);
+        Ok(is_it.then(|| First::Whole(Box::new(first))))
     }
 
     /// A change does not wait for a conversion that the same run would bring.
@@ -88,7 +110,7 @@ impl Pretend {
         let is_waiting = candidate.outcome == Outcome::Parked && evidence.target == Target::Unknown;
         let keys = dedupe::reference_keys(&offer.reference(), &form.references);
         match keys.first() {
-            Some(key) if is_waiting && self.references.contains(key) => Outcome::Accepted,
+            Some(key) if is_waiting && self.references.contains(&hash(key)) => Outcome::Accepted,
             _ => candidate.outcome,
         }
     }
@@ -99,24 +121,33 @@ impl Pretend {
             && candidate.outcome == Outcome::Accepted
         {
             let keys = dedupe::reference_keys(&offer.reference(), &form.references);
-            self.references.extend(keys);
+            self.references.extend(keys.iter().map(|key| hash(key)));
         }
-        if let Some(key) = candidate.dedupe_key {
-            let first = Envelope {
+        let Some(key) = candidate.dedupe_key else {
+            return;
+        };
+        let is_whole = self.first_ids.len() < WHOLE_MAX;
+        let first = is_whole.then(|| {
+            self.first_ids.insert(candidate.id);
+            let timestamp = evidence.good_form().and_then(|form| form.timestamp);
+            Box::new(Envelope {
                 id: candidate.id,
-                occurred_at: evidence
-                    .good_form()
-                    .and_then(|form| form.timestamp)
-                    .unwrap_or(evidence.now),
+                occurred_at: timestamp.unwrap_or(evidence.now),
                 recorded_at: Instant::EPOCH,
                 actor: String::new(),
                 source: Source::default(),
                 fact: bare(candidate.fact),
-            };
-            self.first_ids.insert(first.id);
-            self.firsts.insert(key, first);
-        }
+            })
+        });
+        self.firsts.insert(hash(&key), first);
     }
+}
+
+/// A short name of a text, the same in every run of the program.
+pub(super) fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn candidate(service: &Service, evidence: &Evidence<'_>) -> Result<Candidate, StoreError> {

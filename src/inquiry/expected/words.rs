@@ -3,7 +3,10 @@
 use postbook_schemas::{Kind, mapping::AmountUnit};
 
 use super::Beside;
-use crate::intake::{fields::Name, mapping::standard_unit};
+use crate::intake::{
+    fields::Name,
+    mapping::{Rules, standard_unit},
+};
 
 /// What a parameter for the signature is expected to hold.
 pub(super) const SIGNATURE: &str = "the 64 hexadecimal digits of the HMAC-SHA256 over the query";
@@ -90,7 +93,7 @@ fn money(name: Name, beside: &Beside<'_>) -> String {
 }
 
 fn comma(beside: &Beside<'_>) -> &'static str {
-    if beside.rules.is_some_and(|rules| rules.is_decimal_comma()) {
+    if beside.rules.is_some_and(Rules::is_decimal_comma) {
         ", after a comma"
     } else {
         ""
@@ -98,7 +101,7 @@ fn comma(beside: &Beside<'_>) -> &'static str {
 }
 
 fn time(beside: &Beside<'_>) -> String {
-    match beside.rules.and_then(|rules| rules.time_form()) {
+    match beside.rules.and_then(Rules::time_form) {
         Some(form) => format!("a time written as {form}; at most a day ahead"),
         None => "seconds or milliseconds since 1970, or RFC 3339; at most a day ahead".to_owned(),
     }
@@ -136,7 +139,7 @@ fn own_words(beside: &Beside<'_>, name: Name) -> String {
 
 /// What holds where a field is left out.
 fn default<'b>(name: Name, beside: &'b Beside<'_>) -> Option<&'b str> {
-    let defaults = beside.rules.map(|rules| rules.defaults());
+    let defaults = beside.rules.map(Rules::defaults);
     let own = defaults
         .into_iter()
         .flatten()

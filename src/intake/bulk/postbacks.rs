@@ -1,11 +1,6 @@
 //! Many postbacks out of a file, each through the same decisions as one over HTTP.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use postbook_schemas::{OfferRef, Outcome};
@@ -20,7 +15,7 @@ use crate::{
         fields::{self, Name},
         mapping::Rules,
         personal::Pseudonyms,
-        pretend::{Pretend, Would},
+        pretend::{Pretend, Would, hash},
         request::{Endpoint, Imported, Method, Request},
     },
     service::Service,
@@ -128,12 +123,6 @@ fn subject(request: &Request, rules: Option<&Arc<Rules>>, names: &Pseudonyms) ->
     [Name::TxnId, Name::ClickId, Name::CustomerId]
         .into_iter()
         .find_map(|name| fields.get(name).map(str::to_owned))
-}
-
-fn hash(subject: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    subject.hash(&mut hasher);
-    hasher.finish()
 }
 
 async fn lane(
