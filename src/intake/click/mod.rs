@@ -67,7 +67,11 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
     drop(directory);
     let now = service.clock.now();
     let id = service.clock.new_id();
-    let (click, destination) = click(service, &visit, &entry, &offer, now, id);
+    let Followed {
+        click,
+        destination,
+        is_redacted,
+    } = click(service, &visit, &entry, &offer, now, id);
     let seat = ClickHead {
         link_position: entry.position,
         occurred_at: now,
@@ -85,6 +89,9 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
         ));
     };
     service.meters.click();
+    if is_redacted {
+        service.meters.click_redacted();
+    }
     Ok(Some(with_click_id(
         &destination,
         &offer.click_param,
@@ -98,13 +105,20 @@ pub fn look(service: &Service, visit: &Visit<'_>) -> Option<String> {
     let entry = directory.link(visit.slug)?;
     let offer = directory.offer(entry.link.offer.as_str())?;
     let id = service.clock.new_id();
-    let (_, destination) = click(service, visit, entry, offer, service.clock.now(), id);
-    Some(destination::without_click_id(&destination))
+    let followed = click(service, visit, entry, offer, service.clock.now(), id);
+    Some(destination::without_click_id(&followed.destination))
 }
 
-/// The click as it is kept, and the address that the visitor is sent to: with what the visitor
-/// brought, which is between the link's owner and the destination's. What is kept of it is without
-/// personal data.
+/// What comes of following a link.
+struct Followed {
+    /// The click as it is kept.
+    click: Click,
+    /// Where the visitor is sent, with what it brought: that is between the link's owner and the
+    /// destination's. What is kept of it is without personal data.
+    destination: String,
+    is_redacted: bool,
+}
+
 fn click(
     service: &Service,
     visit: &Visit<'_>,
@@ -112,7 +126,7 @@ fn click(
     offer: &Offer,
     now: Instant,
     id: FactId,
-) -> (Click, String) {
+) -> Followed {
     let link = &entry.link;
     let device = visit
         .user_agent
@@ -152,9 +166,6 @@ fn click(
         kept_destination = Some(filled(&parameters));
         is_redacted = true;
     }
-    if is_redacted {
-        service.meters.click_redacted();
-    }
     let click = Click {
         click_id: PLACEHOLDER.to_owned(),
         link: Some(link.slug.clone()),
@@ -171,7 +182,11 @@ fn click(
             .map(|text| cut(text, REFERRER_BYTES_MAX)),
         parameters,
     };
-    (click, destination)
+    Followed {
+        click,
+        destination,
+        is_redacted,
+    }
 }
 
 fn append(visit: &Visit<'_>, id: FactId, now: Instant, click: Click, seat: ClickHead) -> Append {
