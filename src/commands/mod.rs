@@ -4,6 +4,7 @@ pub mod adjustment;
 pub mod correction;
 pub mod credential;
 pub mod decision;
+pub mod draft_mapping;
 pub mod explain;
 pub mod payout;
 pub mod programme;

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::lines::{End, Lines};
 use super::{auth::Authenticated, problem::Problem};
 use crate::{
+    commands::draft_mapping,
     intake::bulk::{self, BulkResult, File, Line, LineAnswer, Sending},
     secrets::Role,
     service::Service,
@@ -105,11 +106,16 @@ pub(super) async fn clicks(
     body: Body,
 ) -> Result<Response, Problem> {
     let sending = asked.sending(caller)?;
-    run(slots, body, Taker::Clicks(service, sending)).await
+    let slot = slots.take()?;
+    let mut lines = Lines::new(body);
+    let first = lines.group().await;
+    run(slot, lines, first, Taker::Clicks(service, sending)).await
 }
 
 /// Rows of a file as postbacks of one offer, each through the same decisions as one over HTTP:
-/// a line is `{"row": 12, "fields": {…}}`.
+/// a line is `{"row": 12, "fields": {…}}`. A first line `{"mapping": "…"}`, which is not answered, may
+/// hold a programme file (TOML) with the `[[mapping]]` that the rows are read under, in the place of
+/// the offer's.
 #[utoipa::path(post, path = "/v1/imports/postbacks", tag = "intake", params(
     ("offer" = String, Query, description = "brand/offer"),
     ("file" = String, Query, description = "the file's name, for the facts"),
@@ -133,12 +139,36 @@ pub(super) async fn postbacks(
         ));
     }
     let offer = asked.offer()?;
-    let sending = asked.sending(caller)?;
+    let mut sending = asked.sending(caller)?;
     let Some(file) = sending.file.clone() else {
         return Err(Problem::missing("file", "name the file and its sha256"));
     };
+    let slot = slots.take()?;
+    let mut lines = Lines::new(request.into_body());
+    let mut first = lines.group().await;
+    if let Some(text) = own_mapping(&mut first) {
+        if !sending.caller.is_for(&offer) {
+            return Err(Problem::invalid("offer", "the token is not for this offer"));
+        }
+        sending.rules = draft_mapping::read(&service, &offer, &text).await?;
+    }
     let taker = Taker::Postbacks(service, sending, file, offer);
-    run(&slots, request.into_body(), taker).await
+    run(slot, lines, first, taker).await
+}
+
+/// A first line that brings the mapping of the rows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnMapping {
+    mapping: String,
+}
+
+/// Takes the mapping off the first lines, if they begin with one.
+fn own_mapping(first: &mut Vec<Line>) -> Option<String> {
+    let text = first.first()?.text.as_deref().ok()?;
+    let own: OwnMapping = serde_json::from_str(text).ok()?;
+    first.remove(0);
+    Some(own.mapping)
 }
 
 /// What takes the lines.
@@ -185,17 +215,20 @@ impl Asked {
         Ok(Sending {
             caller: caller.0,
             file,
-            is_dry_run: self.dry_run.unwrap_or(false),
+            rules: None,
+            dry_run: self.dry_run.unwrap_or(false).then(Arc::default),
         })
     }
 }
 
 /// Reads the next lines while those before them are appended.
-async fn run(slots: &Slots, body: Body, taker: Taker) -> Result<Response, Problem> {
-    let _slot = slots.take()?;
-    let mut lines = Lines::new(body);
+async fn run(
+    _slot: SemaphorePermit<'_>,
+    mut lines: Lines,
+    mut waiting: Vec<Line>,
+    taker: Taker,
+) -> Result<Response, Problem> {
     let mut out = Vec::new();
-    let mut waiting = lines.group().await;
     let mut is_first = true;
     while let Some(from) = waiting.first().map(|line| line.number) {
         let (answers, next) = tokio::join!(taker.take(std::mem::take(&mut waiting)), lines.group());

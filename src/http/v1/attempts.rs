@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Attempts in the order in which they came, each whole: the raw request, how it was
-/// authenticated, and for a refusal what was expected beside what was received.
+/// authenticated, for a refusal what was expected beside what was received, and where it was read
+/// again, what it became. Ids that are personal data are found by themselves.
 #[utoipa::path(get, path = "/v1/attempts", tag = "intake", params(
     ("outcome" = Option<String>, Query, description = "one of the closed list, as bad_credentials"),
     ("offer" = Option<String>, Query, description = "brand/offer"),
@@ -43,10 +44,9 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     };
     let slice = params.slice()?;
     params.done()?;
-    let tables = reader.tables();
-    let rows = tables.attempts(&filter, with_one_more(slice)).await?;
     let directory = reader.service.directory.load_full();
-    let told = attempt::tell_all(&reader.sources(&directory), rows).await?;
+    let sources = reader.sources(&directory);
+    let told = attempt::search(&sources, filter, with_one_more(slice)).await?;
     Ok(page(
         told,
         slice,

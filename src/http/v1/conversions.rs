@@ -38,12 +38,14 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
         },
         "pending, approved, rejected or reversed",
     )?;
+    let names = reader.service.secrets.pseudonyms();
+    let kept = |id: Option<String>| id.map(|id| names.id(&id).into_owned());
     let filter = ConversionFilter {
         offer: reader.offer(params.parsed("offer")?)?,
         partner: reader.partner(params.parsed("partner")?)?,
-        txn_id: params.text("txn_id"),
-        click_id: params.text("click_id"),
-        customer_id: params.text("customer_id"),
+        txn_id: kept(params.text("txn_id")),
+        click_id: kept(params.text("click_id")),
+        customer_id: kept(params.text("customer_id")),
         status: status.map(|status| (status, now)),
         from: params.time("from")?,
         to: params.time("to")?,
