@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         {
             return;
         }
-        let rules = Arc::new(Rules::new(mapping, 1));
+        let rules = Arc::new(Rules::draft(mapping));
         if let Some(format) = TimeFormat::of(mapping)
             && let Some(read) = format.parse(time)
         {
