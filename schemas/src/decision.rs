@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, FactId, Slug};
+use crate::{Currency, FactId, Month, Slug};
 
 /// A manager's decision about a conversion; it outranks the advertiser's status until released.
 #[derive(
@@ -73,8 +73,8 @@ pub struct BalanceWrittenOff {
 /// Data of `period.closed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeriodClosed {
-    /// The month, `YYYY-MM`.
-    pub period: String,
+    /// The month, `YYYY-MM`; whatever stands open before it is closed with it.
+    pub period: Month,
     /// Why now.
     pub reason: String,
 }

@@ -4,6 +4,7 @@ mod apply;
 mod attempts;
 mod balance;
 mod client;
+mod close;
 mod demo;
 mod desk;
 mod doctor;
@@ -21,6 +22,7 @@ mod requeue;
 mod schema;
 mod secret;
 mod serve;
+mod statement;
 mod token;
 mod values;
 mod verify;
@@ -56,6 +58,8 @@ enum Verb {
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
+    Close(close::Close),
+    Statement(statement::Statement),
     Payout(payout::Payout),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
@@ -97,6 +101,8 @@ impl Cli {
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
+            Verb::Close(verb) => block_on(verb.run(&global)),
+            Verb::Statement(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),

@@ -6,6 +6,7 @@ pub mod credential;
 pub mod decision;
 pub mod explain;
 pub mod payout;
+pub mod period;
 pub mod programme;
 pub mod record;
 pub mod requeue;

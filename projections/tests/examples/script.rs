@@ -117,6 +117,10 @@ impl Stage {
                 name: None,
                 currency,
                 parent: None,
+                payout_threshold: None,
+                recovery_limit: None,
+                bank: None,
+                second_person_above: None,
             };
             stage.apply("0", Fact::PartnerDefined(partner));
         }

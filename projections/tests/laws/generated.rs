@@ -438,6 +438,10 @@ impl Writer {
                         Currency::USD
                     },
                     parent: None,
+                    payout_threshold: None,
+                    recovery_limit: None,
+                    bank: None,
+                    second_person_above: None,
                 }),
             ),
             _ => {}

@@ -16,9 +16,11 @@ pub mod openapi;
 mod page;
 mod parked;
 mod payouts;
+mod periods;
 mod postings;
 mod programme;
 mod requeue;
+mod statements;
 mod timeline;
 mod trial_balance;
 mod view;
@@ -55,6 +57,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/checks", get(checks::search))
         .route("/v1/parked", get(parked::list))
         .route("/v1/events", get(events::list))
+        .route("/v1/periods", get(periods::list))
+        .route("/v1/periods/{period}/close", post(periods::close))
+        .route(
+            "/v1/partners/{slug}/statements",
+            get(statements::of_partner),
+        )
+        .route("/v1/statements", get(statements::list))
+        .route("/v1/statements/{id}", get(statements::one))
         .route("/v1/payouts", get(payouts::list).post(payouts::propose))
         .route("/v1/payouts/{id}", get(payouts::one))
         .route("/v1/payouts/{id}/approve", post(payouts::approve))

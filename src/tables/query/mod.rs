@@ -6,6 +6,7 @@ pub mod conversions;
 pub mod due;
 pub mod parked;
 pub mod payouts;
+pub mod periods;
 pub mod postings;
 pub mod timeline;
 
