@@ -10,9 +10,9 @@ use crate::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided,
-        DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed, ReconciliationRecorded,
-        ReconciliationResolved,
+        AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
+        ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
+        ReconciliationRecorded, ReconciliationResolved,
     },
     mapping::Mapping,
     outbound::Delivery,
@@ -206,6 +206,8 @@ facts! {
     DeliveryAbandoned(Delivery) = "delivery.abandoned";
     /// A partner was told about a closed month.
     StatementIssued(StatementIssued) = "statement.issued";
+    /// A person proposed an amount that a second one has to agree to.
+    AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
 }
 
 impl FactType {

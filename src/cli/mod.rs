@@ -3,6 +3,7 @@
 mod apply;
 mod attempts;
 mod balance;
+mod clawbacks;
 mod client;
 mod close;
 mod demo;
@@ -16,6 +17,7 @@ mod import;
 mod output;
 mod own;
 mod payout;
+mod payout_file;
 mod reader;
 mod replay;
 mod requeue;
@@ -61,6 +63,7 @@ enum Verb {
     Close(close::Close),
     Statement(statement::Statement),
     Payout(payout::Payout),
+    Clawbacks(clawbacks::Clawbacks),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -103,6 +106,7 @@ impl Cli {
             Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Close(verb) => block_on(verb.run(&global)),
             Verb::Statement(verb) => block_on(verb.run(&global)),
+            Verb::Clawbacks(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),

@@ -1,6 +1,7 @@
 //! What people and programs ask for besides reading: decided first, then appended.
 
 pub mod adjustment;
+pub mod clawbacks;
 pub mod correction;
 pub mod credential;
 pub mod decision;

@@ -12,6 +12,7 @@ mod intake;
 mod mapping;
 mod network;
 mod outcomes;
+mod payouts;
 mod periods;
 mod personal;
 mod projector;

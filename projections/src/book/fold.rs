@@ -118,7 +118,8 @@ impl Book {
             | Fact::DeliverySucceeded(_)
             | Fact::DeliveryFailed(_)
             | Fact::DeliveryAbandoned(_)
-            | Fact::StatementIssued(_) => return false,
+            | Fact::StatementIssued(_)
+            | Fact::AdjustmentProposed(_) => return false,
         }
         true
     }

@@ -327,12 +327,14 @@ impl Stage {
                 amount_minor: minor(words.plain(3)),
                 currency,
                 reason,
+                proposal_id: None,
             }),
             _ => Fact::BalanceWrittenOff(BalanceWrittenOff {
                 partner: slug(words.plain(2)),
                 amount_minor: minor(words.plain(3)),
                 currency,
                 reason,
+                proposal_id: None,
             }),
         };
         self.apply(words.plain(0), fact);

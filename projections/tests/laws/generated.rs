@@ -380,6 +380,7 @@ impl Writer {
                     amount_minor: amount,
                     currency: Currency::USD,
                     reason: "r".to_owned(),
+                    proposal_id: None,
                 }),
             ),
             _ => {}

@@ -220,6 +220,11 @@ impl Fields {
         }
     }
 
+    /// A value of any form.
+    pub(super) fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
     /// Yes or no; no if it is not given.
     pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
         match self.0.remove(name) {

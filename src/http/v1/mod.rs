@@ -5,6 +5,7 @@ mod attempts;
 mod attribution_corrections;
 mod balances;
 mod checks;
+mod clawbacks;
 mod context;
 mod conversions;
 mod decisions;
@@ -15,6 +16,7 @@ mod kept;
 pub mod openapi;
 mod page;
 mod parked;
+mod payout_runs;
 mod payouts;
 mod periods;
 mod postings;
@@ -71,6 +73,11 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/payouts/{id}/send", post(payouts::send))
         .route("/v1/payouts/{id}/settle", post(payouts::settle))
         .route("/v1/payouts/{id}/fail", post(payouts::fail))
+        .route("/v1/payouts/{id}/return", post(payouts::return_it))
+        .route("/v1/payout-runs", post(payout_runs::propose_all))
+        .route("/v1/payout-files/{format}", get(payout_runs::file))
+        .route("/v1/payout-results", post(payout_runs::results))
+        .route("/v1/clawbacks", get(clawbacks::list))
         .route(
             "/v1/programme",
             post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
@@ -78,6 +85,11 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/requeue", post(requeue::requeue))
         .route("/v1/decisions", post(decisions::decide))
         .route("/v1/adjustments", post(adjustments::adjust))
+        .route(
+            "/v1/adjustments/{proposal_id}/approve",
+            post(adjustments::approve),
+        )
+        .route("/v1/write-offs", post(adjustments::write_off))
         .route(
             "/v1/attribution-corrections",
             post(attribution_corrections::correct),

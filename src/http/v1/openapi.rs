@@ -44,10 +44,17 @@ use utoipa::OpenApi;
         super::payouts::send,
         super::payouts::settle,
         super::payouts::fail,
+        super::payouts::return_it,
+        super::payout_runs::propose_all,
+        super::payout_runs::file,
+        super::payout_runs::results,
+        super::clawbacks::list,
         super::programme::apply,
         super::requeue::requeue,
         super::decisions::decide,
         super::adjustments::adjust,
+        super::adjustments::write_off,
+        super::adjustments::approve,
         super::attribution_corrections::correct,
     )
 )]

@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod balances;
+pub mod clawbacks;
 pub mod conversions;
 pub mod due;
 pub mod parked;
