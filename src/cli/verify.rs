@@ -32,7 +32,7 @@ use crate::{
 /// How often progress is shown.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// Reads everything again: log, read models, trial balance.
+/// Reads everything again: log, read models, trial balance, statements.
 #[derive(Debug, Args)]
 pub(super) struct Verify {}
 

@@ -332,7 +332,7 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     let app = TestApp::start(PROGRAMME).await;
     let (one, other) = two(&app).await;
     sell(&app, "ONE", "A", "1000.00").await;
-    sell(&app, "THREE", "C", "100.05").await;
+    sell(&app, "THREE", "C", "100.00").await;
     let run = done(&one, "/v1/payout-runs", json!({"reason": "June"})).await;
     let mut ends = Vec::new();
     for row in run["payouts"].as_array().unwrap() {
@@ -348,7 +348,7 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     let xml = answer.text();
     for wanted in [
         "xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.001.001.09\"",
-        "<NbOfTxs>2</NbOfTxs><CtrlSum>110.01</CtrlSum>",
+        "<NbOfTxs>2</NbOfTxs><CtrlSum>110.00</CtrlSum>",
         "<Nm>Acme &amp; Co</Nm>",
         "<ReqdExctnDt><Dt>2026-06-17</Dt></ReqdExctnDt>",
         "<InstdAmt Ccy=\"EUR\">100.00</InstdAmt>",
@@ -360,7 +360,7 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     }
     let csv = one.get("/v1/payout-files/csv").await;
     assert!(csv.text().contains(&format!(
-        "{},p3,Cy,DE89370400440532013000,,10.01,EUR",
+        "{},p3,Cy,DE89370400440532013000,,10.00,EUR",
         ends[1]
     )));
     let said = |status: &str, amount: i64| {
@@ -378,12 +378,12 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
             .collect()
     };
     let path = "/v1/payout-results";
-    let first = done(&one, path, said("settled", 1_000)).await;
+    let first = done(&one, path, said("settled", 1_002)).await;
     assert_eq!(results(first), ["moved", "amount_differs", "unknown"]);
-    let again = done(&one, path, said("settled", 1_001)).await;
+    let again = done(&one, path, said("settled", 1_000)).await;
     assert_eq!(results(again), ["already", "moved", "unknown"]);
     app.clock.advance_micros(SECOND);
-    let back = done(&one, path, said("returned", 1_001)).await;
+    let back = done(&one, path, said("returned", 1_000)).await;
     assert_eq!(results(back), ["moved", "moved", "unknown"]);
     assert_eq!(balance(&one, "p1", "payable_minor").await, 10_000);
     let none = one.get("/v1/payout-files/pain.001").await;

@@ -100,12 +100,24 @@ pub async fn move_on(
     let references = author.unique_key().into_iter().collect();
     let fact = step.fact(moved);
     let kept = record::append(service, author, &fact, Some(unique), references).await?;
-    if kept.is_repeat && kept.recorded.envelope.fact.fact_type() != fact.fact_type() {
-        return Err(CommandError::Conflict(
-            "the payout was moved on by somebody else at the same time".to_owned(),
-        ));
+    if kept.is_repeat && !is_sent_again(service, author, kept.recorded.position).await? {
+        let by = &kept.recorded.envelope.actor;
+        let detail = format!("the payout was moved on by {by} at the same time");
+        return Err(CommandError::Conflict(detail));
     }
     moved_payout(service, id).await
+}
+
+/// Whether the fact at a position answers the same request, by its key.
+async fn is_sent_again(
+    service: &Service,
+    author: &Author,
+    position: u64,
+) -> Result<bool, CommandError> {
+    match author.unique_key() {
+        Some(own) => Ok(service.log.store().find(&own).await? == Some(position)),
+        None => Ok(false),
+    }
 }
 
 /// A payout that was moved just now: if it is not there, the read models are behind.

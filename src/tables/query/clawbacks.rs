@@ -69,12 +69,12 @@ impl Tables {
         filter: &ClawbackFilter,
     ) -> Result<Vec<ClawedBack>, TablesError> {
         let mut query = select(
-            "SELECT c.position AS position, c.id AS conversion_id, c.txn_id AS txn_id, \
+            "SELECT t.*, (SELECT a.fact_type FROM attempts a WHERE a.position = t.cause) AS reason \
+             FROM (SELECT c.position AS position, c.id AS conversion_id, c.txn_id AS txn_id, \
              c.offer AS offer, c.occurred_at AS occurred_at, e.rule AS rule, \
              e.partner AS partner, e.currency AS currency, e.payout_id AS payout_id, \
              e.clawed_back_minor AS clawed_back_minor, e.recovered_minor AS recovered_minor, \
-             MIN(p.effective_at) AS since, MAX(p.cause) AS cause, \
-             (SELECT a.fact_type FROM attempts a WHERE a.position = MAX(p.cause)) AS reason \
+             e.line AS line, MIN(p.effective_at) AS since, MAX(p.cause) AS cause \
              FROM earnings e JOIN conversions c ON c.position = e.conversion_position \
              LEFT JOIN postings p ON p.conversion_id = c.id AND p.rule = e.rule \
              AND p.partner = e.partner AND p.kind = 'clawback' \
@@ -87,8 +87,8 @@ impl Tables {
         let offer = offer.map(|offer| offer.as_str().to_owned());
         and(&mut query, "c.offer = ", offer);
         query.push(
-            " GROUP BY e.conversion_position, e.line \
-             ORDER BY e.partner, e.currency, c.occurred_at, c.id, e.rule",
+            " GROUP BY e.conversion_position, e.line) t \
+             ORDER BY partner, currency, occurred_at, conversion_id, rule",
         );
         let rows = self.fetch(query).await?;
         rows.iter().map(clawed_back).collect()
