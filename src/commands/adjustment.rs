@@ -34,7 +34,12 @@ pub async fn adjust(
     author: &Author,
     amount: Amount,
 ) -> Result<Kept, CommandError> {
-    let currency = checked(service, &amount).await?;
+    if amount.kind == AdjustmentKind::WriteOff
+        && let Some(first) = sent_before(service, author, &amount).await?
+    {
+        return Ok(first);
+    }
+    let (currency, given_up) = checked(service, &amount).await?;
     if takes_second_person(service, &amount, currency) {
         let fact = Fact::AdjustmentProposed(AdjustmentProposed {
             proposal_id: service.clock.new_id(),
@@ -49,7 +54,9 @@ pub async fn adjust(
     let fact = posted(&amount, currency, None);
     match amount.kind {
         AdjustmentKind::Adjustment => record::append_once(service, author, fact).await,
-        AdjustmentKind::WriteOff => write_off(service, author, &amount, currency, fact).await,
+        AdjustmentKind::WriteOff => {
+            write_off(service, author, &amount, (currency, given_up), fact).await
+        }
     }
 }
 
@@ -80,19 +87,46 @@ pub async fn approve(
         currency: Some(proposed.currency),
         reason: proposed.reason,
     };
-    let unique = key(&["adjustment-approval", &proposal_id.to_string()]);
+    let approval = key(&["adjustment-approval", &proposal_id.to_string()]);
     let fact = posted(&amount, proposed.currency, Some(proposal_id));
-    if service.log.store().find(&unique).await?.is_none() {
-        checked(service, &amount).await?;
+    if let Some(position) = service.log.store().find(&approval).await? {
+        return agreed_before(service, author, position).await;
     }
-    let references = author.unique_key().into_iter().collect();
+    let (currency, given_up) = checked(service, &amount).await?;
+    let mut references: Vec<String> = author.unique_key().into_iter().collect();
+    let unique = match amount.kind {
+        AdjustmentKind::Adjustment => approval,
+        AdjustmentKind::WriteOff => {
+            references.push(approval);
+            write_off_key(&amount.partner, currency, given_up)
+        }
+    };
     let kept = record::append(service, author, &fact, Some(unique), references).await?;
-    let by_author = *kept.recorded.envelope.actor == *author.actor;
-    if kept.is_repeat && !(by_author && author.idempotency_key.is_some()) {
-        let detail = format!("{} agreed to it before", kept.recorded.envelope.actor);
-        return Err(CommandError::Conflict(detail));
+    if kept.is_repeat {
+        return agreed_before(service, author, kept.recorded.position).await;
     }
     Ok(kept)
+}
+
+/// What somebody agreed to before: the answer to the same request, a refusal to any other.
+async fn agreed_before(
+    service: &Service,
+    author: &Author,
+    position: u64,
+) -> Result<Kept, CommandError> {
+    let recorded = record::read(service, position).await?;
+    let is_sent_again = match author.unique_key() {
+        Some(own) => service.log.store().find(&own).await? == Some(position),
+        None => false,
+    };
+    if is_sent_again {
+        return Ok(Kept {
+            recorded,
+            is_repeat: true,
+        });
+    }
+    let by = &recorded.envelope.actor;
+    Err(CommandError::Conflict(format!("{by} was there before")))
 }
 
 /// Proposals are found by their id, and a request that is sent again by its key.
@@ -157,7 +191,8 @@ fn takes_second_person(service: &Service, amount: &Amount, currency: Currency) -
     })
 }
 
-async fn checked(service: &Service, amount: &Amount) -> Result<Currency, CommandError> {
+/// The currency, and how much of the partner's debt was given up before.
+async fn checked(service: &Service, amount: &Amount) -> Result<(Currency, i64), CommandError> {
     let own = partner_currency(service, &amount.partner)?;
     let currency = amount.currency.unwrap_or(own);
     let invalid = |detail: String| CommandError::Invalid {
@@ -173,16 +208,18 @@ async fn checked(service: &Service, amount: &Amount) -> Result<Currency, Command
         }
         AdjustmentKind::Adjustment | AdjustmentKind::WriteOff => {}
     }
+    let mut given_up = 0;
     if amount.kind == AdjustmentKind::WriteOff {
         record::catch_up(service).await?;
-        let outstanding = debt(service, &amount.partner, currency).await?.0;
+        let outstanding;
+        (outstanding, given_up) = debt(service, &amount.partner, currency).await?;
         if amount.amount_minor > outstanding {
             return Err(CommandError::Conflict(format!(
                 "{outstanding} {currency} minor units are outstanding: no more can be given up"
             )));
         }
     }
-    Ok(currency)
+    Ok((currency, given_up))
 }
 
 /// What a partner owes, and what was given up before.
@@ -200,34 +237,47 @@ async fn debt(
     Ok((balance.outstanding_minor(), balance.written_off_minor))
 }
 
+/// The write-off that the same request made before, when there was still a debt to give up.
+async fn sent_before(
+    service: &Service,
+    author: &Author,
+    amount: &Amount,
+) -> Result<Option<Kept>, CommandError> {
+    let Some(own) = author.unique_key() else {
+        return Ok(None);
+    };
+    let Some(position) = service.log.store().find(&own).await? else {
+        return Ok(None);
+    };
+    let recorded = record::read(service, position).await?;
+    let is_same = match &recorded.envelope.fact {
+        Fact::BalanceWrittenOff(first) => {
+            (&first.partner, first.amount_minor) == (&amount.partner, amount.amount_minor)
+        }
+        Fact::AdjustmentProposed(first) => {
+            (&first.partner, first.amount_minor) == (&amount.partner, amount.amount_minor)
+        }
+        _ => false,
+    };
+    if !is_same {
+        return Err(record::used_for_something_else());
+    }
+    Ok(Some(Kept {
+        recorded,
+        is_repeat: true,
+    }))
+}
+
 /// Of two write-offs of the same debt at once the log lets in one: both name how much was given up
 /// before.
 async fn write_off(
     service: &Service,
     author: &Author,
     amount: &Amount,
-    currency: Currency,
+    (currency, given_up): (Currency, i64),
     fact: Fact,
 ) -> Result<Kept, CommandError> {
-    if let Some(own) = author.unique_key()
-        && let Some(position) = service.log.store().find(&own).await?
-    {
-        let recorded = record::read(service, position).await?;
-        if recorded.envelope.fact != fact {
-            return Err(record::used_for_something_else());
-        }
-        return Ok(Kept {
-            recorded,
-            is_repeat: true,
-        });
-    }
-    let before = debt(service, &amount.partner, currency).await?.1;
-    let unique = key(&[
-        "write-off",
-        amount.partner.as_str(),
-        currency.code(),
-        &before.to_string(),
-    ]);
+    let unique = write_off_key(&amount.partner, currency, given_up);
     let references = author.unique_key().into_iter().collect();
     let kept = record::append(service, author, &fact, Some(unique), references).await?;
     if kept.is_repeat {
@@ -235,6 +285,11 @@ async fn write_off(
         return Err(CommandError::Conflict(detail.to_owned()));
     }
     Ok(kept)
+}
+
+fn write_off_key(partner: &Slug, currency: Currency, given_up: i64) -> String {
+    let given_up = given_up.to_string();
+    key(&["write-off", partner.as_str(), currency.code(), &given_up])
 }
 
 /// What a partner is paid in.

@@ -36,7 +36,7 @@ pub(super) fn document(statement: &StatementIssued) -> Vec<u8> {
         row[1] = statement.partner.to_string();
         row[2] = statement.period.to_string();
         row[3] = statement.currency.to_string();
-        row[4] = section.to_owned();
+        section.clone_into(&mut row[4]);
         row[13] = statement.currency.format_major(amount_minor);
         row
     };

@@ -27,7 +27,7 @@ pub(super) struct Statements {
     adjustments: Insert,
     touches: Insert,
     periods: Insert,
-    statements: Insert,
+    issued: Insert,
 }
 
 #[rustfmt::skip]
@@ -76,7 +76,7 @@ impl Default for Statements {
             ]),
             touches: Insert::new("touches", &["subject_id", "position"]),
             periods: Insert::new("periods", &["position", "period", "actor", "reason", "closed_at"]),
-            statements: Insert::new("statements", &[
+            issued: Insert::new("statements", &[
                 "position", "id", "partner", "currency", "period", "number", "opening_minor",
                 "closing_minor", "issued_at",
             ]),
@@ -244,7 +244,7 @@ impl Statements {
     }
 
     pub(super) fn statements(&self, rows: &[StatementRow]) -> Insertions {
-        self.statements.of(rows.iter(), rows.len(), |values, row| {
+        self.issued.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(id(row.id));
             values.push(row.partner.as_str());

@@ -378,6 +378,7 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
             .collect()
     };
     let path = "/v1/payout-results";
+    app.clock.advance_micros(SECOND);
     let first = done(&one, path, said("settled", 1_002)).await;
     assert_eq!(results(first), ["moved", "amount_differs", "unknown"]);
     let again = done(&one, path, said("settled", 1_000)).await;
@@ -437,4 +438,114 @@ async fn the_trial_balance_is_zero_as_of_any_time_and_the_balances_are_what_is_t
         app.service.tables.unsound_balances().await.unwrap(),
         Vec::<String>::new()
     );
+}
+
+/// Whatever people do in whatever order: no payout is above what is payable, each statement adds up
+/// and opens with what the one before closed with, and none changes when the tables are built again.
+#[tokio::test]
+async fn over_generated_months_statements_chain_and_no_payout_is_above_payable() {
+    for seed in 1..=6 {
+        generated_months(seed).await;
+    }
+}
+
+async fn generated_months(seed: u64) {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    let mut state = seed;
+    let mut draw = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut month: postbook_schemas::Month = "2026-06".parse().unwrap();
+    for number in 0..40_u64 {
+        app.clock.advance_micros(SECOND);
+        let partner = ["p1", "p2", "p3"][usize::try_from(draw(3)).unwrap()];
+        let coupon = ["ONE", "TWO", "THREE"][usize::try_from(draw(3)).unwrap()];
+        match draw(8) {
+            0..=2 => {
+                sell(
+                    &app,
+                    coupon,
+                    &format!("T{number}"),
+                    &format!("{}.00", draw(900)),
+                )
+                .await
+            }
+            3 => report(&app, &format!("event=refund&txn_id=T{}", draw(number + 1))).await,
+            4 => {
+                let amount = i64::try_from(draw(2_000)).unwrap() - 999;
+                let body = json!({"partner": partner, "amount_minor": amount, "reason": "r"});
+                post(&one, "/v1/adjustments", body).await;
+            }
+            5..=6 => {
+                let payable = one
+                    .get(&format!("/v1/partners/{partner}/balances"))
+                    .await
+                    .json();
+                let payable = payable["items"][0]["payable_minor"].as_i64().unwrap_or(0);
+                let body = json!({"partner": partner, "reason": "r"});
+                let proposed = post(&one, "/v1/payouts", body).await;
+                if proposed.status == StatusCode::CREATED {
+                    let proposed = proposed.json();
+                    assert!(
+                        proposed["amount_minor"].as_i64().unwrap() <= payable,
+                        "seed {seed}"
+                    );
+                    let path = format!("/v1/payouts/{}", id(&proposed));
+                    let last = if draw(4) == 0 { "fail" } else { "settle" };
+                    for step in ["approve", last] {
+                        app.clock.advance_micros(SECOND);
+                        done(&other, &format!("{path}/{step}"), json!({"reason": "r"})).await;
+                    }
+                }
+            }
+            _ => {
+                app.clock.set(month.end());
+                let path = format!("/v1/periods/{month}/close");
+                done(&one, &path, json!({"reason": "r"})).await;
+                month = month.next();
+            }
+        }
+    }
+    let mut closings = std::collections::BTreeMap::new();
+    let told = statements(&app, &one).await;
+    for statement in told.values() {
+        let statement: postbook_schemas::statement::StatementIssued =
+            serde_json::from_str(statement).unwrap();
+        assert!(statement.adds_up(), "seed {seed}: {statement:?}");
+        let key = (statement.partner.clone(), statement.currency);
+        let (number, before) = closings
+            .insert(key, (statement.number, statement.closing_minor))
+            .unwrap_or((0, 0));
+        assert_eq!(
+            (statement.number, statement.opening_minor),
+            (number + 1, before),
+            "seed {seed}"
+        );
+    }
+    app.service.projector.rebuild(&|_| ()).await.unwrap();
+    assert_eq!(statements(&app, &one).await, told, "seed {seed}");
+    assert!(
+        app.service
+            .tables
+            .unsound_balances()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// All statements as they are answered, by position.
+async fn statements(app: &TestApp, sender: &Sender<'_>) -> std::collections::BTreeMap<u64, String> {
+    assert!(app.service.projector.failed().is_none());
+    let list = sender.get("/v1/statements?limit=1000").await.json();
+    let mut all = std::collections::BTreeMap::new();
+    for row in list["items"].as_array().unwrap() {
+        let answer = sender.get(&format!("/v1/statements/{}", id(row))).await;
+        all.insert(row["position"].as_u64().unwrap(), answer.text().to_owned());
+    }
+    all
 }

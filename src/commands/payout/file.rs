@@ -4,7 +4,7 @@
 //! is another step. Each payment carries its payout's id as end-to-end id, by which the bank's
 //! answer finds its way back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use postbook_projections::rows::{PayoutRow, PayoutState};
 use postbook_schemas::{Currency, FactId, Instant, Slug, bank::Bank};
@@ -252,18 +252,20 @@ fn payment_information(
         let Some(to) = &payment.to else {
             continue;
         };
-        xml += &format!(
+        writeln!(
+            xml,
             "<CdtTrfTxInf><PmtId><EndToEndId>{}</EndToEndId></PmtId>\
              <Amt><InstdAmt Ccy=\"{currency}\">{}</InstdAmt></Amt><CdtrAgt>{}</CdtrAgt>\
              <Cdtr><Nm>{}</Nm></Cdtr><CdtrAcct><Id><IBAN>{}</IBAN></Id></CdtrAcct>\
-             <RmtInf><Ustrd>{}</Ustrd></RmtInf></CdtTrfTxInf>\n",
+             <RmtInf><Ustrd>{}</Ustrd></RmtInf></CdtTrfTxInf>",
             end_to_end_id(payment.row.id),
             currency.format_major(payment.row.amount_minor),
             agent(to),
             name(&to.name),
             to.iban.as_str(),
             remittance(&payment.row),
-        );
+        )
+        .expect("a text takes more text");
     }
     xml + "</PmtInf>\n"
 }

@@ -42,7 +42,7 @@ pub(super) struct NewAdjustment {
 
 /// Something that a second person has to agree to.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Proposal {
+pub(super) struct Awaiting {
     proposal_id: Uuid,
     position: u64,
     detail: &'static str,
@@ -52,7 +52,7 @@ pub(super) struct Proposal {
 #[utoipa::path(post, path = "/v1/adjustments", tag = "decisions", request_body = NewAdjustment,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = super::kept::KeptFact),
-        (status = 202, body = Proposal, description = "above the limit: a second person has to agree")))]
+        (status = 202, body = Awaiting, description = "above the limit: a second person has to agree")))]
 pub(super) async fn adjust(actor: Actor, fields: Fields) -> Result<Response, Problem> {
     enter(
         actor,
@@ -67,7 +67,7 @@ pub(super) async fn adjust(actor: Actor, fields: Fields) -> Result<Response, Pro
 #[utoipa::path(post, path = "/v1/write-offs", tag = "decisions", request_body = NewAdjustment,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = super::kept::KeptFact),
-        (status = 202, body = Proposal, description = "above the limit: a second person has to agree"),
+        (status = 202, body = Awaiting, description = "above the limit: a second person has to agree"),
         (status = 409, description = "less is outstanding")))]
 pub(super) async fn write_off(actor: Actor, fields: Fields) -> Result<Response, Problem> {
     enter(
@@ -104,7 +104,7 @@ fn answer(entered: &Kept) -> Response {
     let Fact::AdjustmentProposed(proposed) = &entered.recorded.envelope.fact else {
         return kept(entered);
     };
-    let body = Proposal {
+    let body = Awaiting {
         proposal_id: proposed.proposal_id,
         position: entered.recorded.position,
         detail: "above the partner's limit: a second person has to agree",

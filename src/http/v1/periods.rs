@@ -133,10 +133,6 @@ enum Told {
 /// A statement that would be issued.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = StatementDraft)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "names in the answer, with their units"
-)]
 struct DraftView {
     partner: String,
     currency: String,
