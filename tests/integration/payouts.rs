@@ -76,10 +76,7 @@ async fn done(sender: &Sender<'_>, path: &str, body: Value) -> Value {
 }
 
 fn id(value: &Value) -> String {
-    value["id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{value}"))
-        .to_owned()
+    value["id"].as_str().expect("as it is answered").to_owned()
 }
 
 /// Two people of the finance department.
@@ -93,9 +90,7 @@ async fn two(app: &TestApp) -> (Sender<'_>, Sender<'_>) {
 async fn balance(sender: &Sender<'_>, partner: &str, name: &str) -> i64 {
     let path = format!("/v1/partners/{partner}/balances");
     let all = sender.get(&path).await.json();
-    all["items"][0][name]
-        .as_i64()
-        .unwrap_or_else(|| panic!("{all}"))
+    all["items"][0][name].as_i64().expect("as it is answered")
 }
 
 /// Proposes, approves and settles all that is payable.
@@ -449,6 +444,7 @@ async fn over_generated_months_statements_chain_and_no_payout_is_above_payable()
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn generated_months(seed: u64) {
     let app = TestApp::start(PROGRAMME).await;
     let (one, other) = two(&app).await;
@@ -459,11 +455,11 @@ async fn generated_months(seed: u64) {
             .wrapping_add(1);
         (state >> 33) % below
     };
-    let mut month: postbook_schemas::Month = "2026-06".parse().unwrap();
+    let mut month: postbook_schemas::Month = "2026-06".parse().expect("as it is answered");
     for number in 0..40_u64 {
         app.clock.advance_micros(SECOND);
-        let partner = ["p1", "p2", "p3"][usize::try_from(draw(3)).unwrap()];
-        let coupon = ["ONE", "TWO", "THREE"][usize::try_from(draw(3)).unwrap()];
+        let partner = ["p1", "p2", "p3"][usize::try_from(draw(3)).expect("as it is answered")];
+        let coupon = ["ONE", "TWO", "THREE"][usize::try_from(draw(3)).expect("as it is answered")];
         match draw(8) {
             0..=2 => {
                 sell(
@@ -472,11 +468,11 @@ async fn generated_months(seed: u64) {
                     &format!("T{number}"),
                     &format!("{}.00", draw(900)),
                 )
-                .await
+                .await;
             }
             3 => report(&app, &format!("event=refund&txn_id=T{}", draw(number + 1))).await,
             4 => {
-                let amount = i64::try_from(draw(2_000)).unwrap() - 999;
+                let amount = i64::try_from(draw(2_000)).expect("as it is answered") - 999;
                 let body = json!({"partner": partner, "amount_minor": amount, "reason": "r"});
                 post(&one, "/v1/adjustments", body).await;
             }
@@ -491,7 +487,10 @@ async fn generated_months(seed: u64) {
                 if proposed.status == StatusCode::CREATED {
                     let proposed = proposed.json();
                     assert!(
-                        proposed["amount_minor"].as_i64().unwrap() <= payable,
+                        proposed["amount_minor"]
+                            .as_i64()
+                            .expect("as it is answered")
+                            <= payable,
                         "seed {seed}"
                     );
                     let path = format!("/v1/payouts/{}", id(&proposed));
@@ -514,7 +513,7 @@ async fn generated_months(seed: u64) {
     let told = statements(&app, &one).await;
     for statement in told.values() {
         let statement: postbook_schemas::statement::StatementIssued =
-            serde_json::from_str(statement).unwrap();
+            serde_json::from_str(statement).expect("as it is answered");
         assert!(statement.adds_up(), "seed {seed}: {statement:?}");
         let key = (statement.partner.clone(), statement.currency);
         let (number, before) = closings
@@ -526,14 +525,18 @@ async fn generated_months(seed: u64) {
             "seed {seed}"
         );
     }
-    app.service.projector.rebuild(&|_| ()).await.unwrap();
+    app.service
+        .projector
+        .rebuild(&|_| ())
+        .await
+        .expect("as it is answered");
     assert_eq!(statements(&app, &one).await, told, "seed {seed}");
     assert!(
         app.service
             .tables
             .unsound_balances()
             .await
-            .unwrap()
+            .expect("as it is answered")
             .is_empty()
     );
 }
@@ -543,9 +546,12 @@ async fn statements(app: &TestApp, sender: &Sender<'_>) -> std::collections::BTr
     assert!(app.service.projector.failed().is_none());
     let list = sender.get("/v1/statements?limit=1000").await.json();
     let mut all = std::collections::BTreeMap::new();
-    for row in list["items"].as_array().unwrap() {
+    for row in list["items"].as_array().expect("as it is answered") {
         let answer = sender.get(&format!("/v1/statements/{}", id(row))).await;
-        all.insert(row["position"].as_u64().unwrap(), answer.text().to_owned());
+        all.insert(
+            row["position"].as_u64().expect("as it is answered"),
+            answer.text().to_owned(),
+        );
     }
     all
 }

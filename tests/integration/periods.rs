@@ -79,7 +79,7 @@ async fn statement(sender: &Sender<'_>, partner: &str, month: &str) -> Value {
     let list = sender.get(&path).await.json();
     let id = list["items"][0]["id"]
         .as_str()
-        .unwrap_or_else(|| panic!("{list}"))
+        .expect("as it is answered")
         .to_owned();
     sender.get(&format!("/v1/statements/{id}")).await.json()
 }

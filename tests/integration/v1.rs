@@ -532,7 +532,10 @@ async fn a_paid_conversion_that_is_refunded_is_a_debt_that_the_next_payout_recov
 /// Another person agrees to a payout.
 async fn approve(app: &TestApp, payout: &Value) {
     let other = app.as_role(Role::Finance).await;
-    let path = format!("/v1/payouts/{}/approve", payout["id"].as_str().unwrap());
+    let path = format!(
+        "/v1/payouts/{}/approve",
+        payout["id"].as_str().expect("an id")
+    );
     finance_post(&other, &path, json!({"reason": "checked"})).await;
 }
 

@@ -142,7 +142,7 @@ pub(super) async fn append_all(
 ) -> Result<(), CommandError> {
     stream::iter(drafts)
         .map(|draft| append(service, author, closed, draft))
-        .buffer_unordered(AT_ONCE)
+        .buffered(AT_ONCE)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
