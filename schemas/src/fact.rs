@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{
-    Attempt,
+    Attempt, Outcome,
     configuration::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
@@ -17,7 +17,7 @@ use crate::{
     mapping::Mapping,
     outbound::Delivery,
     payout::{PayoutMoved, PayoutProposed},
-    postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
+    postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
     statement::StatementIssued,
     traffic::Click,
 };
@@ -286,6 +286,38 @@ impl Fact {
             Self::PostbackRejected(rejected) => Some(&rejected.attempt),
             Self::PostbackRepeated(repeated) => Some(&repeated.attempt),
             _ => None,
+        }
+    }
+
+    /// What became of the attempt, if the fact is about one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an accessor: any other fact is none of these"
+    )]
+    pub fn outcome(&self) -> Option<Outcome> {
+        let report = self.as_report().map(|report| report.outcome);
+        let change = self.as_change().map(|change| change.outcome);
+        match self {
+            Self::AbuseReported(report) => Some(report.outcome),
+            Self::PostbackRejected(rejected) => Some(rejected.outcome),
+            Self::PostbackRepeated(repeated) => Some(repeated.outcome),
+            _ => report.or(change),
+        }
+    }
+
+    /// What an attempt referred to, if the fact is about one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an accessor: any other fact is none of these"
+    )]
+    pub fn references(&self) -> Option<&References> {
+        let report = self.as_report().map(|report| &report.references);
+        let change = self.as_change().map(|change| &change.references);
+        match self {
+            Self::AbuseReported(report) => Some(&report.references),
+            Self::PostbackRejected(rejected) => Some(&rejected.references),
+            Self::PostbackRepeated(repeated) => Some(&repeated.references),
+            _ => report.or(change),
         }
     }
 

@@ -35,7 +35,7 @@ pub mod status;
 pub mod terms;
 pub mod traffic;
 
-pub use attempt::{Attempt, Credential, MappingUsed, RawRequest, Requeued, Strength};
+pub use attempt::{Attempt, Credential, FileRow, MappingUsed, RawRequest, Requeued, Strength};
 pub use click_id::{ClickId, ClickIdKey};
 pub use envelope::{Envelope, Source};
 pub use fact::{DecodeError, Fact, FactType};

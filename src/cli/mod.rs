@@ -123,9 +123,17 @@ impl Cli {
 
 fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build();
     runtime.map_err(CliError::failed)?.block_on(work)
+}
+
+/// One processor is left to the threads that write to disk, fold and compress: requests that wait
+/// for these gain nothing from a worker that competes with them.
+fn workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.saturating_sub(1).max(1)
 }
 
 /// The command line, every flag mirrored by a variable: `--dry-run` by `POSTBOOK_DRY_RUN`.

@@ -235,6 +235,16 @@ pub enum PayoutState {
 }
 
 impl PayoutState {
+    /// All states.
+    pub const ALL: &'static [Self] = &[
+        Self::Proposed,
+        Self::Approved,
+        Self::Sent,
+        Self::Settled,
+        Self::Failed,
+        Self::Returned,
+    ];
+
     /// The word used in answers and tables.
     pub const fn code(self) -> &'static str {
         match self {

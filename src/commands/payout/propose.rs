@@ -20,10 +20,8 @@ use crate::{
     directory::Directory,
     service::Service,
     tables::query::{
-        Slice,
         balances::{AsOf, Balance},
         due::DueLine,
-        payouts::PayoutFilter,
     },
 };
 
@@ -90,6 +88,8 @@ struct Due {
     available: Available,
     threshold: i64,
     limit: Option<RecoveryLimit>,
+    /// How many payouts there are to the partner.
+    payouts: u64,
 }
 
 /// Proposes a payout of what is payable now, recoveries first, then the oldest lines. Whoever names
@@ -109,8 +109,8 @@ pub async fn propose(
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
-        let known = count(service, &proposal.partner).await?;
         let due = due(service, &proposal.partner, currency).await?;
+        let known = due.payouts;
         let lines = choose(due, proposal.amount_minor, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
             payout_id: service.clock.new_id(),
@@ -236,30 +236,16 @@ async fn earlier(
     }
 }
 
-async fn count(service: &Service, partner: &Slug) -> Result<usize, CommandError> {
-    let filter = PayoutFilter {
-        partner: Some(partner.clone()),
-        state: None,
-    };
-    let all = Slice {
-        after: 0,
-        limit: u32::MAX,
-    };
-    Ok(service.tables.payouts(&filter, all).await?.len())
-}
-
 async fn due(service: &Service, partner: &Slug, currency: Currency) -> Result<Due, CommandError> {
     let now = service.clock.now();
     let as_of = AsOf {
         effective: now,
         known: Instant::MAX,
     };
-    let balances = service.tables.balances(partner, as_of).await?;
-    let balance = balances.get(currency.code()).copied().unwrap_or_default();
-    let reserved = service.tables.reserved_minor(partner, currency).await?;
-    let lines = service.tables.due_lines(partner, currency).await?;
+    let due = service.tables.due(partner, currency, as_of).await?;
+    let (balance, reserved) = (due.balance, due.reserved_minor);
     let free = balance.payable_minor.saturating_sub(reserved);
-    let available = Available::new(lines, now, balance.written_off_minor, free);
+    let available = Available::new(due.lines, now, balance.written_off_minor, free);
     let directory = service.directory.load();
     let (threshold, limit) = conditions(&directory, partner, available.lines(), currency);
     Ok(Due {
@@ -268,6 +254,7 @@ async fn due(service: &Service, partner: &Slug, currency: Currency) -> Result<Du
         available,
         threshold,
         limit,
+        payouts: due.payouts,
     })
 }
 

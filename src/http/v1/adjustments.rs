@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    extract::Path,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -16,6 +15,7 @@ use super::{
     context::Actor,
     fields::{self, Fields},
     kept::kept,
+    parts::Segment,
 };
 use crate::{
     commands::{
@@ -27,16 +27,41 @@ use crate::{
 
 /// What to post.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewAdjustment {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     partner: String,
-    /// Positive in the partner's favour; of a write-off, how much is given up.
+    /// Positive in the partner's favour.
+    #[schema(minimum = -1_000_000_000_000_000_i64, maximum = 1_000_000_000_000_000_i64)]
     amount_minor: i64,
     /// The partner's own if absent.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
+    reason: String,
+}
+
+/// What to give up.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose fields are taken one by one"
+)]
+pub(super) struct NewWriteOff {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    partner: String,
+    /// How much of the debt.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
+    amount_minor: i64,
+    /// The partner's own if absent.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
+    currency: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 
@@ -64,7 +89,7 @@ pub(super) async fn adjust(actor: Actor, fields: Fields) -> Result<Response, Pro
 }
 
 /// Gives up a debt, at most what is outstanding.
-#[utoipa::path(post, path = "/v1/write-offs", tag = "decisions", request_body = NewAdjustment,
+#[utoipa::path(post, path = "/v1/write-offs", tag = "decisions", request_body = NewWriteOff,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = super::kept::KeptFact),
         (status = 202, body = Awaiting, description = "above the limit: a second person has to agree"),
@@ -120,7 +145,7 @@ fn answer(entered: &Kept) -> Response {
         (status = 409, description = "agreed to before")))]
 pub(super) async fn approve(
     actor: Actor,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     fields: Fields,
 ) -> Result<Response, Problem> {
     let endpoint = "POST /v1/adjustments/{proposal_id}/approve";

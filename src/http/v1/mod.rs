@@ -16,6 +16,7 @@ mod kept;
 pub mod openapi;
 mod page;
 mod parked;
+mod parts;
 mod payout_runs;
 mod payouts;
 mod periods;
@@ -35,7 +36,6 @@ use axum::{
     routing::{get, post},
 };
 
-use super::problem::Problem;
 use crate::service::Service;
 
 /// The routes below `/v1`.
@@ -94,15 +94,5 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/attribution-corrections",
             post(attribution_corrections::correct),
         )
-        .method_not_allowed_fallback(method_not_allowed)
         .with_state(service)
-}
-
-async fn method_not_allowed() -> Problem {
-    Problem::new(
-        axum::http::StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "Method not allowed",
-        "this path takes another method",
-    )
 }

@@ -3,7 +3,6 @@
 
 use axum::{
     Json,
-    extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -17,6 +16,7 @@ use super::{
     super::problem::Problem,
     context::{Actor, Reader},
     fields::{Fields, Params},
+    parts::Segment,
     view::PayoutView,
 };
 use crate::{
@@ -26,11 +26,13 @@ use crate::{
 
 /// Why all partners are paid.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewRun {
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 
@@ -86,15 +88,15 @@ pub(super) async fn propose_all(actor: Actor, mut fields: Fields) -> Result<Resp
 /// The payouts in one state as a file for the bank: `csv` or `pain.001` (ISO 20022
 /// pain.001.001.09). Nothing is changed.
 #[utoipa::path(get, path = "/v1/payout-files/{format}", tag = "payouts", params(
-    ("format" = String, Path, description = "csv or pain.001"),
+    ("format" = String, Path, description = "how it is written"),
     ("state" = Option<String>, Query, description = "default: approved"),
     ("brand" = Option<String>, Query, description = "whose account pays; default: the only brand that has one"),
-    ("execution_date" = Option<String>, Query, description = "YYYY-MM-DD; default: today"),
+    ("execution_date" = Option<String>, Query, description = "default: today"),
 ), responses((status = 200, description = "the file", content((String = "text/csv"), (String = "application/xml"))),
     (status = 409, description = "a partner has no bank account")))]
 pub(super) async fn file(
     reader: Reader,
-    Path(format): Path<String>,
+    Segment(format): Segment,
     mut params: Params,
 ) -> Result<Response, Problem> {
     reader.caller.require(Role::Finance)?;
@@ -118,19 +120,23 @@ pub(super) async fn file(
 }
 
 fn day(text: &str) -> Option<String> {
-    let is_day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() && text.len() == 10;
-    is_day.then(|| text.to_owned())
+    let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    // Spaces and signs would be read as well.
+    Some(day.to_string()).filter(|day| day == text)
 }
 
 /// What the bank says.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct BankSays {
     items: Vec<BankSaysLine>,
-    reason: String,
+    /// Why; needed unless it only looks.
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
     /// Only show what it would do.
     dry_run: Option<bool>,
 }
@@ -140,9 +146,10 @@ pub(super) struct BankSays {
 #[serde(deny_unknown_fields)]
 pub(super) struct BankSaysLine {
     end_to_end_id: String,
-    /// `settled`, `failed` or `returned`.
+    #[schema(pattern = "^(settled|failed|returned)$")]
     status: String,
     amount_minor: i64,
+    #[schema(pattern = "^[A-Za-z]{3}$")]
     currency: String,
     reference: Option<String>,
 }

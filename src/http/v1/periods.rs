@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::Path,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -16,6 +15,7 @@ use super::{
     super::problem::Problem,
     context::{Actor, Reader},
     fields::{Fields, Params},
+    parts::Segment,
     statements::StatementView,
 };
 use crate::{
@@ -90,12 +90,15 @@ pub(super) async fn list(reader: Reader, params: Params) -> Result<Json<Periods>
 
 /// How to close.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct Close {
-    reason: String,
+    /// Why; needed unless it only looks.
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
     /// Only show what it would do.
     dry_run: Option<bool>,
     /// Close it although it is not over.
@@ -165,13 +168,13 @@ impl From<Draft> for DraftView {
 
 /// Closes a month and issues its statements, or shows what that would do.
 #[utoipa::path(post, path = "/v1/periods/{period}/close", tag = "periods", request_body = Close,
-    params(("period" = String, Path, description = "YYYY-MM"),
+    params(("period" = String, Path),
         ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = ClosedView), (status = 200, description = "only looked"),
+    responses((status = 201, body = ClosedView), (status = 200, body = ClosedView, description = "only looked"),
         (status = 409, description = "not over, closed before, or not the next in turn")))]
 pub(super) async fn close(
     actor: Actor,
-    Path(period): Path<String>,
+    Segment(period): Segment,
     mut fields: Fields,
 ) -> Result<Response, Problem> {
     let author = actor.author(Role::Finance, "POST /v1/periods/{period}/close")?;

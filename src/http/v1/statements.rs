@@ -1,7 +1,6 @@
 //! `/v1/statements`: what partners were told about closed months.
 
 use axum::{
-    extract::Path,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -15,6 +14,7 @@ use super::{
     context::{Reader, internal},
     fields::{self, Params},
     page::{page, with_one_more},
+    parts::Segment,
 };
 use crate::{
     statement::{Format, Issued},
@@ -56,12 +56,12 @@ impl From<StatementRow> for StatementView {
 
 /// A partner's statements in the order in which they were issued.
 #[utoipa::path(get, path = "/v1/partners/{slug}/statements", tag = "statements", params(
-    ("slug" = String, Path), ("period" = Option<String>, Query, description = "YYYY-MM"),
+    ("slug" = String, Path), ("period" = Option<String>, Query),
     ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query),
 ), responses((status = 200, body = super::page::Page<StatementView>)))]
 pub(super) async fn of_partner(
     reader: Reader,
-    Path(slug): Path<String>,
+    Segment(slug): Segment,
     params: Params,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found(format!("there is no partner `{slug}`"));
@@ -75,7 +75,7 @@ pub(super) async fn of_partner(
 
 /// Statements in the order in which they were issued.
 #[utoipa::path(get, path = "/v1/statements", tag = "statements", params(
-    ("partner" = Option<String>, Query), ("period" = Option<String>, Query, description = "YYYY-MM"),
+    ("partner" = Option<String>, Query), ("period" = Option<String>, Query),
     ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query),
 ), responses((status = 200, body = super::page::Page<StatementView>)))]
 pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
@@ -109,7 +109,7 @@ async fn shown(
         (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {

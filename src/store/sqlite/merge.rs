@@ -178,12 +178,14 @@ impl Shared {
         let (merged, heads) = merging
             .await
             .map_err(|error| StoreError::failed("written", error))??;
+        let bytes = merged.waiting().bytes;
         let mut writing = self.writing.lock().await;
         let Some(writing) = writing.as_mut() else {
             return Ok(false);
         };
         let exchanged = exchange(&mut writing.connection, run, merged).await;
         exchanged.map_err(|error| StoreError::failed("written", error))?;
+        self.committed.add(bytes);
         self.backlog.remove(run);
         self.heads.insert(Arc::new(heads));
         Ok(true)

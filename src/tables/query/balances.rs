@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use postbook_schemas::{Instant, Slug};
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::select;
+use super::{fetch_from, select};
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 /// The two times that a balance is asked for.
@@ -89,26 +89,7 @@ impl Tables {
         as_of: AsOf,
     ) -> Result<BTreeMap<String, Balance>, TablesError> {
         // Both sums are of one moment.
-        let reading = TablesError::sql("read");
-        let mut snapshot = self.readers().begin().await.map_err(&reading)?;
-        let buckets = bucket_query(partner, as_of)
-            .build()
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(&reading)?;
-        let memos = memo_query(partner, as_of)
-            .build()
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(&reading)?;
-        let mut balances = BTreeMap::<String, Balance>::new();
-        for row in &buckets {
-            add_bucket(row, &mut balances)?;
-        }
-        for row in &memos {
-            add_memo(row, &mut balances)?;
-        }
-        Ok(balances)
+        read(&mut *self.snapshot().await?, partner, as_of).await
     }
 
     /// The sum of every account. Each currency adds up to zero, as of whatever time.
@@ -178,6 +159,22 @@ impl Tables {
         let there = rows.first().map(|row| row.try_get::<bool, _>(0));
         there.unwrap_or(Ok(false)).map_err(TablesError::sql("read"))
     }
+}
+
+/// A partner's balances by currency, from a snapshot.
+pub(super) async fn read(
+    snapshot: &mut SqliteConnection,
+    partner: &Slug,
+    as_of: AsOf,
+) -> Result<BTreeMap<String, Balance>, TablesError> {
+    let mut balances = BTreeMap::<String, Balance>::new();
+    for row in &fetch_from(snapshot, bucket_query(partner, as_of)).await? {
+        add_bucket(row, &mut balances)?;
+    }
+    for row in &fetch_from(snapshot, memo_query(partner, as_of)).await? {
+        add_memo(row, &mut balances)?;
+    }
+    Ok(balances)
 }
 
 fn bucket_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite> {
