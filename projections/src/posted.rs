@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
+use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 
-use crate::rows::{Account, Entry, Memo, Posting, PostingKind};
+use crate::rows::{Account, Entry, InPeriod, Memo, Posting, PostingKind};
 
 /// Where an earning line's amount stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,9 @@ impl Cause {
             .map_or(conversion_at, |at| at.max(conversion_at))
     }
 
-    /// The month in which it is posted.
-    pub fn period(&self) -> String {
-        self.recorded_at.to_chrono().format("%Y-%m").to_string()
+    /// The month in which it was recorded; the book then finds the one to post it in.
+    pub fn period(&self) -> InPeriod {
+        InPeriod::plain(Month::of(self.recorded_at))
     }
 }
 

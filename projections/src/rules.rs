@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, TimeZone};
 use chrono_tz::Tz;
 use postbook_schemas::{
-    Currency, Instant, Kind,
+    Currency, Instant, Kind, Month,
     configuration::TermsPublished,
     terms::{
         Approval, Cap, OnAbuse, OnChargeback, OnRefund, PartnerScope, Period, Rule, TierBy,
@@ -107,6 +107,12 @@ impl CompiledTerms {
                 .iter()
                 .any(|wanted| !wanted.is_empty())
         })
+    }
+
+    /// The month that an instant falls in.
+    pub fn month(&self, at: Instant) -> Month {
+        let utc = at.to_chrono().naive_utc();
+        Month::of_date(&self.time_zone.from_utc_datetime(&utc))
     }
 
     /// The period that an instant falls in, as a text: `2026-01`, `2026-01-31` or `life`.

@@ -10,14 +10,15 @@ use crate::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided,
-        DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed, ReconciliationRecorded,
-        ReconciliationResolved,
+        AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
+        ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
+        ReconciliationRecorded, ReconciliationResolved,
     },
     mapping::Mapping,
     outbound::Delivery,
     payout::{PayoutMoved, PayoutProposed},
     postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
+    statement::StatementIssued,
     traffic::Click,
 };
 
@@ -57,7 +58,8 @@ macro_rules! facts {
         }
 
         impl FactType {
-            /// All types, in the order of SPEC 2.
+            /// All types, in the order of SPEC 2 and then of their addition: stores keep their places
+            /// as bits.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The name in the log.
@@ -202,6 +204,10 @@ facts! {
     DeliveryFailed(Delivery) = "delivery.failed";
     /// A postback to a partner was given up.
     DeliveryAbandoned(Delivery) = "delivery.abandoned";
+    /// A partner was told about a closed month.
+    StatementIssued(StatementIssued) = "statement.issued";
+    /// A person proposed an amount that a second one has to agree to.
+    AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
 }
 
 impl FactType {

@@ -10,6 +10,7 @@
 )]
 
 pub mod attempt;
+pub mod bank;
 pub mod click_id;
 pub mod configuration;
 pub mod decision;
@@ -21,6 +22,7 @@ pub mod json_schema;
 pub mod kind;
 pub mod mapping;
 pub mod money;
+pub mod month;
 pub mod name;
 pub mod outbound;
 pub mod outcome;
@@ -28,6 +30,7 @@ pub mod payout;
 pub mod postback;
 pub mod programme;
 pub mod reason;
+pub mod statement;
 pub mod status;
 pub mod terms;
 pub mod traffic;
@@ -39,6 +42,7 @@ pub use fact::{DecodeError, Fact, FactType};
 pub use instant::Instant;
 pub use kind::{Abuse, Change, Event, Kind};
 pub use money::{AmountError, Currency, Exact, Rate};
+pub use month::Month;
 pub use name::{NameError, OfferRef, Slug};
 pub use outcome::Outcome;
 pub use reason::ZeroReason;

@@ -3,7 +3,9 @@
 mod apply;
 mod attempts;
 mod balance;
+mod clawbacks;
 mod client;
+mod close;
 mod demo;
 mod desk;
 mod doctor;
@@ -15,12 +17,14 @@ mod import;
 mod output;
 mod own;
 mod payout;
+mod payout_file;
 mod reader;
 mod replay;
 mod requeue;
 mod schema;
 mod secret;
 mod serve;
+mod statement;
 mod token;
 mod values;
 mod verify;
@@ -56,7 +60,10 @@ enum Verb {
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
+    Close(close::Close),
+    Statement(statement::Statement),
     Payout(payout::Payout),
+    Clawbacks(clawbacks::Clawbacks),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -97,6 +104,9 @@ impl Cli {
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
+            Verb::Close(verb) => block_on(verb.run(&global)),
+            Verb::Statement(verb) => block_on(verb.run(&global)),
+            Verb::Clawbacks(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),

@@ -143,6 +143,7 @@ mod tests {
                 slug: Slug::try_new("acme").unwrap(),
                 name: Some(name.to_owned()),
                 currency: postbook_schemas::Currency::USD,
+                bank: None,
             }),
         }
     }

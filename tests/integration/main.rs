@@ -14,6 +14,8 @@ mod mapping;
 mod network;
 mod openapi;
 mod outcomes;
+mod payouts;
+mod periods;
 mod personal;
 mod projector;
 mod redirect;

@@ -64,6 +64,9 @@ async fn a_method_is_described_if_and_only_if_it_is_taken() {
     for (path, methods) in operations(&document) {
         let real = path
             .replace("{id}", "01970000-0000-7000-8000-000000000001")
+            .replace("{proposal_id}", "01970000-0000-7000-8000-000000000001")
+            .replace("{period}", "2026-01")
+            .replace("{format}", "csv")
             .replace("{brand}", "acme")
             .replace("{offer}", "casino")
             .replace("{click_id}", "k3p9x7qWmB")

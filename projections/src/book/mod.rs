@@ -5,6 +5,7 @@ mod earn;
 mod fold;
 mod lines;
 mod pay;
+mod periods;
 mod take;
 mod volume;
 
@@ -13,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use postbook_schemas::{Currency, Envelope, FactId, OfferRef, Slug};
+use postbook_schemas::{Currency, Envelope, FactId, Month, OfferRef, Slug};
 use thiserror::Error;
 
 use crate::{
@@ -71,6 +72,8 @@ pub struct Book {
     /// The payout whose money the fact at hand books or takes back.
     turned: Option<FactId>,
     postings: u64,
+    /// All months up to this one are closed.
+    closed_through: Option<Month>,
 }
 
 impl Book {

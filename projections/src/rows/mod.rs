@@ -2,7 +2,7 @@
 
 mod ledger;
 
-pub use ledger::{Account, Entry, Memo, Posting, PostingKind};
+pub use ledger::{Account, Entry, InPeriod, Memo, Posting, PostingKind};
 
 use postbook_schemas::{
     Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status, ZeroReason,

@@ -117,6 +117,10 @@ impl Stage {
                 name: None,
                 currency,
                 parent: None,
+                payout_threshold: None,
+                recovery_limit: None,
+                bank: None,
+                second_person_above: None,
             };
             stage.apply("0", Fact::PartnerDefined(partner));
         }
@@ -323,12 +327,14 @@ impl Stage {
                 amount_minor: minor(words.plain(3)),
                 currency,
                 reason,
+                proposal_id: None,
             }),
             _ => Fact::BalanceWrittenOff(BalanceWrittenOff {
                 partner: slug(words.plain(2)),
                 amount_minor: minor(words.plain(3)),
                 currency,
                 reason,
+                proposal_id: None,
             }),
         };
         self.apply(words.plain(0), fact);

@@ -380,6 +380,7 @@ impl Writer {
                     amount_minor: amount,
                     currency: Currency::USD,
                     reason: "r".to_owned(),
+                    proposal_id: None,
                 }),
             ),
             _ => {}
@@ -438,6 +439,10 @@ impl Writer {
                         Currency::USD
                     },
                     parent: None,
+                    payout_threshold: None,
+                    recovery_limit: None,
+                    bank: None,
+                    second_person_above: None,
                 }),
             ),
             _ => {}

@@ -221,6 +221,20 @@ impl Fields {
         }
     }
 
+    /// A value of any form.
+    pub(super) fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// Yes or no; no if it is not given.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(Problem::invalid(name, "write true or false")),
+        }
+    }
+
     /// Refuses what nobody took.
     pub(super) fn done(self) -> Result<(), Problem> {
         match self.0.into_iter().next() {

@@ -81,7 +81,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     Ok(page(rows, slice, key, PayoutView::from))
 }
 
-fn state(word: &str) -> Option<PayoutState> {
+pub(super) fn state(word: &str) -> Option<PayoutState> {
     serde_json::from_value(word.into()).ok()
 }
 
@@ -168,4 +168,6 @@ moves! {
     settle = Settle, "/v1/payouts/{id}/settle";
     /// It cannot be made.
     fail = Fail, "/v1/payouts/{id}/fail";
+    /// It came back.
+    return_it = Return, "/v1/payouts/{id}/return";
 }

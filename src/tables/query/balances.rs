@@ -33,6 +33,14 @@ pub struct Balance {
     pub adjusted_minor: i64,
 }
 
+impl AsOf {
+    /// All that is in the book, whenever it takes effect.
+    pub const ALL: Self = Self {
+        effective: Instant::MAX,
+        known: Instant::MAX,
+    };
+}
+
 impl Balance {
     /// What is clawed back and neither recovered nor written off.
     pub fn outstanding_minor(&self) -> i64 {
@@ -84,16 +92,20 @@ impl Tables {
         read(&mut *self.snapshot().await?, partner, as_of).await
     }
 
-    /// The sum of every account. Each currency adds up to zero.
+    /// The sum of every account. Each currency adds up to zero, as of whatever time.
     ///
     /// # Errors
     /// The tables cannot be read, or a sum is beyond 64 bits.
-    pub async fn trial_balance(&self) -> Result<Vec<AccountTotal>, TablesError> {
-        let query = select(
+    pub async fn trial_balance(&self, as_of: AsOf) -> Result<Vec<AccountTotal>, TablesError> {
+        let mut query = select(
             "SELECT a.name AS name, e.currency AS currency, SUM(e.amount_minor) AS amount_minor \
-             FROM entries e JOIN accounts a ON a.id = e.account_id \
-             GROUP BY e.account_id, e.currency ORDER BY e.currency, a.name",
+             FROM entries e JOIN accounts a ON a.id = e.account_id WHERE e.effective_at <= ",
         );
+        query
+            .push_bind(as_of.effective.micros())
+            .push(" AND e.recorded_at <= ")
+            .push_bind(as_of.known.micros())
+            .push(" GROUP BY e.account_id, e.currency ORDER BY e.currency, a.name");
         let rows = self.fetch(query).await?;
         rows.iter()
             .map(|row| {
@@ -103,6 +115,35 @@ impl Tables {
                     currency: row.text("currency")?.to_owned(),
                     amount_minor: row.number("amount_minor")?,
                 })
+            })
+            .collect()
+    }
+
+    /// Partners whose balance is not what its memo totals say (SPEC 7): none, if the book is sound.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub async fn unsound_balances(&self) -> Result<Vec<String>, TablesError> {
+        let query = select(
+            "SELECT p.partner AS partner, p.currency AS currency FROM (\
+             SELECT partner, currency, SUM(earned_minor - reversed_minor - clawed_back_minor \
+             + written_off_minor + adjusted_minor - paid_minor) AS told_minor \
+             FROM postings GROUP BY partner, currency) p LEFT JOIN (\
+             SELECT a.partner AS partner, e.currency AS currency, -SUM(e.amount_minor) AS owed_minor \
+             FROM entries e JOIN accounts a ON a.id = e.account_id \
+             WHERE a.kind IN ('pending', 'approved') GROUP BY a.partner, e.currency) b \
+             ON b.partner = p.partner AND b.currency = p.currency \
+             WHERE p.told_minor <> COALESCE(b.owed_minor, 0) ORDER BY 1, 2",
+        );
+        let rows = self.fetch(query).await?;
+        rows.iter()
+            .map(|row| {
+                let row = Reader::new("postings", row);
+                Ok(format!(
+                    "{} in {}",
+                    row.text("partner")?,
+                    row.text("currency")?
+                ))
             })
             .collect()
     }

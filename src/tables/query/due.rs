@@ -1,7 +1,7 @@
 //! What a payout to a partner would have to carry: amounts that are not what payouts carry of them.
 
 use postbook_projections::rows::LineState;
-use postbook_schemas::{Currency, FactId, Instant, Slug};
+use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
@@ -31,6 +31,8 @@ pub struct DueLine {
     pub subject_id: FactId,
     /// The rule; absent for an adjustment.
     pub rule: Option<String>,
+    /// The offer of the conversion.
+    pub offer: Option<OfferRef>,
     /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
     /// off.
     pub amount_minor: i64,
@@ -85,7 +87,8 @@ async fn earning_lines(
     currency: Currency,
 ) -> Result<Vec<DueLine>, TablesError> {
     let mut query = select(
-        "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, e.state AS state, \
+        "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, c.offer AS offer, \
+         e.state AS state, \
          e.amount_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
          c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
          (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
@@ -165,6 +168,7 @@ fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
     Ok(DueLine {
         subject_id: row.id("subject_id")?,
         rule: row.text_option("rule")?,
+        offer: row.parsed_option("offer")?,
         amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
         available_at,
         occurred_at,
@@ -177,6 +181,7 @@ fn adjustment(row: &SqliteRow) -> Result<DueLine, TablesError> {
     Ok(DueLine {
         subject_id: row.id("subject_id")?,
         rule: None,
+        offer: None,
         amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
         available_at: Some(occurred_at),
         occurred_at,

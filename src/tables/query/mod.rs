@@ -2,10 +2,12 @@
 
 pub mod attempts;
 pub mod balances;
+pub mod clawbacks;
 pub mod conversions;
 pub mod due;
 pub mod parked;
 pub mod payouts;
+pub mod periods;
 pub mod postings;
 pub mod timeline;
 

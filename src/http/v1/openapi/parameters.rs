@@ -9,6 +9,9 @@ use super::super::fields::{LIMIT_DEFAULT, LIMIT_MAX};
 /// Brands, offers, partners and links, see `postbook_schemas::Slug`.
 pub(super) const SLUG: &str = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
 
+/// See `postbook_schemas::Month`; there is no year 0000.
+const MONTH: &str = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(0[1-9]|1[0-2])";
+
 /// Adds to an operation's parameters what their names say.
 pub(super) fn complete(path: &str, operation: &mut Value) {
     let parameters = operation.get_mut("parameters");
@@ -23,6 +26,16 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
             ("/v1/events", "from") => {
                 let position = json!({ "type": "integer", "minimum": 1, "maximum": i64::MAX });
                 Some((position, ""))
+            }
+            // An id, and in which form.
+            ("/v1/statements/{id}", "id") => {
+                let uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+                let name = format!("^{uuid}(\\.(json|csv|html))?$");
+                Some((json!({ "type": "string", "pattern": name }), ""))
+            }
+            ("/v1/payout-files/{format}", "format") => {
+                let formats = json!({ "type": "string", "enum": ["csv", "pain.001"] });
+                Some((formats, ""))
             }
             // Of NDJSON, and not looked at otherwise.
             ("/v1/clicks", "sha256") => None,
@@ -46,7 +59,9 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
     Some(match name {
         "offer" => (offer(), "brand/offer"),
         "brand" | "partner" | "slug" => (pattern(SLUG), ""),
-        "id" | "conversion" | "attempt_id" => (json!({ "type": "string", "format": "uuid" }), ""),
+        "id" | "conversion" | "attempt_id" | "proposal_id" => {
+            (json!({ "type": "string", "format": "uuid" }), "")
+        }
         "cursor" => (
             pattern("c[0-7]?[0-9a-f]{1,15}"),
             "`next_cursor` of the page before",
@@ -62,9 +77,10 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
             ] }),
             "RFC 3339, or seconds or milliseconds since 1970",
         ),
-        "sandbox" | "dry_run" | "differs" => (json!({ "type": "boolean" }), ""),
+        "sandbox" | "dry_run" | "differs" | "outstanding" => (json!({ "type": "boolean" }), ""),
         "sha256" => (pattern("[0-9a-f]{64}"), ""),
-        "period" => (pattern("[0-9]{4}-(0[1-9]|1[0-2])"), ""),
+        "period" => (pattern(MONTH), "YYYY-MM"),
+        "execution_date" => (json!({ "type": "string", "format": "date" }), ""),
         "outcome" => (
             one_of(Outcome::ALL.iter().map(|outcome| outcome.code())),
             "",
