@@ -52,10 +52,10 @@ pub fn refusal(evidence: &Evidence<'_>) -> Option<Refusal> {
 /// Whether an attempt is refused before anybody asks who sent it: for its size, transport, offer, rate
 /// or address.
 pub fn is_turned_away(evidence: &Evidence<'_>) -> bool {
-    let before = STEPS
+    let mut before = STEPS
         .iter()
         .take_while(|(outcome, _)| *outcome < Outcome::BadCredentials);
-    before.into_iter().any(|(_, step)| step(evidence).is_some())
+    before.any(|(_, step)| step(evidence).is_some())
 }
 
 /// What becomes of an attempt that nothing refuses and that is no duplicate.

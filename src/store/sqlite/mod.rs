@@ -20,6 +20,7 @@ mod read;
 mod row;
 mod schema;
 mod spans;
+mod upkeep;
 
 use std::{
     path::Path,
@@ -87,9 +88,9 @@ impl SqliteStore {
         *shared.writing.lock().await = Some(writing);
         let shared = Arc::new(shared);
         let weak = || Arc::downgrade(&shared);
-        let merging = merge::run(weak(), shared.backlog.wanted());
-        let wanted = shared.committed.wanted();
-        let checkpoints = checkpoint::run(weak(), wanted, directory.to_owned());
+        let merging = merge::run(weak(), Arc::clone(&shared.backlog.bell));
+        let bell = Arc::clone(&shared.committed.bell);
+        let checkpoints = checkpoint::run(weak(), bell, directory.to_owned());
         let upkeep = vec![tokio::spawn(merging), tokio::spawn(checkpoints)];
         Ok(Self {
             shared,
@@ -187,8 +188,8 @@ impl Shared {
     }
 
     fn stop_upkeep(&self) {
-        self.backlog.stop();
-        self.committed.stop();
+        self.backlog.bell.stop();
+        self.committed.bell.stop();
     }
 
     fn move_head(&self, head: u64) {
