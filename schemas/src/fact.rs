@@ -10,7 +10,7 @@ use crate::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
+        AdjustmentDeclined, AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
         ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
         ReconciliationRecorded, ReconciliationResolved,
     },
@@ -208,6 +208,8 @@ facts! {
     StatementIssued(StatementIssued) = "statement.issued";
     /// A person proposed an amount that a second one has to agree to.
     AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
+    /// A person declined what another proposed, or took it back.
+    AdjustmentDeclined(AdjustmentDeclined) = "adjustment.declined";
 }
 
 impl FactType {

@@ -67,18 +67,14 @@ impl Statement {
             partner: Some(self.partner.clone()),
             period: self.period,
         };
-        let all = Slice {
-            after: 0,
-            limit: u32::MAX,
-        };
-        let mut rows = reader.tables.statements(&filter, all).await?;
+            let mut rows = reader.tables.statements(&filter, Slice::ALL).await?;
         rows.retain(|row| self.currency.is_none_or(|wanted| wanted == row.currency));
         let Some(period) = self.period else {
+            let items: Vec<_> = rows.iter().map(close::item).collect();
             if as_json {
-                let items: Vec<_> = rows.iter().map(close::item).collect();
                 return output::json(&json!({ "items": items }));
             }
-            return output::line(&close::list(&rows));
+            return output::line(&close::list(&items));
         };
         let format = if as_json {
             Format::Json

@@ -110,6 +110,14 @@ impl Issued {
     }
 }
 
+/// A text that a spreadsheet does not take for a formula.
+pub fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        return format!("'{text}");
+    }
+    text.to_owned()
+}
+
 /// The title of a line's section.
 fn section(line: &StatementLine) -> &'static str {
     if line.corrects.is_some() {

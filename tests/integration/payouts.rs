@@ -344,10 +344,10 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     for wanted in [
         "xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.001.001.09\"",
         "<NbOfTxs>2</NbOfTxs><CtrlSum>110.00</CtrlSum>",
-        "<Nm>Acme &amp; Co</Nm>",
+        "<Nm>Acme + Co</Nm>",
         "<ReqdExctnDt><Dt>2026-06-17</Dt></ReqdExctnDt>",
         "<InstdAmt Ccy=\"EUR\">100.00</InstdAmt>",
-        "<Nm>Ann &lt;Media&gt;</Nm></Cdtr><CdtrAcct><Id><IBAN>GB82WEST12345698765432</IBAN>",
+        "<Nm>Ann Media</Nm></Cdtr><CdtrAcct><Id><IBAN>GB82WEST12345698765432</IBAN>",
         "<BICFI>COBADEFFXXX</BICFI>",
         &format!("<EndToEndId>{}</EndToEndId>", ends[0]),
     ] {
