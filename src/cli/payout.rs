@@ -255,9 +255,12 @@ pub(super) fn print_one(item: &Value, as_json: bool) -> Result<(), CliError> {
     if as_json {
         return output::json(item);
     }
-    let lines = item.get("line_count").and_then(Value::as_u64).unwrap_or(0);
+    let lines = match item.get("line_count").and_then(Value::as_u64) {
+        Some(1) => "1 line".to_owned(),
+        lines => format!("{} lines", lines.unwrap_or(0)),
+    };
     output::line(&format!(
-        "{} {}: {} to {} ({lines} lines)",
+        "{} {}: {} to {} ({lines})",
         output::text(item, "state"),
         output::text(item, "id"),
         output::money_of(item, "amount_minor"),

@@ -5,6 +5,7 @@ mod attempts;
 mod bulk;
 mod cli;
 mod combinations;
+mod contention;
 mod demo;
 mod docs;
 mod hostile;
