@@ -10,9 +10,9 @@ use crate::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentDeclined, AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
-        ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
-        ReconciliationRecorded, ReconciliationResolved,
+        AdjustmentDeclined, AdjustmentPosted, AdjustmentProposed, AttributionCorrected,
+        BalanceWrittenOff, ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved,
+        PeriodClosed, ReconciliationRecorded, ReconciliationResolved,
     },
     mapping::Mapping,
     outbound::Delivery,

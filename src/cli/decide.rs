@@ -128,5 +128,9 @@ pub(super) fn print_kept(answer: &Value, as_json: bool) -> Result<(), CliError> 
     }
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let position = answer.get("position").and_then(Value::as_u64).unwrap_or(0);
-    output::line(&format!("{} {} at position {position}", text("type"), text("id")))
+    output::line(&format!(
+        "{} {} at position {position}",
+        text("type"),
+        text("id")
+    ))
 }

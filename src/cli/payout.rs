@@ -198,7 +198,10 @@ fn print_run(answer: &Value, as_json: bool) -> Result<(), CliError> {
     output::line(&table(of("payouts")))?;
     for skipped in of("skipped") {
         let payable = output::money_of(skipped, "payable_minor");
-        let (partner, why) = (output::text(skipped, "partner"), output::text(skipped, "why"));
+        let (partner, why) = (
+            output::text(skipped, "partner"),
+            output::text(skipped, "why"),
+        );
         output::line(&format!("not paid: {partner}, {payable} payable: {why}"))?;
     }
     Ok(())

@@ -151,8 +151,13 @@ impl Reconcile {
         };
         print(&lines, &items, global.json)?;
         let is_fine = |item: &Value| {
-            let fine = [BankResult::Moved, BankResult::WouldMove, BankResult::Already];
-            fine.iter().any(|it| it.code() == output::text(item, "result"))
+            let fine = [
+                BankResult::Moved,
+                BankResult::WouldMove,
+                BankResult::Already,
+            ];
+            fine.iter()
+                .any(|it| it.code() == output::text(item, "result"))
         };
         if items.iter().all(is_fine) {
             return Ok(());
@@ -216,8 +221,10 @@ fn said(line: &BankLine) -> Value {
 /// What became of each line, as `/v1` answers it.
 fn results_json(lines: &[BankLine], results: &[BankResult]) -> Vec<Value> {
     let each = lines.iter().zip(results);
-    each.map(|(line, result)| json!({ "end_to_end_id": line.end_to_end_id, "result": result.code() }))
-        .collect()
+    each.map(
+        |(line, result)| json!({ "end_to_end_id": line.end_to_end_id, "result": result.code() }),
+    )
+    .collect()
 }
 
 fn print(lines: &[BankLine], items: &[Value], as_json: bool) -> Result<(), CliError> {

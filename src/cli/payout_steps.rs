@@ -170,6 +170,9 @@ fn print(
     match (refused, items.len()) {
         (0, _) => Ok(()),
         (_, 0) => Err(CliError::new(Exit::Refused, "nothing was moved on")),
-        (some, _) => Err(CliError::new(Exit::Partly, format!("{some} were not moved on"))),
+        (some, _) => Err(CliError::new(
+            Exit::Partly,
+            format!("{some} were not moved on"),
+        )),
     }
 }

@@ -67,7 +67,7 @@ impl Statement {
             partner: Some(self.partner.clone()),
             period: self.period,
         };
-            let mut rows = reader.tables.statements(&filter, Slice::ALL).await?;
+        let mut rows = reader.tables.statements(&filter, Slice::ALL).await?;
         rows.retain(|row| self.currency.is_none_or(|wanted| wanted == row.currency));
         let Some(period) = self.period else {
             let items: Vec<_> = rows.iter().map(close::item).collect();
@@ -105,7 +105,7 @@ impl From<StatementError> for CliError {
     fn from(error: StatementError) -> Self {
         match error {
             StatementError::Store(error) => error.into(),
-            StatementError::Unreadable { .. } | StatementError::NoStatement(_) => {
+            StatementError::Unreadable { .. } | StatementError::NoStatement(_) | StatementError::UnknownForm { .. } => {
                 Self::new(Exit::Unsound, error)
             }
         }

@@ -128,11 +128,8 @@ pub async fn list(
         {
             continue;
         }
-        let recovered = by_line.remove(&(
-            line.conversion_id,
-            line.rule.clone(),
-            line.partner.clone(),
-        ));
+        let recovered =
+            by_line.remove(&(line.conversion_id, line.rule.clone(), line.partner.clone()));
         let reason = reason(store, &line).await?;
         clawbacks.push(clawback(line, written_off_minor, recovered, reason, now));
     }

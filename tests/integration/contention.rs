@@ -120,7 +120,10 @@ async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill(
     let [finn, fay] = desk.two();
     let why = json!({"reason": "x"});
     let propose = json!({"partner": "p1", "reason": "January"});
-    let asked = [(&finn, "/v1/payouts".to_owned()), (&fay, "/v1/payouts".to_owned())];
+    let asked = [
+        (&finn, "/v1/payouts".to_owned()),
+        (&fay, "/v1/payouts".to_owned()),
+    ];
     let refusals = ["reserved by open payouts 10000", "at the same time"];
     let payout = only_winner(all_at_once(&asked, &propose).await, &refusals);
     assert_eq!(payout["amount_minor"], 10_000);
@@ -129,7 +132,11 @@ async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill(
     // Whoever proposed it cannot approve it, whichever of the two that was.
     let approve = format!("/v1/payouts/{}/approve", id(&payout));
     let own = finn.post(&approve, &why).await;
-    let other = if own.0 == StatusCode::FORBIDDEN { &fay } else { &finn };
+    let other = if own.0 == StatusCode::FORBIDDEN {
+        &fay
+    } else {
+        &finn
+    };
     if own.0 == StatusCode::FORBIDDEN {
         let answers = all_at_once(&[(other, approve)], &why).await;
         only_winner(answers, &["the payout is approved", "moved on by"]);
@@ -139,18 +146,30 @@ async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill(
         all_at_once(&[(&finn, send.clone()), (&fay, send)], &why).await,
         &["the payout is sent", "moved on by"],
     );
-    let [settle, fail] = ["settle", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
+    let [settle, fail] =
+        ["settle", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
     let last = only_winner(
         all_at_once(&[(&finn, settle), (&fay, fail)], &why).await,
-        &["the payout is settled", "the payout is failed", "moved on by"],
+        &[
+            "the payout is settled",
+            "the payout is failed",
+            "moved on by",
+        ],
     );
-    let paid = if last["state"] == "settled" { 10_000 } else { 0 };
+    let paid = if last["state"] == "settled" {
+        10_000
+    } else {
+        0
+    };
     let after = balance(&finn).await;
     assert_eq!(after["paid_minor"], paid);
     assert_eq!(after["payable_minor"], 10_000 - paid);
     let close = "/v1/periods/2026-01/close".to_owned();
     let asked = [(&finn, close.clone()), (&fay, close)];
-    let closed = only_winner(all_at_once(&asked, &why).await, &["2026-01 was closed by token:"]);
+    let closed = only_winner(
+        all_at_once(&asked, &why).await,
+        &["2026-01 was closed by token:"],
+    );
     assert_eq!(closed["statements"].as_array().map(Vec::len), Some(1));
     desk.verify();
 }
@@ -163,7 +182,8 @@ async fn approval_and_refusal_at_once_leave_one_of_them_in_force() {
     let payout = finn
         .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
         .await;
-    let [approve, fail] = ["approve", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
+    let [approve, fail] =
+        ["approve", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
     let answers = all_at_once(&[(&fay, approve), (&finn, fail)], &why).await;
     // What was approved can still fail, once; what failed cannot be approved.
     let done: Vec<_> = answers
@@ -178,7 +198,8 @@ async fn approval_and_refusal_at_once_leave_one_of_them_in_force() {
     let bonus = json!({"partner": "p1", "amount_minor": 5_000, "reason": "bonus"});
     let proposal = finn.done("/v1/adjustments", &bonus).await;
     let id = proposal["proposal_id"].as_str().expect("a proposal");
-    let [approve, decline] = ["approve", "decline"].map(|word| format!("/v1/adjustments/{id}/{word}"));
+    let [approve, decline] =
+        ["approve", "decline"].map(|word| format!("/v1/adjustments/{id}/{word}"));
     let (agreed, declined) = (json!({}), json!({"reason": "no"}));
     let tasks = (0..MANY).map(|number| {
         let (caller, path, body) = if number % 2 == 0 {
@@ -189,12 +210,20 @@ async fn approval_and_refusal_at_once_leave_one_of_them_in_force() {
         tokio::spawn(async move { caller.post(&path, &body).await })
     });
     let answers = join_all(tasks).await.into_iter();
-    let answers = answers.map(|answer| answer.expect("no task panics")).collect();
-    let won = only_winner(answers, &["it was agreed to before", "it was declined before"]);
+    let answers = answers
+        .map(|answer| answer.expect("no task panics"))
+        .collect();
+    let won = only_winner(
+        answers,
+        &["it was agreed to before", "it was declined before"],
+    );
     let is_posted = won["type"] == "adjustment.posted";
     let list = finn.get("/v1/adjustments").await;
     let entry = &list["items"][0];
-    assert_eq!(entry["state"], if is_posted { "posted" } else { "declined" });
+    assert_eq!(
+        entry["state"],
+        if is_posted { "posted" } else { "declined" }
+    );
     let adjusted = if is_posted { 5_000 } else { 0 };
     assert_eq!(balance(&finn).await["adjusted_minor"], adjusted);
     desk.verify();
@@ -212,7 +241,8 @@ async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_tim
         fay.done(&format!("/v1/payouts/{}/{step}", id(&payout)), &why)
             .await;
     }
-    let malus = json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
+    let malus =
+        json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
     let manager = desk.serving.caller(&desk.place.token("admin", "ann"));
     manager_done(&manager, "/v1/decisions", &malus).await;
     assert_eq!(balance(&finn).await["outstanding_minor"], 10_000);
@@ -222,8 +252,16 @@ async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_tim
     let small = json!({"partner": "p1", "amount_minor": 1_000, "reason": "too little"});
     let tasks = (0..MANY).map(|number| {
         let (caller, path, body) = match number % 3 {
-            0 => (&fay, format!("/v1/adjustments/{proposal}/approve"), json!({})),
-            1 => (&finn, format!("/v1/adjustments/{proposal}/decline"), why.clone()),
+            0 => (
+                &fay,
+                format!("/v1/adjustments/{proposal}/approve"),
+                json!({}),
+            ),
+            1 => (
+                &finn,
+                format!("/v1/adjustments/{proposal}/decline"),
+                why.clone(),
+            ),
             _ => (&finn, "/v1/write-offs".to_owned(), small.clone()),
         };
         let caller = caller.clone();
@@ -288,7 +326,11 @@ async fn what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_a
     assert_eq!(payouts.len(), 1);
     let second = json!({"partner": "p1", "reason": "January", "amount_minor": 1_000});
     let (status, _) = finn.post_once("/v1/payouts", &second, "k1").await;
-    assert_eq!(status, StatusCode::CONFLICT, "the key is of another request");
+    assert_eq!(
+        status,
+        StatusCode::CONFLICT,
+        "the key is of another request"
+    );
     let second = fay.done("/v1/payouts", &second).await;
     desk.kill_and_start_again();
     let [finn, fay] = desk.two();
@@ -298,7 +340,10 @@ async fn what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_a
     let why = json!({"reason": "checked"});
     let approve = |id: &str| format!("/v1/payouts/{id}/approve");
     let (status, first) = fay.post_once(&approve(&payouts[0]), &why, "k2").await;
-    assert_eq!((status, &first["state"]), (StatusCode::OK, &json!("approved")));
+    assert_eq!(
+        (status, &first["state"]),
+        (StatusCode::OK, &json!("approved"))
+    );
     let (status, _) = fay.post_once(&approve(&payouts[0]), &why, "k2").await;
     assert_eq!(status, StatusCode::OK);
     let (status, _) = fay.post_once(&approve(id(&second)), &why, "k2").await;
@@ -321,8 +366,11 @@ fn large_programme() -> (String, String) {
         )
         .expect("a text takes more text");
         for month in 1..=MONTHS {
-            writeln!(sales, "{month}-{number},Q{number},10.00,2026-{month:02}-05T00:00:00Z")
-                .expect("a text takes more text");
+            writeln!(
+                sales,
+                "{month}-{number},Q{number},10.00,2026-{month:02}-05T00:00:00Z"
+            )
+            .expect("a text takes more text");
         }
     }
     (programme, sales)
@@ -343,14 +391,18 @@ async fn a_server_that_is_killed_while_it_closes_issues_the_missing_statements_w
         let path = format!("/v1/periods/2026-{month:02}/close");
         let closing = tokio::spawn(async move {
             let body = json!({"reason": "x"});
-            caller.try_send(Method::POST, &path, Some(&body), None).await
+            caller
+                .try_send(Method::POST, &path, Some(&body), None)
+                .await
         });
         // As soon as the cut is in the log, the statements are on their way.
         let caller = serving.caller(&token);
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let path = "/v1/events?type=period.closed";
-            let cuts = caller.get(path).await["items"].as_array().map_or(0, Vec::len);
+            let cuts = caller.get(path).await["items"]
+                .as_array()
+                .map_or(0, Vec::len);
             if cuts == month {
                 break;
             }

@@ -435,7 +435,11 @@ async fn what_was_proposed_is_listed_with_who_did_and_can_be_declined() {
     done(&one, &path(1, "decline"), json!({"reason": "a typo"})).await;
     let late = post(&other, &path(1, "approve"), json!({})).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.text().contains("declined before, by token:"), "{}", late.text());
+    assert!(
+        late.text().contains("declined before, by token:"),
+        "{}",
+        late.text()
+    );
     let listed = async |query: &str| -> Vec<(String, i64, String)> {
         let list = viewer.get(&format!("/v1/adjustments{query}")).await.json();
         let items = list["items"].as_array().unwrap().iter();
@@ -444,11 +448,16 @@ async fn what_was_proposed_is_listed_with_who_did_and_can_be_declined() {
             .map(|item| {
                 let by = text(&item["decided_by"]).is_empty();
                 let decided = if by { "" } else { "decided" };
-                (text(&item["state"]), item["amount_minor"].as_i64().unwrap(), decided.to_owned())
+                (
+                    text(&item["state"]),
+                    item["amount_minor"].as_i64().unwrap(),
+                    decided.to_owned(),
+                )
             })
             .collect()
     };
-    let entry = |state: &str, amount: i64, decided: &str| (state.to_owned(), amount, decided.to_owned());
+    let entry =
+        |state: &str, amount: i64, decided: &str| (state.to_owned(), amount, decided.to_owned());
     assert_eq!(
         listed("").await,
         [
@@ -458,7 +467,10 @@ async fn what_was_proposed_is_listed_with_who_did_and_can_be_declined() {
             entry("proposed", 40_000, ""),
         ]
     );
-    assert_eq!(listed("?state=proposed&partner=p1").await, [entry("proposed", 40_000, "")]);
+    assert_eq!(
+        listed("?state=proposed&partner=p1").await,
+        [entry("proposed", 40_000, "")]
+    );
     assert_eq!(listed("?partner=p2").await, []);
     let first = viewer.get("/v1/adjustments?limit=3").await.json();
     let next = first["next_cursor"].as_str().expect("there is more");

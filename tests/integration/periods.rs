@@ -8,7 +8,7 @@ use postbook::{
     statement::{Format, Issued},
     store::memory::MemoryStore,
 };
-use postbook_schemas::{Instant, Slug};
+use postbook_schemas::{Instant, Slug, statement::StatementIssued};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -510,14 +510,21 @@ async fn a_partner_sees_its_own_statements_only() {
     );
 }
 
-/// A statement of form 1 with a line of every sort, as it was shown when the form was made.
+/// A statement of each form with a line of every sort, as it was shown when the form was made.
 #[tokio::test]
-async fn form_1_is_shown_as_it_always_was() {
+async fn each_form_is_shown_as_it_always_was() {
+    form_is_shown_as_it_always_was(1).await;
+    form_is_shown_as_it_always_was(2).await;
+}
+
+async fn form_is_shown_as_it_always_was(form: u32) {
     let app = TestApp::start(PROGRAMME).await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/statements");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
     let data = read("form-1.json");
-    let fact = serde_json::from_slice(&data).expect("the statement can be read");
+    let mut fact: StatementIssued =
+        serde_json::from_slice(&data).expect("the statement can be read");
+    fact.form = form;
     app.append(&postbook_schemas::Fact::StatementIssued(fact))
         .await;
     let store = app.service.log.store();
@@ -526,7 +533,8 @@ async fn form_1_is_shown_as_it_always_was() {
         .expect("it is a statement");
     issued.id = "01970000-0000-7000-8000-00000000f001".parse().unwrap();
     assert!(issued.statement.adds_up());
-    for (name, format) in [("form-1.csv", Format::Csv), ("form-1.html", Format::Html)] {
+    let html = format!("form-{form}.html");
+    for (name, format) in [("form-1.csv", Format::Csv), (&html, Format::Html)] {
         let shown = issued.document(format);
         if !folder.join(name).exists() {
             std::fs::write(folder.join(name), &shown).unwrap();

@@ -39,7 +39,12 @@ pub(super) fn message(
     refuse_all(
         "banks can write no letter of the account holder's name of",
         payments,
-        |payment| payment.to.as_ref().is_some_and(|to| name_for_banks(&to.name).is_empty()),
+        |payment| {
+            payment
+                .to
+                .as_ref()
+                .is_some_and(|to| name_for_banks(&to.name).is_empty())
+        },
     )?;
     if name_for_banks(&debtor.name).is_empty() {
         let detail = "banks can write no letter of the name of the account that pays";

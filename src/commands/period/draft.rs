@@ -111,7 +111,7 @@ struct Earlier {
 
 impl Earlier {
     async fn read(tables: &Tables, period: Month) -> Result<Self, CommandError> {
-            let mut earlier = Self::default();
+        let mut earlier = Self::default();
         let mut statements = tables
             .statements(&StatementFilter::default(), Slice::ALL)
             .await?;

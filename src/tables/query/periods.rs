@@ -218,13 +218,11 @@ fn movements(after: Option<Month>, period: Month, before: u64) -> QueryBuilder<S
 /// What partners have coming by all that is in the book: read from one index.
 fn all_sums(period: Month) -> QueryBuilder<Sqlite> {
     let mut query = select(SUMS);
-    query
-        .push_bind(period.end().micros())
-        .push(
-            " THEN e.amount_minor ELSE 0 END) AS held_minor FROM accounts a \
+    query.push_bind(period.end().micros()).push(
+        " THEN e.amount_minor ELSE 0 END) AS held_minor FROM accounts a \
              CROSS JOIN entries e ON e.account_id = a.id \
              WHERE a.kind IN ('pending', 'approved') GROUP BY 1, 2",
-        );
+    );
     query
 }
 
@@ -305,7 +303,8 @@ mod tests {
         let month: Month = "2026-05".parse().expect("a month");
         for query in [movements(Some(month), month, 1), later_sums(month)] {
             let plan = plan(&tables, query).await;
-            assert!(plan.contains("SEARCH p USING INDEX postings_period"), "{plan}");
+            assert!(plan.starts_with("SEARCH p USING "), "{plan}");
+            assert!(plan.contains("INDEX postings_period"), "{plan}");
             assert!(plan.contains("SEARCH e USING PRIMARY KEY"), "{plan}");
             assert!(!plan.contains("SCAN"), "{plan}");
         }
