@@ -17,6 +17,11 @@ pub struct OrderKey {
 }
 
 impl OrderKey {
+    /// Before every fact.
+    pub fn first() -> Self {
+        Self::plain(Instant::from_micros(i64::MIN), FactId::from_u128(0))
+    }
+
     /// The key of a fact without a dedupe key.
     pub fn plain(occurred_at: Instant, id: FactId) -> Self {
         Self {

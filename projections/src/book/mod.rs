@@ -4,8 +4,12 @@ mod derive;
 mod earn;
 mod fold;
 mod lines;
+mod months;
 mod pay;
+mod price;
+mod seen;
 mod take;
+mod uplines;
 mod volume;
 
 use std::{
@@ -20,6 +24,7 @@ use crate::{
     click::ClickSeen,
     conversion::{Conversion, Corrected, Decided},
     groups::Group,
+    months::Fence,
     numbers::{ConversionNumber, PoolKey},
     payouts::{Carriers, Payout},
     pools::Pool,
@@ -66,6 +71,7 @@ pub struct Book {
     parked: BTreeMap<u64, (u128, ParkedRow)>,
     pools: HashMap<PoolKey, Pool>,
     rate_users: BTreeMap<(Currency, Currency), BTreeSet<ConversionNumber>>,
+    fences: BTreeMap<u128, Fence>,
     payouts: BTreeMap<FactId, Payout>,
     carriers: Carriers,
     /// The payout whose money the fact at hand books or takes back.
