@@ -167,8 +167,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0_u8..4, 0_u8..3, 0_u8..2, day())
             .prop_map(|(click, partner, offer, day)| H::Click { click, partner, offer, day }),
         12 => (
-            (0_u8..7, proptest::option::of(0_u8..6), proptest::option::of(0_u8..4),
-             proptest::option::of(0_u8..3), any::<bool>(), 0_u8..2),
+            (0_u8..7, proptest::option::of(0_u8..6), proptest::option::weighted(0.7, 0_u8..4),
+             proptest::option::of(0_u8..3), proptest::bool::weighted(0.3), 0_u8..2),
             (proptest::option::weighted(0.8, amount()), proptest::bool::weighted(0.2), any::<bool>(),
              proptest::option::weighted(0.2, select(Status::ALL)), day()),
         ).prop_map(|((kind, txn, click, customer, coupon, offer), (amount, euro, payout, status, day))| {
@@ -217,6 +217,14 @@ pub(crate) fn story() -> impl Strategy<Value = Story> {
         }
         for which in [terms.0 & !1, terms.1 | 1] {
             writer.tell(&Happening::Terms { which, day: 0 });
+        }
+        for (click, partner, offer) in [(0, 0, 0), (1, 1, 1), (2, 1, 0)] {
+            writer.tell(&Happening::Click {
+                click,
+                partner,
+                offer,
+                day: 0,
+            });
         }
         writer.tell(&Happening::Coupon {
             partner: 1,
@@ -519,6 +527,11 @@ impl Writer {
         else {
             return;
         };
+        // Most postbacks come to the offer of their click.
+        let o = match click {
+            Some(click @ 0..3) if day % 5 != 0 => click % 2,
+            _ => o,
+        };
         let kind = [
             Kind::Registration,
             Kind::Ftd,
@@ -635,6 +648,14 @@ fn terms(which: u8) -> Fact {
         .replace("CURRENCY", pick(&["USD", "EUR"]))
         .replace("MODE", pick(&["all", "all", "all", "above", "above"]))
         .replace("ADVANCE", pick(&["false", "false", "true"]))
+        .replace(
+            "HISTORY",
+            pick(&[
+                "",
+                r#", requires = ["kyc"]"#,
+                ", within_days_of_registration = 30",
+            ]),
+        )
         .replace("LEVEL", pick(&["", "", "level = 1", "level = 2"]));
     let terms = Programme::parse(&written).expect("terms").terms.remove(0);
     Fact::TermsPublished(TermsPublished {
@@ -657,7 +678,7 @@ const TERMS: &str = r#"
     cpa = "CPA.50"
     advance = ADVANCE
     hold_days = 5
-    when = { amount_at_least = "5.00", within_days_of_registration = 30, requires = ["kyc"] }
+    when = { amount_at_least = "5.00"HISTORY }
 
     [[terms.rule]]
     id = "sale"

@@ -7,6 +7,7 @@
 #[expect(dead_code, reason = "shared with the laws, which use more of it")]
 mod folding;
 #[path = "../laws/generated.rs"]
+#[expect(dead_code, reason = "shared with the laws, which use more of it")]
 mod generated;
 
 mod earnings;

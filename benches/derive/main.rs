@@ -1,0 +1,216 @@
+//! What it costs to derive one fact more, the more conversions share its tiers and caps.
+//!
+//! One partner, one offer, one month: every conversion is in the same pools. Facts arrive out of their
+//! order, so that most of them land in the middle. `docs/benchmarks.md` says what came out.
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::time::Instant as Stopwatch;
+
+use postbook_projections::{Book, Changes};
+use postbook_schemas::{
+    Attempt, Change, Currency, Envelope, Fact, FactId, Instant, Kind, OfferRef, Outcome, Slug,
+    Source,
+    configuration::{Coupon, Partner, TermsPublished},
+    postback::{ChangeReport, References, Report},
+    programme::Programme,
+};
+
+/// Sizes of the group at which a stretch is timed.
+const SIZES: &[u64] = &[10_000, 30_000, 100_000, 300_000, 1_000_000];
+/// How many facts a stretch has, above each size.
+const STRETCH: u64 = 5_000;
+const MONTH_US: i64 = 28 * 86_400_000_000;
+const START_US: i64 = 1_767_225_600_000_000;
+
+const PROGRAMMES: &[(&str, &str)] = &[
+    (
+        "no tiers, no caps",
+        r#"
+        [[terms.rule]]
+        id = "sale"
+        on = "sale"
+        revshare = "30%"
+        "#,
+    ),
+    (
+        "tiers by count (all), cap by count",
+        r#"
+        [[terms.rule]]
+        id = "sale"
+        on = "sale"
+        cpa = "25.00"
+        cap = { count = 2000000, per = "month" }
+        tiers = { by = "count", per = "month", mode = "all", steps = [{ from = 100, cpa = "30.00" }, { from = 1000, cpa = "35.00" }] }
+        "#,
+    ),
+    (
+        "tiers by amount (above), cap by amount in play",
+        r#"
+        [[terms.rule]]
+        id = "sale"
+        on = "sale"
+        revshare = "20%"
+        cap = { amount = "20000.00", per = "month" }
+        tiers = { by = "amount", per = "month", mode = "above", steps = [{ from = "10000.00", revshare = "25%" }, { from = "50000.00", revshare = "30%" }] }
+        "#,
+    ),
+    (
+        "tiers by amount (all), an override above with a cap",
+        r#"
+        [[terms.rule]]
+        id = "sale"
+        on = "sale"
+        revshare = "20%"
+        tiers = { by = "amount", per = "month", mode = "all", steps = [{ from = "10000.00", revshare = "25%" }, { from = "50000.00", revshare = "30%" }] }
+
+        [[terms.rule]]
+        id = "above"
+        on = "sale"
+        override = "5%"
+        cap = { amount = "90000000.00", per = "month" }
+        "#,
+    ),
+];
+
+fn main() {
+    let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let sizes: Vec<u64> = if is_quick {
+        vec![1_000, 5_000]
+    } else {
+        SIZES.to_vec()
+    };
+    for (name, rules) in PROGRAMMES {
+        println!("{name}");
+        println!("{:>12} {:>14} {:>12}", "conversions", "µs a fact", "facts/s");
+        measure(rules, &sizes);
+    }
+}
+
+fn measure(rules: &str, sizes: &[u64]) {
+    let mut book = Book::new();
+    let mut position = 0;
+    let mut apply = |fact: &Envelope| {
+        position += 1;
+        let mut changes = Changes::default();
+        book.apply(position, fact, &mut changes).expect("small amounts");
+    };
+    programme(rules).iter().for_each(&mut apply);
+    let mut made = 0;
+    for &size in sizes {
+        while made < size {
+            apply(&report(made));
+            made += 1;
+        }
+        // Built before the clock runs: a fact of ten is a refund of an earlier sale.
+        let facts: Vec<Envelope> = (made..made + STRETCH)
+            .map(|number| if number % 10 == 9 { refund(number) } else { report(number) })
+            .collect();
+        let started = Stopwatch::now();
+        facts.iter().for_each(&mut apply);
+        let took_us = started.elapsed().as_secs_f64() * 1e6;
+        made += STRETCH;
+        let count = f64::from(u32::try_from(STRETCH).expect("a small number"));
+        println!("{size:>12} {:>14.2} {:>12.0}", took_us / count, count / took_us * 1e6);
+    }
+}
+
+fn envelope(number: u128, occurred_at: Instant, fact: Fact) -> Envelope {
+    Envelope {
+        id: FactId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number),
+        occurred_at,
+        recorded_at: Instant::from_micros(START_US + 2 * MONTH_US),
+        actor: "bench".to_owned(),
+        source: Source::default(),
+        fact,
+    }
+}
+
+fn offer() -> OfferRef {
+    OfferRef::try_new("acme/shop").expect("an offer")
+}
+
+fn programme(rules: &str) -> Vec<Envelope> {
+    let slug = |name: &str| Slug::try_new(name).expect("a slug");
+    let partner = |name: &str, parent: Option<&str>| {
+        Fact::PartnerDefined(Partner {
+            slug: slug(name),
+            name: None,
+            currency: Currency::USD,
+            parent: parent.map(slug),
+        })
+    };
+    let head = "[[terms]]\noffer = 'acme/shop'\neffective_from = 2026-01-01T00:00:00Z\n";
+    let terms = Programme::parse(&format!("{head}{rules}")).expect("terms").terms.remove(0);
+    let facts = [
+        partner("p1", Some("p0")),
+        partner("p0", None),
+        Fact::CouponDefined(Coupon {
+            code: "SAVE".to_owned(),
+            offer: offer(),
+            partner: slug("p1"),
+            effective_from: None,
+        }),
+        Fact::TermsPublished(TermsPublished {
+            version: "t-1".to_owned(),
+            terms,
+        }),
+    ];
+    (1..)
+        .zip(facts)
+        .map(|(number, fact)| envelope(number, Instant::from_micros(START_US), fact))
+        .collect()
+}
+
+/// When a conversion of this number happened: all over the month, in no order.
+fn happened_at(number: u64) -> Instant {
+    let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 22;
+    let within = i64::try_from(scattered).unwrap_or(0) % MONTH_US;
+    Instant::from_micros(START_US + within)
+}
+
+fn references(number: u64) -> References {
+    References {
+        txn_id: Some(format!("t{number}")),
+        coupon_code: Some("SAVE".to_owned()),
+        ..References::default()
+    }
+}
+
+fn report(number: u64) -> Envelope {
+    let fact = Fact::of_report(Report {
+        outcome: Outcome::Accepted,
+        offer: offer(),
+        kind: Kind::Sale,
+        event: None,
+        references: references(number),
+        amount_minor: Some(100 + i64::try_from(number % 9_000).unwrap_or(0)),
+        currency: Currency::USD,
+        payout_minor: None,
+        quantity: None,
+        status: None,
+        subs: std::collections::BTreeMap::new(),
+        metadata: std::collections::BTreeMap::new(),
+        dedupe_key: Some(format!("acme/shop sale t{number}")),
+        matched: true,
+        attempt: Attempt::default(),
+    });
+    envelope(100 + u128::from(number), happened_at(number), fact)
+}
+
+/// Of a sale that half as many facts ago was reported.
+fn refund(number: u64) -> Envelope {
+    let of = number / 20 * 10;
+    let fact = Fact::of_change(ChangeReport {
+        outcome: Outcome::Accepted,
+        offer: offer(),
+        change: Change::Refund,
+        references: references(of),
+        amount_minor: None,
+        currency: None,
+        status: None,
+        dedupe_key: Some(format!("refund {number}")),
+        attempt: Attempt::default(),
+    });
+    let at = Instant::from_micros(START_US + MONTH_US);
+    envelope(10_000_000 + u128::from(number), at, fact)
+}
