@@ -81,7 +81,10 @@ fn main() {
     };
     for (name, rules) in PROGRAMMES {
         println!("{name}");
-        println!("{:>12} {:>14} {:>12}", "conversions", "µs a fact", "facts/s");
+        println!(
+            "{:>12} {:>14} {:>12}",
+            "conversions", "µs a fact", "facts/s"
+        );
         measure(rules, &sizes);
     }
 }
@@ -92,7 +95,8 @@ fn measure(rules: &str, sizes: &[u64]) {
     let mut apply = |fact: &Envelope| {
         position += 1;
         let mut changes = Changes::default();
-        book.apply(position, fact, &mut changes).expect("small amounts");
+        book.apply(position, fact, &mut changes)
+            .expect("small amounts");
     };
     programme(rules).iter().for_each(&mut apply);
     let mut made = 0;
@@ -103,14 +107,24 @@ fn measure(rules: &str, sizes: &[u64]) {
         }
         // Built before the clock runs: a fact of ten is a refund of an earlier sale.
         let facts: Vec<Envelope> = (made..made + STRETCH)
-            .map(|number| if number % 10 == 9 { refund(number) } else { report(number) })
+            .map(|number| {
+                if number % 10 == 9 {
+                    refund(number)
+                } else {
+                    report(number)
+                }
+            })
             .collect();
         let started = Stopwatch::now();
         facts.iter().for_each(&mut apply);
         let took_us = started.elapsed().as_secs_f64() * 1e6;
         made += STRETCH;
         let count = f64::from(u32::try_from(STRETCH).expect("a small number"));
-        println!("{size:>12} {:>14.2} {:>12.0}", took_us / count, count / took_us * 1e6);
+        println!(
+            "{size:>12} {:>14.2} {:>12.0}",
+            took_us / count,
+            count / took_us * 1e6
+        );
     }
 }
 
@@ -140,7 +154,10 @@ fn programme(rules: &str) -> Vec<Envelope> {
         })
     };
     let head = "[[terms]]\noffer = 'acme/shop'\neffective_from = 2026-01-01T00:00:00Z\n";
-    let terms = Programme::parse(&format!("{head}{rules}")).expect("terms").terms.remove(0);
+    let terms = Programme::parse(&format!("{head}{rules}"))
+        .expect("terms")
+        .terms
+        .remove(0);
     let facts = [
         partner("p1", Some("p0")),
         partner("p0", None),

@@ -28,6 +28,7 @@ pub mod pricing;
 pub mod programme;
 pub mod rows;
 pub mod rules;
+pub mod sample;
 pub mod seats;
 pub mod standing;
 

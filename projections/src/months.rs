@@ -90,7 +90,10 @@ mod tests {
         }
         let settled = fence.settle().expect("small amounts");
         let at = |at: i64| settled.iter().find(|(ends_at, ..)| ends_at.micros() == at);
-        (1..).zip(months).map(|(month, _)| at(month).map_or(0, |&(_, due, _)| due)).collect()
+        (1..)
+            .zip(months)
+            .map(|(month, _)| at(month).map_or(0, |&(_, due, _)| due))
+            .collect()
     }
 
     #[test]
@@ -100,6 +103,9 @@ mod tests {
 
     #[test]
     fn a_month_below_zero_is_carried_until_later_ones_have_worked_it_off() {
-        assert_eq!(ends(&[-3_000, 1_000, -500, 4_500], false), [3_000, -1_000, 500, -2_500]);
+        assert_eq!(
+            ends(&[-3_000, 1_000, -500, 4_500], false),
+            [3_000, -1_000, 500, -2_500]
+        );
     }
 }

@@ -99,13 +99,7 @@ impl Pool {
     }
 
     /// Gives a seat another weight.
-    pub fn weigh(
-        &mut self,
-        order: &OrderKey,
-        own_minor: i64,
-        reach: Reach,
-        touched: &mut Touched,
-    ) {
+    pub fn weigh(&mut self, order: &OrderKey, own_minor: i64, reach: Reach, touched: &mut Touched) {
         if let Some(seat) = self.seats.get(order) {
             let who = (order, seat.conversion);
             let (is_member, weight) = (seat.is_member, Some((own_minor, reach)));
@@ -206,7 +200,10 @@ impl Pool {
         let least = clamp(step.saturating_sub(high));
         let most = clamp(step.saturating_sub(low));
         let from = (least, OrderKey::first());
-        let near = self.ghosts.range(from..).take_while(|((own, _), _)| *own <= most);
+        let near = self
+            .ghosts
+            .range(from..)
+            .take_while(|((own, _), _)| *own <= most);
         touched.extend(near.map(|(_, &conversion)| conversion));
     }
 

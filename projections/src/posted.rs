@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
 
-use crate::{months::FencedMonth, rows::{Account, Entry, Memo, Posting, PostingKind}};
+use crate::{
+    months::FencedMonth,
+    rows::{Account, Entry, Memo, Posting, PostingKind},
+};
 
 /// Where an earning line's amount stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,7 +356,10 @@ fn receivable(
     };
     Ok(vec![
         entry(Account::Receivable(offer.clone()), total),
-        entry(Account::Income(offer.clone()), total.checked_neg().ok_or(Overflow)?),
+        entry(
+            Account::Income(offer.clone()),
+            total.checked_neg().ok_or(Overflow)?,
+        ),
     ])
 }
 

@@ -164,10 +164,7 @@ fn gross(price: Price, rule: &CompiledRule, conversion: &Conversion, currency: C
             let given = conversion.payout_minor.ok_or(ZeroReason::NothingToEarn)?;
             let most = max.or(match rule.price {
                 Price::Param(max) => max,
-                Price::Cpa(_)
-                | Price::Revshare(_)
-                | Price::PerUnit(_)
-                | Price::Override(_) => None,
+                Price::Cpa(_) | Price::Revshare(_) | Price::PerUnit(_) | Price::Override(_) => None,
             });
             let most = most.and_then(|max| Product::of_decimal(max).shifted(exponent).rounded());
             Ok(Product::of(most.map_or(given, |most| given.min(most))))
@@ -227,12 +224,7 @@ fn tiered(
 
 /// A share of an amount that crosses steps: each slice at the rate of its step. The slices are cut in
 /// the offer's currency; the mean of their rates is a share of the amount in its own.
-fn sliced(
-    rule: &CompiledRule,
-    tiers: &Tiers,
-    volume: &Volume,
-    conversion: &Conversion,
-) -> Priced {
+fn sliced(rule: &CompiledRule, tiers: &Tiers, volume: &Volume, conversion: &Conversion) -> Priced {
     let amount_minor = conversion.amount_minor.ok_or(ZeroReason::NothingToEarn)?;
     let before = volume.stand.before.sum;
     let end = before.saturating_add(i128::from(volume.own_minor));
@@ -255,7 +247,10 @@ fn sliced(
         from = to;
     }
     let share = Product::of(amount_minor).times_decimal(sum);
-    let own = volume.own_minor.checked_abs().ok_or(ZeroReason::OutOfRange)?;
+    let own = volume
+        .own_minor
+        .checked_abs()
+        .ok_or(ZeroReason::OutOfRange)?;
     Ok(share.over(own))
 }
 

@@ -236,7 +236,11 @@ impl CompiledRule {
     /// The price at a step of the tiers: the last step that `volume` has reached, which is a count,
     /// or an amount in minor units of a currency with this exponent.
     pub fn price_at(&self, tiers: &Tiers, volume: i128, exponent: u32) -> Price {
-        let exponent = if tiers.by == TierBy::Count { 0 } else { exponent };
+        let exponent = if tiers.by == TierBy::Count {
+            0
+        } else {
+            exponent
+        };
         let step = tiers
             .steps
             .iter()
@@ -295,9 +299,14 @@ impl CompiledRule {
             return Vec::new();
         };
         let count = cap.count.map(|most| whole(i128::from(most)));
-        let sum = cap.amount.map(|most| i128::from(most.to_minor(currency).unwrap_or(i64::MAX)));
+        let sum = cap
+            .amount
+            .map(|most| i128::from(most.to_minor(currency).unwrap_or(i64::MAX)));
         let places = count.map(Threshold::Place);
-        places.into_iter().chain(sum.map(Threshold::SumBefore)).collect()
+        places
+            .into_iter()
+            .chain(sum.map(Threshold::SumBefore))
+            .collect()
     }
 }
 

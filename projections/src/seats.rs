@@ -265,7 +265,10 @@ impl Seats {
             right: None,
             summary,
         };
-        match self.nodes.get_mut(usize::try_from(place).unwrap_or(usize::MAX)) {
+        match self
+            .nodes
+            .get_mut(usize::try_from(place).unwrap_or(usize::MAX))
+        {
             Some(old) => *old = node,
             None => self.nodes.push(node),
         }

@@ -63,7 +63,10 @@ pub enum Carryover {
 }
 
 impl Carryover {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands out references"
+    )]
     fn is_carry(&self) -> bool {
         *self == Self::Carry
     }
@@ -97,7 +100,10 @@ pub enum Fence {
 }
 
 impl Fence {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands out references"
+    )]
     fn is_partner(&self) -> bool {
         *self == Self::Partner
     }
@@ -480,7 +486,10 @@ pub enum OnAbuse {
     Keep,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
 fn is_false(flag: &bool) -> bool {
     !flag
 }

@@ -21,6 +21,7 @@ mod requeue;
 mod schema;
 mod secret;
 mod serve;
+mod terms;
 mod token;
 mod values;
 mod verify;
@@ -53,6 +54,7 @@ enum Verb {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Apply(apply::Apply),
+    Terms(terms::Terms),
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
@@ -94,6 +96,7 @@ impl Cli {
             Verb::Serve(verb) => block_on(verb.run(&global)),
             Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Terms(verb) => block_on(verb.run(&global)),
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),

@@ -99,9 +99,12 @@ impl Book {
         self.await_rates(number, seen);
         let conversion = self.conversion(number);
         let about = (conversion.id(), &conversion.offer, conversion.occurred_at());
-        changes
-            .postings
-            .extend(differences(&conversion.posted, &lines.posted, about, cause)?);
+        changes.postings.extend(differences(
+            &conversion.posted,
+            &lines.posted,
+            about,
+            cause,
+        )?);
         let row = self.row(number, lines.rows, seen);
         changes.conversions.push(row);
         let before = std::mem::take(&mut self.conversion_mut(number).posted);
@@ -144,7 +147,9 @@ impl Book {
         let mut lines = Lines::default();
         let conversion = self.conversion(number);
         if conversion.sandbox {
-            lines.rows.push(zero_line(None, None, None, ZeroReason::Sandbox));
+            lines
+                .rows
+                .push(zero_line(None, None, None, ZeroReason::Sandbox));
             return Ok(lines);
         }
         let credited = conversion.attribution.partner.clone();
@@ -194,7 +199,9 @@ impl Book {
         };
         let Some(matched) = self.matched(number, partner, 0, seen) else {
             let reason = ZeroReason::NoRule;
-            lines.rows.push(zero_line(None, some(), Some(currency), reason));
+            lines
+                .rows
+                .push(zero_line(None, some(), Some(currency), reason));
             return Ok(());
         };
         let sheet = Sheet {
@@ -222,7 +229,9 @@ impl Book {
             }));
             if unmet.is_empty() {
                 let reason = ZeroReason::NoRule;
-                lines.rows.push(zero_line(None, some(), Some(currency), reason));
+                lines
+                    .rows
+                    .push(zero_line(None, some(), Some(currency), reason));
             }
         }
         Ok(())

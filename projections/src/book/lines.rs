@@ -164,7 +164,13 @@ impl Book {
         }
     }
 
-    pub(super) fn exchanged(&self, amount: i64, from: Currency, to: Currency, at: Instant) -> Option<i64> {
+    pub(super) fn exchanged(
+        &self,
+        amount: i64,
+        from: Currency,
+        to: Currency,
+        at: Instant,
+    ) -> Option<i64> {
         let rate = self.programme.rate(from, to, at)?;
         Exchange {
             rate: Some(rate),

@@ -33,7 +33,10 @@ impl Book {
                 let fence = self.fences.entry(month.scope).or_insert_with(|| {
                     Fence::new(line.partner.clone(), line.currency, month.resets)
                 });
-                fence.add(month.ends_at, i128::from(line.amount_minor).saturating_mul(sign));
+                fence.add(
+                    month.ends_at,
+                    i128::from(line.amount_minor).saturating_mul(sign),
+                );
                 fences.insert(month.scope);
             }
         }

@@ -2,12 +2,7 @@
 
 use postbook_schemas::{Slug, Status};
 
-use super::{
-    Book,
-    earn::Lines,
-    lines::standing,
-    seen::Seen,
-};
+use super::{Book, earn::Lines, lines::standing, seen::Seen};
 use crate::{
     conditions::unmet,
     numbers::ConversionNumber,
@@ -26,20 +21,25 @@ impl Book {
         lines: &mut Lines,
     ) {
         let conversion = self.conversion(number);
-        let Some(terms) = self.terms_of(conversion, partner).filter(|it| !it.prices.is_empty())
+        let Some(terms) = self
+            .terms_of(conversion, partner)
+            .filter(|it| !it.prices.is_empty())
         else {
             return;
         };
         let situation = self.situation(number, seen);
-        let refused = situation.status.is_some_and(|since| {
-            matches!(since.status, Status::Rejected | Status::Reversed)
-        });
+        let refused = situation
+            .status
+            .is_some_and(|since| matches!(since.status, Status::Rejected | Status::Reversed));
         let mut groups_taken = std::collections::BTreeSet::new();
         for rule in &terms.prices {
             let conversion = self.conversion(number);
             let around = self.around(conversion);
             let click = self.click_of(conversion);
-            let taken = rule.group.as_ref().is_some_and(|group| groups_taken.contains(group));
+            let taken = rule
+                .group
+                .as_ref()
+                .is_some_and(|group| groups_taken.contains(group));
             if rule.on != conversion.kind
                 || taken
                 || unmet(&rule.when, conversion, click, &around).is_some()

@@ -14,7 +14,7 @@ use crate::{
     exact::Product,
     numbers::ConversionNumber,
     posted::{Overflow, Standing},
-    pricing::{Given, Exchange},
+    pricing::{Exchange, Given},
     rules::{CompiledRule, Price},
 };
 
@@ -70,7 +70,12 @@ impl Book {
     ) -> Vec<(Slug, Level)> {
         let conversion = self.conversion(number);
         let at = conversion.occurred_at();
-        let mut above: Vec<_> = self.programme.uplines(partner, at).into_iter().zip(1..).collect();
+        let mut above: Vec<_> = self
+            .programme
+            .uplines(partner, at)
+            .into_iter()
+            .zip(1..)
+            .collect();
         let credited = conversion.attribution.partner.as_ref();
         if let Some(credited) = credited.filter(|credited| *credited != partner)
             && !above.is_empty()
@@ -97,7 +102,11 @@ impl Book {
         };
         let terms = &matched.terms;
         let status = self.situation(number, seen).status;
-        for rule in matched.rules.iter().filter_map(|&place| terms.rules.get(place)) {
+        for rule in matched
+            .rules
+            .iter()
+            .filter_map(|&place| terms.rules.get(place))
+        {
             let given = match self.exchange(number, below.currency, currency) {
                 Some(exchange) => overridden(rule, below, exchange),
                 None => Given::nothing(ZeroReason::AwaitingFx),
@@ -111,7 +120,10 @@ impl Book {
             let made = line((terms, rule), upline, currency, &given, stands, &carried);
             lines.push(made.ok_or(Overflow)?);
         }
-        let unmet = matched.unmet.iter().filter_map(|&place| terms.rules.get(place));
+        let unmet = matched
+            .unmet
+            .iter()
+            .filter_map(|&place| terms.rules.get(place));
         lines.rows.extend(unmet.map(|rule| {
             let (rule, upline) = (Some((&**terms, rule)), Some(upline.clone()));
             zero_line(rule, upline, Some(currency), ZeroReason::ConditionUnmet)
@@ -125,7 +137,11 @@ fn overridden(rule: &CompiledRule, below: &Below, exchange: Exchange) -> Given {
     let Price::Override(rate) = rule.price else {
         return Given::nothing(ZeroReason::NoRule);
     };
-    let share = |minor: i64| exchange.of_product(Product::of(minor).times_decimal(rate)).rounded();
+    let share = |minor: i64| {
+        exchange
+            .of_product(Product::of(minor).times_decimal(rate))
+            .rounded()
+    };
     let Some((base_minor, net_minor)) = share(below.base_minor).zip(share(below.net_minor)) else {
         return Given::nothing(ZeroReason::OutOfRange);
     };

@@ -89,7 +89,9 @@ impl Book {
             self.pools_of_all_levels(number, partner, true, seen, &mut wanted);
         }
         if is_corrected {
-            let uncorrected = self.attribution(self.conversion(number), true, false).partner;
+            let uncorrected = self
+                .attribution(self.conversion(number), true, false)
+                .partner;
             if let Some(partner) = uncorrected.filter(|other| credited.as_ref() != Some(other)) {
                 self.pools_of_all_levels(number, &partner, false, seen, &mut wanted);
             }
@@ -186,7 +188,9 @@ impl Book {
         partner: &Slug,
     ) -> Option<Volume> {
         let conversion = self.conversion(number);
-        let pool = self.pools.get(&tiers_pool(terms, rule, conversion, partner)?)?;
+        let pool = self
+            .pools
+            .get(&tiers_pool(terms, rule, conversion, partner)?)?;
         let stand = pool.stand(&conversion.order);
         let exponent = self.programme.offer_currency(&conversion.offer).exponent();
         Some(Volume {
@@ -252,8 +256,8 @@ impl Book {
     ) {
         let conversion = self.conversion(number);
         let order = conversion.order.clone();
-        let Some(pool) = advance_pool(terms, conversion, partner)
-            .and_then(|key| self.pools.get_mut(&key))
+        let Some(pool) =
+            advance_pool(terms, conversion, partner).and_then(|key| self.pools.get_mut(&key))
         else {
             return;
         };
@@ -317,11 +321,7 @@ fn cap_pool(
 }
 
 /// The pool in which a customer's shares of revenue work off what was paid in advance for it.
-fn advance_pool(
-    terms: &CompiledTerms,
-    conversion: &Conversion,
-    partner: &Slug,
-) -> Option<PoolKey> {
+fn advance_pool(terms: &CompiledTerms, conversion: &Conversion, partner: &Slug) -> Option<PoolKey> {
     if !terms.has_advance() {
         return None;
     }

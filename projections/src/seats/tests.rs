@@ -23,7 +23,9 @@ fn order(at: u8) -> OrderKey {
 }
 
 fn plain_before(list: &[Seat], order: &OrderKey) -> Before {
-    let members = list.iter().filter(|seat| seat.order < *order && seat.is_member);
+    let members = list
+        .iter()
+        .filter(|seat| seat.order < *order && seat.is_member);
     members.fold(Before::default(), |before, seat| Before {
         count: before.count + 1,
         sum: before.sum + i128::from(seat.own_minor),

@@ -374,11 +374,7 @@ impl Stage {
                 let entries = self.postings.iter().flat_map(|posting| &posting.entries);
                 let named = entries.filter(|entry| entry.account.to_string() == words.plain(1));
                 let sum: i64 = named.map(|entry| entry.amount_minor).sum();
-                assert_eq!(
-                    Currency::USD.format_major(sum),
-                    words.plain(2),
-                    "{claim}"
-                );
+                assert_eq!(Currency::USD.format_major(sum), words.plain(2), "{claim}");
             }
             "refunded" => {
                 let row = self.conversion(words.plain(1));

@@ -82,21 +82,31 @@ pub(crate) fn matching<'h>(
         return Vec::new();
     };
     let above = history.above(&credited, conversion.at());
-    let level = above.iter().position(|upline| upline == partner).map(|place| place + 1);
+    let level = above
+        .iter()
+        .position(|upline| upline == partner)
+        .map(|place| place + 1);
     let is_credited = credited == *partner;
     let Some(terms) = history.terms(&conversion.report.offer, partner, conversion.at()) else {
         return Vec::new();
     };
     let mut groups: Vec<&str> = Vec::new();
     let mut matched = Vec::new();
-    for rule in terms.rules.iter().filter(|rule| rule.on.0 == conversion.report.kind) {
+    for rule in terms
+        .rules
+        .iter()
+        .filter(|rule| rule.on.0 == conversion.report.kind)
+    {
         let speaks = if rule.override_rate.is_some() {
             let wanted = rule.level.map(|wanted| wanted as usize);
             level.is_some_and(|level| wanted.is_none_or(|wanted| wanted == level))
         } else {
             is_credited
         };
-        let taken = rule.group.as_deref().is_some_and(|group| groups.contains(&group));
+        let taken = rule
+            .group
+            .as_deref()
+            .is_some_and(|group| groups.contains(&group));
         if speaks && !taken && holds(history, conversion, rule.when.as_ref()) {
             groups.extend(rule.group.as_deref());
             matched.push((terms, rule));
@@ -107,7 +117,9 @@ pub(crate) fn matching<'h>(
 
 fn holds(history: &History<'_>, conversion: &Conversion<'_>, when: Option<&When>) -> bool {
     let Some(when) = when else { return true };
-    let least = when.amount_at_least.map(|least| least.to_minor(conversion.report.currency));
+    let least = when
+        .amount_at_least
+        .map(|least| least.to_minor(conversion.report.currency));
     if least.is_some_and(|least| conversion.amount() < least.expect("a whole amount")) {
         return false;
     }
@@ -153,7 +165,9 @@ pub(crate) fn before_cap(
             return 0;
         };
         let own = matching(history, conversion, &below);
-        let own = own.into_iter().map(|(terms, it)| net(history, conversion, (&below, terms, it)));
+        let own = own
+            .into_iter()
+            .map(|(terms, it)| net(history, conversion, (&below, terms, it)));
         let share = Ratio::of(rate.fraction()).times(Ratio(i128::from(own.sum::<i64>()), 1));
         return exchanged(history, conversion, share, from, to).map_or(0, Ratio::rounded);
     }
@@ -209,7 +223,9 @@ fn gross(
             let share = |amount| Ratio::of(rate.fraction()).times(Ratio(i128::from(amount), 1));
             return (amount.map(share), own);
         }
-        let most = rule.max.map(|max| max.to_minor(own).expect("a whole amount"));
+        let most = rule
+            .max
+            .map(|max| max.to_minor(own).expect("a whole amount"));
         let given = conversion.report.payout_minor;
         let given = given.map(|given| most.map_or(given, |most| given.min(most)));
         return (given.map(|given| Ratio(i128::from(given), 1)), own);
@@ -223,7 +239,9 @@ fn gross(
             TierMode::Above => before().count() + 1,
         };
         let number = i64::try_from(number).expect("few members");
-        let price = reached(number, tiers.by).and_then(|step| step.per_unit).unwrap_or(per_unit);
+        let price = reached(number, tiers.by)
+            .and_then(|step| step.per_unit)
+            .unwrap_or(per_unit);
         let quantity = conversion.report.quantity;
         let given = quantity.map(|quantity| {
             let each = Ratio::of(price.decimal()).times(Ratio(100, 1));
@@ -231,7 +249,9 @@ fn gross(
         });
         return (given, fixed);
     }
-    let base = rule.revshare.expect("shares are the other rules with tiers");
+    let base = rule
+        .revshare
+        .expect("shares are the other rules with tiers");
     let Some(amount) = conversion.report.amount_minor else {
         return (None, own);
     };
@@ -328,7 +348,9 @@ pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i6
         for line in lines(history, conversion) {
             let offer = &conversion.report.offer;
             let at = conversion.at();
-            let terms = history.terms(offer, &line.partner, at).expect("a line has terms");
+            let terms = history
+                .terms(offer, &line.partner, at)
+                .expect("a line has terms");
             let resets = terms.carryover == Carryover::Reset;
             if line.waits || (!resets && terms.fence == Fence::Partner) {
                 continue;
@@ -384,4 +406,3 @@ pub(crate) fn receivable(history: &History<'_>) -> BTreeMap<Currency, i64> {
     sums.retain(|_, sum| *sum != 0);
     sums
 }
-

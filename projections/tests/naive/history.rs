@@ -1,7 +1,8 @@
 //! What the facts of a story say, asked by walking through all of them.
 
 use postbook_schemas::{
-    Abuse, Change, Currency, Envelope, Fact, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status,
+    Abuse, Change, Currency, Envelope, Fact, FactId, Instant, Kind, OfferRef, Outcome, Slug,
+    Status,
     configuration::{Candidate, TermsPublished},
     decision::Decision,
     postback::{References, Report},
@@ -59,7 +60,9 @@ fn order(envelope: &Envelope, key: Option<&String>) -> Order {
 
 /// Newest of what a closure finds, by the order of facts.
 fn newest<T>(facts: &[Envelope], find: impl Fn(&Envelope) -> Option<T>) -> Option<T> {
-    let found = facts.iter().filter_map(|fact| Some(((fact.occurred_at, fact.id), find(fact)?)));
+    let found = facts
+        .iter()
+        .filter_map(|fact| Some(((fact.occurred_at, fact.id), find(fact)?)));
     found.max_by_key(|(at, _)| *at).map(|(_, value)| value)
 }
 
@@ -69,7 +72,10 @@ impl<'a> History<'a> {
         let mut changes: Vec<Changed> = Vec::new();
         let mut sorted: Vec<&Envelope> = facts.iter().collect();
         sorted.sort_by_key(|fact| {
-            let key = fact.fact.as_report().and_then(|report| report.dedupe_key.as_ref());
+            let key = fact
+                .fact
+                .as_report()
+                .and_then(|report| report.dedupe_key.as_ref());
             let key = key.or_else(|| fact.fact.as_change().and_then(|it| it.dedupe_key.as_ref()));
             order(fact, key)
         });
@@ -141,12 +147,15 @@ impl<'a> History<'a> {
             }
             _ => None,
         });
-        all.max_by_key(|(place, _)| *place).map(|(_, partner)| partner)
+        all.max_by_key(|(place, _)| *place)
+            .map(|(_, partner)| partner)
     }
 
     pub(crate) fn rate(&self, from: Currency, to: Currency, at: Instant) -> Option<Decimal> {
         let all = self.facts.iter().filter_map(|fact| match &fact.fact {
-            Fact::FxRateRecorded(rate) if rate.base == from && rate.quote == to && rate.at <= at => {
+            Fact::FxRateRecorded(rate)
+                if rate.base == from && rate.quote == to && rate.at <= at =>
+            {
                 Some(((rate.at, fact.occurred_at, fact.id), rate.rate.decimal()))
             }
             _ => None,
@@ -213,7 +222,8 @@ impl<'a> History<'a> {
         if let Some(corrected) = self.corrected(conversion) {
             return corrected;
         }
-        self.by_click(conversion).or_else(|| self.by_coupon(conversion))
+        self.by_click(conversion)
+            .or_else(|| self.by_coupon(conversion))
     }
 
     /// Who is credited.
@@ -221,12 +231,18 @@ impl<'a> History<'a> {
         if let Some(corrected) = self.corrected(conversion) {
             return corrected;
         }
-        let candidates = [Candidate::ClickId, Candidate::CouponCode, Candidate::CustomerId];
-        candidates.into_iter().find_map(|candidate| match candidate {
-            Candidate::ClickId => self.by_click(conversion),
-            Candidate::CouponCode => self.by_coupon(conversion),
-            Candidate::CustomerId => self.by_bond(conversion),
-        })
+        let candidates = [
+            Candidate::ClickId,
+            Candidate::CouponCode,
+            Candidate::CustomerId,
+        ];
+        candidates
+            .into_iter()
+            .find_map(|candidate| match candidate {
+                Candidate::ClickId => self.by_click(conversion),
+                Candidate::CouponCode => self.by_coupon(conversion),
+                Candidate::CustomerId => self.by_bond(conversion),
+            })
     }
 
     fn corrected(&self, conversion: &Conversion<'_>) -> Option<Option<Slug>> {
@@ -268,7 +284,10 @@ impl<'a> History<'a> {
 
     /// The changes that mean a conversion, in order.
     pub(crate) fn changes_of(&self, conversion: &Conversion<'_>) -> Vec<&Changed> {
-        let mine = self.changes.iter().filter(|change| self.means(change, conversion));
+        let mine = self
+            .changes
+            .iter()
+            .filter(|change| self.means(change, conversion));
         let mut mine: Vec<&Changed> = mine.collect();
         mine.sort_by(|a, b| a.order.cmp(&b.order));
         mine
@@ -320,12 +339,18 @@ impl<'a> History<'a> {
             Some((_, _, Decision::Reverse)) => return Some(Status::Reversed),
             Some((_, _, Decision::Release)) | None => {}
         }
-        let said = self.changes_of(conversion).into_iter().filter_map(|change| change.status);
+        let said = self
+            .changes_of(conversion)
+            .into_iter()
+            .filter_map(|change| change.status);
         said.last().or(conversion.report.status)
     }
 
     pub(crate) fn is_refused(&self, conversion: &Conversion<'_>) -> bool {
-        matches!(self.status(conversion), Some(Status::Rejected | Status::Reversed))
+        matches!(
+            self.status(conversion),
+            Some(Status::Rejected | Status::Reversed)
+        )
     }
 
     /// Whether the customer misbehaved after the conversion, and by then.
@@ -346,7 +371,11 @@ impl<'a> History<'a> {
 
     /// When each conversion of a kind happened that counts among the customer's: those of the same
     /// customer, and those of the same click.
-    pub(crate) fn of_same_customer(&self, conversion: &Conversion<'_>, kind: &Kind) -> Vec<Instant> {
+    pub(crate) fn of_same_customer(
+        &self,
+        conversion: &Conversion<'_>,
+        kind: &Kind,
+    ) -> Vec<Instant> {
         let ours = &conversion.report.references;
         let same = |other: &&Conversion<'_>| {
             let theirs = &other.report.references;
@@ -357,6 +386,10 @@ impl<'a> History<'a> {
                 && (by_customer || by_click)
                 && !self.is_refused(other)
         };
-        self.conversions.iter().filter(same).map(Conversion::at).collect()
+        self.conversions
+            .iter()
+            .filter(same)
+            .map(Conversion::at)
+            .collect()
     }
 }

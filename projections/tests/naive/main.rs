@@ -106,13 +106,28 @@ fn the_stories_earn() {
     let mut runner = TestRunner::deterministic();
     let mut rules = BTreeMap::<String, u32>::new();
     for _ in 0..200 {
-        let story: Story = story().new_tree(&mut runner).expect("stories are made").current();
+        let story: Story = story()
+            .new_tree(&mut runner)
+            .expect("stories are made")
+            .current();
         let history = History::of(&story.facts);
         for (_, _, rule, _) in of_the_model(&history).into_keys() {
             *rules.entry(rule).or_default() += 1;
         }
     }
-    for wanted in ["ftd", "sale", "sale-cpa", "above", "revenue", "revenue-above", "trade", "registration"] {
-        assert!(rules.contains_key(wanted), "no story earns by `{wanted}`: {rules:?}");
+    for wanted in [
+        "ftd",
+        "sale",
+        "sale-cpa",
+        "above",
+        "revenue",
+        "revenue-above",
+        "trade",
+        "registration",
+    ] {
+        assert!(
+            rules.contains_key(wanted),
+            "no story earns by `{wanted}`: {rules:?}"
+        );
     }
 }

@@ -35,7 +35,11 @@ impl Ratio {
 }
 
 /// What changes leave of an earning: the part, and whether a chargeback stands.
-pub(crate) fn left(history: &History<'_>, conversion: &Conversion<'_>, rule: &Rule) -> (Ratio, bool) {
+pub(crate) fn left(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    rule: &Rule,
+) -> (Ratio, bool) {
     let until = rule
         .clawback_days
         .map_or(Instant::MAX, |days| conversion.at().plus_days(days));
@@ -91,9 +95,10 @@ pub(crate) fn left(history: &History<'_>, conversion: &Conversion<'_>, rule: &Ru
         OnRefund::Full if was_refunded => none,
         OnRefund::FullIfTotal if is_total => none,
         OnRefund::Proportional if amount == 0 && was_refunded => none,
-        OnRefund::Proportional if amount > 0 => {
-            (Ratio(i128::from(amount - refunded), i128::from(amount)), is_charged)
-        }
+        OnRefund::Proportional if amount > 0 => (
+            Ratio(i128::from(amount - refunded), i128::from(amount)),
+            is_charged,
+        ),
         _ => (Ratio(1, 1), is_charged),
     }
 }
