@@ -58,6 +58,11 @@ impl Pool {
         }
     }
 
+    /// The members before a conversion.
+    pub fn before(&self, order: &OrderKey) -> Before {
+        self.seats.before(order)
+    }
+
     /// Where a conversion stands or would stand.
     pub fn stand(&self, order: &OrderKey) -> Stand {
         Stand {
@@ -94,7 +99,11 @@ impl Pool {
             let key = (seat.own_minor, order.clone());
             self.ghosts.insert(key, conversion);
         }
-        self.seats.put(seat);
+        if old.is_some() {
+            self.seats.replace(seat);
+        } else {
+            self.seats.add(seat);
+        }
         self.tell(order, before, touched);
     }
 

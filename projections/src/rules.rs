@@ -137,20 +137,24 @@ impl CompiledTerms {
         })
     }
 
-    /// The period that an instant falls in, as a text: `2026-01`, `2026-01-31` or `life`.
-    pub fn period(&self, per: Period, at: Instant) -> String {
-        let local = self
-            .time_zone
-            .from_utc_datetime(&at.to_chrono().naive_utc());
+    /// The number of the period that an instant falls in, among periods of its kind.
+    pub fn period(&self, per: Period, at: Instant) -> i64 {
+        let utc = at.to_chrono().naive_utc();
+        let local = || {
+            if self.time_zone == Tz::UTC {
+                utc.date()
+            } else {
+                self.time_zone.from_utc_datetime(&utc).date_naive()
+            }
+        };
         match per {
-            Period::Life => "life".to_owned(),
-            Period::Month => format!("{:04}-{:02}", local.year(), local.month()),
-            Period::Day => format!(
-                "{:04}-{:02}-{:02}",
-                local.year(),
-                local.month(),
-                local.day()
-            ),
+            Period::Life => 0,
+            Period::Month => {
+                let date = local();
+                let years = i64::from(date.year()).saturating_mul(12);
+                years.saturating_add(i64::from(date.month()))
+            }
+            Period::Day => i64::from(local().num_days_from_ce()),
         }
     }
 }

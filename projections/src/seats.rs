@@ -162,14 +162,15 @@ impl Seats {
         before
     }
 
-    /// Seats somebody, in place of whoever sat there.
-    pub fn put(&mut self, seat: Seat) {
-        if self.get(&seat.order).is_some() {
-            self.replace(self.root, seat);
-            return;
-        }
+    /// Seats somebody where nobody sits.
+    pub fn add(&mut self, seat: Seat) {
         let new = self.allocate(seat);
         self.root = Some(self.insert(self.root, new));
+    }
+
+    /// Seats somebody in place of whoever sits there.
+    pub fn replace(&mut self, seat: Seat) {
+        self.replace_below(self.root, seat);
     }
 
     /// Takes somebody out.
@@ -351,13 +352,13 @@ impl Seats {
         Some(here)
     }
 
-    fn replace(&mut self, at: Link, seat: Seat) {
+    fn replace_below(&mut self, at: Link, seat: Seat) {
         let Some(here) = at else { return };
         let node = self.node(here);
         match seat.order.cmp(&node.seat.order) {
             std::cmp::Ordering::Equal => self.node_mut(here).seat = seat,
-            std::cmp::Ordering::Less => self.replace(node.left, seat),
-            std::cmp::Ordering::Greater => self.replace(node.right, seat),
+            std::cmp::Ordering::Less => self.replace_below(node.left, seat),
+            std::cmp::Ordering::Greater => self.replace_below(node.right, seat),
         }
         self.update(here);
     }

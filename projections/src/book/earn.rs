@@ -220,6 +220,7 @@ impl Book {
             terms,
             rules,
             unmet,
+            ..
         } = &*sheet.matched;
         if rules.is_empty() {
             let unmet_rules = unmet.iter().filter_map(|&place| terms.rules.get(place));
@@ -285,34 +286,33 @@ impl Book {
             currency,
             ..
         } = sheet;
-        let terms = &sheet.matched.terms;
-        let rules = sheet.matched.rules.iter();
         let mut all = Vec::with_capacity(sheet.matched.rules.len());
-        for rule in rules.filter_map(|&place| terms.rules.get(place)) {
+        for (rule, pools) in sheet.matched.rules() {
             let left = self.left_of(sheet, rule);
-            let volume = self.volume(terms, rule, number, partner);
+            let volume = self.volume(pools.tiers, number);
             let given = self.priced(rule, number, currency, &left, volume.as_ref());
-            all.push((rule, given));
+            all.push((rule, pools.cap, given));
         }
-        let payee = (partner, currency);
+        let terms = &sheet.matched.terms;
         let has_advance = terms.has_advance();
-        for (rule, given) in &mut all {
+        for (rule, cap, given) in &mut all {
             if !(has_advance && works_off(rule)) {
-                *given = self.capped((terms, rule), number, payee, *given, later);
+                *given = self.capped((rule, *cap), number, currency, *given, later);
             }
         }
         if has_advance {
-            let advanced = all.iter().filter(|(rule, _)| rule.advance);
-            let advanced = advanced.map(|(_, given)| given.net_minor);
+            let advanced = all.iter().filter(|(rule, ..)| rule.advance);
+            let advanced = advanced.map(|(.., given)| given.net_minor);
             let advanced = advanced.fold(0, i64::saturating_add);
-            let shares = all.iter_mut().filter(|(rule, _)| works_off(rule));
-            let mut shares: Vec<&mut Given> = shares.map(|(_, given)| given).collect();
+            let shares = all.iter_mut().filter(|(rule, ..)| works_off(rule));
+            let mut shares: Vec<&mut Given> = shares.map(|(.., given)| given).collect();
             self.beyond_advance(terms, number, partner, (advanced, &mut shares), later);
-            for (rule, given) in all.iter_mut().filter(|(rule, _)| works_off(rule)) {
-                *given = self.capped((terms, rule), number, payee, *given, later);
+            for (rule, cap, given) in all.iter_mut().filter(|(rule, ..)| works_off(rule)) {
+                *given = self.capped((rule, *cap), number, currency, *given, later);
             }
         }
-        all
+        let given = all.into_iter().map(|(rule, _, given)| (rule, given));
+        given.collect()
     }
 
     fn left_of(&self, sheet: &Sheet<'_>, rule: &CompiledRule) -> Remaining {

@@ -9,6 +9,7 @@ use postbook_schemas::{
 use super::{
     Book,
     seen::{Level, Matched, Seen, Situation},
+    volume::rule_pools,
 };
 use crate::{
     click::ClickSeen,
@@ -96,7 +97,7 @@ impl Book {
         let around = self.around(conversion);
         let click = self.click_of(conversion);
         let mut groups_taken = BTreeSet::new();
-        let (mut rules, mut unmet_rules) = (Vec::new(), Vec::new());
+        let (mut rules, mut pools, mut unmet_rules) = (Vec::new(), Vec::new(), Vec::new());
         for (place, rule) in terms.rules.iter().enumerate() {
             if rule.on != conversion.kind || !is_for(rule, level) {
                 continue;
@@ -111,12 +112,14 @@ impl Book {
             } else {
                 groups_taken.extend(rule.group.as_ref());
                 rules.push(place);
+                pools.push(rule_pools(&terms, rule, conversion, partner));
             }
         }
         drop(groups_taken);
         Some(Matched {
             terms,
             rules,
+            pools,
             unmet: unmet_rules,
         })
     }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 use postbook_schemas::{Currency, Slug};
 
 use crate::{
-    numbers::ConversionNumber,
-    rules::CompiledTerms,
+    numbers::{ConversionNumber, PoolKey},
+    rules::{CompiledRule, CompiledTerms},
     standing::{MoneyChange, StatusSince},
 };
 
@@ -32,8 +32,28 @@ pub(super) struct Matched {
     pub(super) terms: Arc<CompiledTerms>,
     /// The places of the rules that price it.
     pub(super) rules: Vec<usize>,
+    /// The pools of those rules, in the same order.
+    pub(super) pools: Vec<RulePools>,
     /// The rules of its kind that do not.
     pub(super) unmet: Vec<usize>,
+}
+
+impl Matched {
+    /// The rules that price it, with their pools.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (&CompiledRule, RulePools)> {
+        let rules = self
+            .rules
+            .iter()
+            .filter_map(|&place| self.terms.rules.get(place));
+        rules.zip(self.pools.iter().copied())
+    }
+}
+
+/// The pools in which the tiers and the cap of a rule count for one conversion and partner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RulePools {
+    pub(super) tiers: Option<PoolKey>,
+    pub(super) cap: Option<PoolKey>,
 }
 
 /// For whom rules are matched: how many levels above the credited partner; 0 is that partner.

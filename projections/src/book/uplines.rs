@@ -102,17 +102,12 @@ impl Book {
         };
         let terms = &matched.terms;
         let status = self.situation(number, seen).status;
-        for rule in matched
-            .rules
-            .iter()
-            .filter_map(|&place| terms.rules.get(place))
-        {
+        for (rule, pools) in matched.rules() {
             let given = match self.exchange(number, below.currency, currency) {
                 Some(exchange) => overridden(rule, below, exchange),
                 None => Given::nothing(ZeroReason::AwaitingFx),
             };
-            let payee = (upline, currency);
-            let given = self.capped((terms, rule), number, payee, given, later);
+            let given = self.capped((rule, pools.cap), number, currency, given, later);
             let conversion = self.conversion(number);
             let own = standing(rule, status, conversion.occurred_at());
             let carried = self.carried(conversion, &rule.id, upline, currency);

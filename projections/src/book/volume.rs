@@ -6,12 +6,12 @@ use postbook_schemas::{Currency, Slug, Status, ZeroReason, terms::Period};
 
 use super::{
     Book,
-    seen::{Level, Seen},
+    seen::{Level, RulePools, Seen},
 };
 use crate::{
     conversion::Conversion,
     numbers::{ConversionNumber, PoolKey},
-    order::short,
+    order::{short, short_with},
     pools::Threshold,
     pricing::{Given, Volume},
     rows::AttributedBy,
@@ -129,17 +129,13 @@ impl Book {
         let status = situation.status.map(|since| since.status);
         let refused = matches!(status, Some(Status::Rejected | Status::Reversed));
         let terms = &matched.terms;
-        let rules = matched
-            .rules
-            .iter()
-            .filter_map(|&place| terms.rules.get(place));
-        for rule in rules.filter(|rule| rule.is_pooled()) {
+        for (rule, pools) in matched.rules().filter(|(rule, _)| rule.is_pooled()) {
             // An override gives what is left of what others earn: that is not its rule's to say.
             let leaves = |book: &Self| book.left(rule, number, &situation).part > 0;
             let earns = credited && !refused && (rule.is_override() || leaves(self));
-            let conversion = self.conversion(number);
-            if let Some(key) = tiers_pool(terms, rule, conversion, partner) {
-                let exponent = self.programme.offer_currency(&conversion.offer).exponent();
+            if let Some(key) = pools.tiers {
+                let offer = &self.conversion(number).offer;
+                let exponent = self.programme.offer_currency(offer).exponent();
                 let own = self.volume_minor(number);
                 wanted.push(Wanted {
                     key,
@@ -148,8 +144,7 @@ impl Book {
                     thresholds: rule.tier_thresholds(exponent),
                 });
             }
-            let conversion = self.conversion(number);
-            if let Some(key) = cap_pool(terms, rule, conversion, partner) {
+            if let Some(key) = pools.cap {
                 wanted.push(Wanted {
                     key,
                     is_member: earns,
@@ -182,15 +177,11 @@ impl Book {
     /// Where a conversion stands among those that share a rule's tiers.
     pub(super) fn volume(
         &mut self,
-        terms: &CompiledTerms,
-        rule: &CompiledRule,
+        pool: Option<PoolKey>,
         number: ConversionNumber,
-        partner: &Slug,
     ) -> Option<Volume> {
+        let pool = self.pools.get(&pool?)?;
         let conversion = self.conversion(number);
-        let pool = self
-            .pools
-            .get(&tiers_pool(terms, rule, conversion, partner)?)?;
         let stand = pool.stand(&conversion.order);
         let exponent = self.programme.offer_currency(&conversion.offer).exponent();
         Some(Volume {
@@ -203,21 +194,20 @@ impl Book {
     /// What a cap leaves of what a rule gives, at the conversion's place in the order of facts.
     pub(super) fn capped(
         &mut self,
-        (terms, rule): (&CompiledTerms, &CompiledRule),
+        (rule, pool): (&CompiledRule, Option<PoolKey>),
         number: ConversionNumber,
-        (partner, currency): (&Slug, Currency),
+        currency: Currency,
         given: Given,
         later: &mut Touched,
     ) -> Given {
-        let conversion = self.conversion(number);
-        let Some(key) = cap_pool(terms, rule, conversion, partner) else {
+        let (Some(cap), Some(key)) = (&rule.cap, pool) else {
             return given;
         };
-        let order = conversion.order.clone();
-        let (Some(cap), Some(pool)) = (&rule.cap, self.pools.get_mut(&key)) else {
+        let order = self.conversion(number).order.clone();
+        let Some(pool) = self.pools.get_mut(&key) else {
             return given;
         };
-        let before = pool.stand(&order).before;
+        let before = pool.before(&order);
         let place = u64::try_from(before.count).unwrap_or(u64::MAX);
         if cap.count.is_some_and(|most| place >= most) {
             return Given::nothing(ZeroReason::OverCap);
@@ -275,7 +265,7 @@ impl Book {
         if advanced == 0 {
             return;
         }
-        let mut so_far = pool.stand(&order).before.sum;
+        let mut so_far = pool.before(&order).sum;
         for share in given {
             let beyond = |minor: i64| {
                 let end = so_far.saturating_add(i128::from(minor));
@@ -298,26 +288,18 @@ impl Book {
     }
 }
 
-/// The pool in which the tiers of a rule count.
-fn tiers_pool(
+/// The pools of a rule for one conversion and partner.
+pub(super) fn rule_pools(
     terms: &CompiledTerms,
     rule: &CompiledRule,
     conversion: &Conversion,
     partner: &Slug,
-) -> Option<PoolKey> {
-    let per = rule.tiers.as_ref()?.per;
-    Some(pool_key("tiers", per, terms, rule, conversion, partner))
-}
-
-/// The pool in which the cap of a rule counts.
-fn cap_pool(
-    terms: &CompiledTerms,
-    rule: &CompiledRule,
-    conversion: &Conversion,
-    partner: &Slug,
-) -> Option<PoolKey> {
-    let per = rule.cap.as_ref()?.per;
-    Some(pool_key("cap", per, terms, rule, conversion, partner))
+) -> RulePools {
+    let key = |purpose, per| pool_key(purpose, per, terms, rule, conversion, partner);
+    RulePools {
+        tiers: rule.tiers.as_ref().map(|tiers| key("tiers", tiers.per)),
+        cap: rule.cap.as_ref().map(|cap| key("cap", cap.per)),
+    }
 }
 
 /// The pool in which a customer's shares of revenue work off what was paid in advance for it.
@@ -344,13 +326,13 @@ fn pool_key(
     partner: &Slug,
 ) -> PoolKey {
     let period = terms.period(per, conversion.occurred_at());
-    short(&[
+    let names = [
         purpose,
         partner.as_str(),
         conversion.offer.as_str(),
         &rule.id,
-        &period,
-    ])
+    ];
+    short_with(&names, &period.to_be_bytes())
 }
 
 /// Whether a rule's line works off an advance.

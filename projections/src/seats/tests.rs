@@ -1,4 +1,5 @@
 //! Seats against a plain list that is searched from the front.
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
 
 use postbook_schemas::{FactId, Instant};
 use proptest::prelude::*;
@@ -59,7 +60,12 @@ proptest! {
             if step == 0 {
                 seats.remove(&order(at));
             } else {
-                seats.put(seat(at, own, is_member));
+                let new = seat(at, own, is_member);
+                if seats.get(&order(at)).is_some() {
+                    seats.replace(new);
+                } else {
+                    seats.add(new);
+                }
                 list.push(seat(at, own, is_member));
                 list.sort_by(|a, b| a.order.cmp(&b.order));
             }

@@ -198,6 +198,10 @@ fn exchanged(
 }
 
 /// What a rule gives in its own currency, its tiers included.
+#[expect(
+    clippy::too_many_lines,
+    reason = "all prices beside each other, as the model is plain"
+)]
 fn gross(
     history: &History<'_>,
     conversion: &Conversion<'_>,

@@ -245,6 +245,10 @@ impl<'a> History<'a> {
             })
     }
 
+    #[expect(
+        clippy::option_option,
+        reason = "corrected to nobody is not the same as not corrected"
+    )]
     fn corrected(&self, conversion: &Conversion<'_>) -> Option<Option<Slug>> {
         newest(self.facts, |fact| match &fact.fact {
             Fact::AttributionCorrected(it) if conversion.ids.contains(&it.conversion_id) => {
@@ -339,11 +343,11 @@ impl<'a> History<'a> {
             Some((_, _, Decision::Reverse)) => return Some(Status::Reversed),
             Some((_, _, Decision::Release)) | None => {}
         }
-        let said = self
+        let mut said = self
             .changes_of(conversion)
             .into_iter()
             .filter_map(|change| change.status);
-        said.last().or(conversion.report.status)
+        said.next_back().or(conversion.report.status)
     }
 
     pub(crate) fn is_refused(&self, conversion: &Conversion<'_>) -> bool {
