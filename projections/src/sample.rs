@@ -72,3 +72,95 @@ fn seen(position: u64, occurred_at: Instant, click: &Click) -> ClickSeen {
         subs: click.parameters.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use postbook_schemas::{
+        Attempt, Currency, Kind, OfferRef, Outcome,
+        configuration::TermsPublished,
+        postback::{References, Report},
+        programme::Programme,
+    };
+
+    use super::*;
+
+    const DRAFT: &str = "
+        [[partner]]
+        slug = 'p1'
+        [[coupon]]
+        code = 'SAVE'
+        offer = 'acme/shop'
+        partner = 'p1'
+        [[terms]]
+        offer = 'acme/shop'
+        effective_from = 2026-01-01T00:00:00Z
+        [[terms.rule]]
+        id = 'share'
+        on = 'sale'
+        revshare = '30%'
+        ";
+
+    fn drafts() -> Vec<Fact> {
+        let programme = Programme::parse(DRAFT).expect("a programme");
+        let partners = programme.partners.into_iter().map(Fact::PartnerDefined);
+        let coupons = programme.coupons.into_iter().map(Fact::CouponDefined);
+        let terms = programme.terms.into_iter().map(|terms| {
+            let version = "draft".to_owned();
+            Fact::TermsPublished(TermsPublished { version, terms })
+        });
+        partners.chain(coupons).chain(terms).collect()
+    }
+
+    fn sale() -> Envelope {
+        let report = Report {
+            outcome: Outcome::Accepted,
+            offer: OfferRef::try_new("acme/shop").expect("an offer"),
+            kind: Kind::Sale,
+            event: None,
+            references: References {
+                coupon_code: Some("save".to_owned()),
+                ..References::default()
+            },
+            amount_minor: Some(1_000),
+            currency: Currency::USD,
+            payout_minor: None,
+            quantity: None,
+            status: None,
+            subs: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            dedupe_key: None,
+            matched: true,
+            attempt: Attempt::default(),
+        };
+        Envelope {
+            id: FactId::from_u128(1),
+            occurred_at: Instant::parse_rfc3339("2026-01-02T00:00:00Z").expect("a time"),
+            recorded_at: Instant::EPOCH,
+            actor: "test".to_owned(),
+            source: Source::default(),
+            fact: Fact::of_report(report),
+        }
+    }
+
+    #[test]
+    fn a_sample_earns_what_drafts_give() {
+        let rows = price(&[sale()], drafts()).expect("small amounts");
+        let lines: Vec<_> = rows.iter().flat_map(|row| &row.earnings).collect();
+        assert_eq!(lines.len(), 1);
+        let line = lines.first().expect("one line");
+        assert_eq!(
+            (line.amount_minor, line.rule.as_deref()),
+            (300, Some("share"))
+        );
+    }
+
+    #[test]
+    fn without_drafts_a_sample_earns_what_the_facts_say() {
+        let rows = price(&[sale()], Vec::new()).expect("small amounts");
+        assert!(
+            rows.iter()
+                .flat_map(|row| &row.earnings)
+                .all(|line| line.amount_minor == 0)
+        );
+    }
+}

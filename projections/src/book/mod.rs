@@ -8,6 +8,7 @@ mod months;
 mod pay;
 mod price;
 mod seen;
+mod show;
 mod take;
 mod uplines;
 mod volume;
