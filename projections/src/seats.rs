@@ -3,7 +3,9 @@
 //! A treap over an arena. Its shape hangs on numbers that are drawn from the seats' places in the
 //! arena, so that the same facts make the same tree; what is asked of it does not depend on its shape.
 
-use std::ops::RangeInclusive;
+use std::{cmp::Ordering, collections::BTreeSet, ops::RangeInclusive};
+
+use postbook_schemas::Instant;
 
 use crate::{numbers::ConversionNumber, order::OrderKey};
 
@@ -108,18 +110,27 @@ impl Summary {
 
 type Link = Option<u32>;
 
+/// What a search reads of a seat, apart from the rest, so that it stays in the processor's caches.
+#[derive(Clone, Copy, Debug)]
+struct Fork {
+    occurred_at: Instant,
+    left: Link,
+    right: Link,
+}
+
+/// A seat, with the sums of what is below it: whoever changes a seat below need not look at the
+/// other side.
 #[derive(Clone, Debug)]
 struct Node {
     seat: Seat,
-    priority: u32,
-    left: Link,
-    right: Link,
-    summary: Summary,
+    left: Summary,
+    right: Summary,
 }
 
 /// Seats in the order of facts.
 #[derive(Clone, Debug, Default)]
 pub struct Seats {
+    forks: Vec<Fork>,
     nodes: Vec<Node>,
     free: Vec<u32>,
     root: Link,
@@ -135,11 +146,10 @@ impl Seats {
     pub fn get(&self, order: &OrderKey) -> Option<&Seat> {
         let mut at = self.root;
         while let Some(here) = at {
-            let node = self.node(here);
-            at = match order.cmp(&node.seat.order) {
-                std::cmp::Ordering::Less => node.left,
-                std::cmp::Ordering::Equal => return Some(&node.seat),
-                std::cmp::Ordering::Greater => node.right,
+            at = match self.compare(order, here) {
+                Ordering::Less => self.fork(here).left,
+                Ordering::Equal => return Some(&self.node(here).seat),
+                Ordering::Greater => self.fork(here).right,
             };
         }
         None
@@ -150,13 +160,12 @@ impl Seats {
         let mut before = Before::default();
         let mut at = self.root;
         while let Some(here) = at {
-            let node = self.node(here);
-            if node.seat.order < *order {
-                before = self.summary(node.left).after(before);
-                before = node.seat.summary().after(before);
-                at = node.right;
+            if self.compare(order, here) == Ordering::Greater {
+                let node = self.node(here);
+                before = node.seat.summary().after(node.left.after(before));
+                at = self.fork(here).right;
             } else {
-                at = node.left;
+                at = self.fork(here).left;
             }
         }
         before
@@ -182,7 +191,7 @@ impl Seats {
 
     /// All seats, in no order that matters.
     pub fn iter(&self) -> impl Iterator<Item = &Seat> {
-        let freed: std::collections::BTreeSet<u32> = self.free.iter().copied().collect();
+        let freed: BTreeSet<u32> = self.free.iter().copied().collect();
         let numbered = (0_u32..).zip(&self.nodes);
         numbered
             .filter(move |(place, _)| !freed.contains(place))
@@ -191,25 +200,27 @@ impl Seats {
 
     /// The seats from a place on that a window meets.
     pub fn visit(&self, from: &OrderKey, window: &Window, found: &mut impl FnMut(&Seat)) {
-        self.visit_below(self.root, Before::default(), from, window, found);
+        if let Some(root) = self.root {
+            self.visit_below(root, Before::default(), from, window, found);
+        }
     }
 
     fn visit_below(
         &self,
-        at: Link,
+        here: u32,
         before: Before,
         from: &OrderKey,
         window: &Window,
         found: &mut impl FnMut(&Seat),
     ) {
-        let Some(here) = at else { return };
-        let node = self.node(here);
-        if !window.may_meet(before, &node.summary) {
-            return;
-        }
-        let at_seat = self.summary(node.left).after(before);
-        if node.seat.order >= *from {
-            self.visit_below(node.left, before, from, window, found);
+        let (node, fork) = (self.node(here), self.fork(here));
+        let at_seat = node.left.after(before);
+        if self.compare(from, here) != Ordering::Greater {
+            if let Some(left) = fork.left
+                && window.may_meet(before, &node.left)
+            {
+                self.visit_below(left, before, from, window, found);
+            }
             // Of a single seat the test is exact, but for its place: that is the members before it.
             let own = Summary {
                 count: 0,
@@ -220,95 +231,108 @@ impl Seats {
             }
         }
         let after = node.seat.summary().after(at_seat);
-        self.visit_below(node.right, after, from, window, found);
+        if let Some(right) = fork.right
+            && window.may_meet(after, &node.right)
+        {
+            self.visit_below(right, after, from, window, found);
+        }
     }
 }
 
 /// The tree itself.
 impl Seats {
+    fn fork(&self, at: u32) -> &Fork {
+        self.forks.get(place(at)).expect("links lead to nodes")
+    }
+
     fn node(&self, at: u32) -> &Node {
-        self.nodes
-            .get(usize::try_from(at).unwrap_or(usize::MAX))
-            .expect("links lead to nodes")
+        self.nodes.get(place(at)).expect("links lead to nodes")
     }
 
-    fn node_mut(&mut self, at: u32) -> &mut Node {
-        self.nodes
-            .get_mut(usize::try_from(at).unwrap_or(usize::MAX))
-            .expect("links lead to nodes")
+    fn compare(&self, order: &OrderKey, at: u32) -> Ordering {
+        let by_time = order.occurred_at.cmp(&self.fork(at).occurred_at);
+        by_time.then_with(|| order.cmp(&self.node(at).seat.order))
     }
 
+    /// Of a subtree; reads its topmost seat only.
     fn summary(&self, at: Link) -> Summary {
-        at.map_or_else(Summary::default, |at| self.node(at).summary)
+        at.map_or_else(Summary::default, |at| {
+            let node = self.node(at);
+            node.left.then(&node.seat.summary()).then(&node.right)
+        })
     }
 
-    fn update(&mut self, at: u32) {
-        let node = self.node(at);
-        let mut summary = node.seat.summary();
-        if node.left.is_some() {
-            summary = self.summary(node.left).then(&summary);
-        }
-        if node.right.is_some() {
-            summary = summary.then(&self.summary(node.right));
-        }
-        self.node_mut(at).summary = summary;
+    fn set_left(&mut self, at: u32, left: Link) {
+        let summary = self.summary(left);
+        let (forks, nodes) = (&mut self.forks, &mut self.nodes);
+        forks.get_mut(place(at)).expect("links lead to nodes").left = left;
+        nodes.get_mut(place(at)).expect("links lead to nodes").left = summary;
+    }
+
+    fn set_right(&mut self, at: u32, right: Link) {
+        let summary = self.summary(right);
+        let (forks, nodes) = (&mut self.forks, &mut self.nodes);
+        forks.get_mut(place(at)).expect("links lead to nodes").right = right;
+        nodes.get_mut(place(at)).expect("links lead to nodes").right = summary;
     }
 
     fn allocate(&mut self, seat: Seat) -> u32 {
-        let summary = seat.summary();
-        let place = self.free.pop().unwrap_or_else(|| {
-            u32::try_from(self.nodes.len()).expect("a pool has fewer than 2^32 seats")
-        });
-        let node = Node {
-            seat,
-            priority: scatter(place),
+        let fork = Fork {
+            occurred_at: seat.order.occurred_at,
             left: None,
             right: None,
-            summary,
         };
-        match self
+        let node = Node {
+            seat,
+            left: Summary::default(),
+            right: Summary::default(),
+        };
+        let Some(free) = self.free.pop() else {
+            self.forks.push(fork);
+            self.nodes.push(node);
+            let last = self.nodes.len().saturating_sub(1);
+            return u32::try_from(last).expect("a pool has fewer than 2^32 seats");
+        };
+        *self
+            .forks
+            .get_mut(place(free))
+            .expect("what is free was used") = fork;
+        *self
             .nodes
-            .get_mut(usize::try_from(place).unwrap_or(usize::MAX))
-        {
-            Some(old) => *old = node,
-            None => self.nodes.push(node),
-        }
-        place
+            .get_mut(place(free))
+            .expect("what is free was used") = node;
+        free
     }
 
     fn insert(&mut self, at: Link, new: u32) -> u32 {
         let Some(here) = at else { return new };
-        if self.node(new).priority > self.node(here).priority {
-            let order = self.node(new).seat.order.clone();
+        let order = self.node(new).seat.order.clone();
+        if priority(new) > priority(here) {
             let (left, right) = self.split(at, &order);
-            let node = self.node_mut(new);
-            (node.left, node.right) = (left, right);
-            self.update(new);
+            self.set_left(new, left);
+            self.set_right(new, right);
             return new;
         }
-        if self.node(new).seat.order < self.node(here).seat.order {
-            let left = self.insert(self.node(here).left, new);
-            self.node_mut(here).left = Some(left);
+        if self.compare(&order, here) == Ordering::Less {
+            let left = self.insert(self.fork(here).left, new);
+            self.set_left(here, Some(left));
         } else {
-            let right = self.insert(self.node(here).right, new);
-            self.node_mut(here).right = Some(right);
+            let right = self.insert(self.fork(here).right, new);
+            self.set_right(here, Some(right));
         }
-        self.update(here);
         here
     }
 
     /// The seats before a place, and those from it on.
     fn split(&mut self, at: Link, order: &OrderKey) -> (Link, Link) {
         let Some(here) = at else { return (None, None) };
-        if self.node(here).seat.order < *order {
-            let (left, right) = self.split(self.node(here).right, order);
-            self.node_mut(here).right = left;
-            self.update(here);
+        if self.compare(order, here) == Ordering::Greater {
+            let (left, right) = self.split(self.fork(here).right, order);
+            self.set_right(here, left);
             (Some(here), right)
         } else {
-            let (left, right) = self.split(self.node(here).left, order);
-            self.node_mut(here).left = right;
-            self.update(here);
+            let (left, right) = self.split(self.fork(here).left, order);
+            self.set_left(here, right);
             (left, Some(here))
         }
     }
@@ -317,56 +341,64 @@ impl Seats {
         let (Some(first), Some(second)) = (left, right) else {
             return left.or(right);
         };
-        if self.node(first).priority > self.node(second).priority {
-            let below = self.merge(self.node(first).right, right);
-            self.node_mut(first).right = below;
-            self.update(first);
+        if priority(first) > priority(second) {
+            let below = self.merge(self.fork(first).right, right);
+            self.set_right(first, below);
             Some(first)
         } else {
-            let below = self.merge(left, self.node(second).left);
-            self.node_mut(second).left = below;
-            self.update(second);
+            let below = self.merge(left, self.fork(second).left);
+            self.set_left(second, below);
             Some(second)
         }
     }
 
     fn without(&mut self, at: Link, order: &OrderKey) -> Link {
         let here = at?;
-        let node = self.node(here);
-        let (left, right) = (node.left, node.right);
-        match order.cmp(&node.seat.order) {
-            std::cmp::Ordering::Equal => {
+        let Fork { left, right, .. } = *self.fork(here);
+        match self.compare(order, here) {
+            Ordering::Equal => {
                 self.free.push(here);
                 return self.merge(left, right);
             }
-            std::cmp::Ordering::Less => {
+            Ordering::Less => {
                 let left = self.without(left, order);
-                self.node_mut(here).left = left;
+                self.set_left(here, left);
             }
-            std::cmp::Ordering::Greater => {
+            Ordering::Greater => {
                 let right = self.without(right, order);
-                self.node_mut(here).right = right;
+                self.set_right(here, right);
             }
         }
-        self.update(here);
         Some(here)
     }
 
     fn replace_below(&mut self, at: Link, seat: Seat) {
         let Some(here) = at else { return };
-        let node = self.node(here);
-        match seat.order.cmp(&node.seat.order) {
-            std::cmp::Ordering::Equal => self.node_mut(here).seat = seat,
-            std::cmp::Ordering::Less => self.replace_below(node.left, seat),
-            std::cmp::Ordering::Greater => self.replace_below(node.right, seat),
+        let Fork { left, right, .. } = *self.fork(here);
+        match self.compare(&seat.order, here) {
+            Ordering::Equal => {
+                let node = self.nodes.get_mut(place(here));
+                node.expect("links lead to nodes").seat = seat;
+            }
+            Ordering::Less => {
+                self.replace_below(left, seat);
+                self.set_left(here, left);
+            }
+            Ordering::Greater => {
+                self.replace_below(right, seat);
+                self.set_right(here, right);
+            }
         }
-        self.update(here);
     }
 }
 
+fn place(at: u32) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
+}
+
 /// A number that looks as if it were drawn by lot, the same for the same place.
-fn scatter(place: u32) -> u32 {
-    let mut mixed = u64::from(place).wrapping_add(0x9e37_79b9_7f4a_7c15);
+fn priority(at: u32) -> u32 {
+    let mut mixed = u64::from(at).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or(0)
