@@ -28,6 +28,7 @@ pub struct Meters {
     legacy_postbacks: Counter,
     redacted: Counter,
     clicks: Counter,
+    clicks_redacted: Counter,
     appends_failed: Counter,
     append_seconds: Histogram,
     log_head: Gauge,
@@ -72,6 +73,10 @@ impl Meters {
                 "Postbacks in which personal data was found and replaced",
             ),
             clicks: counter("postbook_clicks_total", "Clicks that were recorded"),
+            clicks_redacted: counter(
+                "postbook_clicks_redacted_total",
+                "Clicks in which personal data was found and replaced",
+            ),
             appends_failed: counter(
                 "postbook_appends_failed_total",
                 "Facts that could not be appended",
@@ -115,6 +120,11 @@ impl Meters {
     /// Counts a click.
     pub fn click(&self) {
         self.clicks.increment(1);
+    }
+
+    /// Counts a click in which personal data was found.
+    pub fn click_redacted(&self) {
+        self.clicks_redacted.increment(1);
     }
 
     /// Times an append.

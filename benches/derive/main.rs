@@ -165,6 +165,10 @@ fn programme(rules: &str) -> Vec<Envelope> {
             name: None,
             currency: Currency::USD,
             parent: parent.map(slug),
+            payout_threshold: None,
+            recovery_limit: None,
+            bank: None,
+            second_person_above: None,
         })
     };
     let head = "[[terms]]\noffer = 'acme/shop'\neffective_from = 2026-01-01T00:00:00Z\n";

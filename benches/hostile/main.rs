@@ -28,10 +28,10 @@ use clap::Parser;
 use honest::Honest;
 use memory::{Watch, resident_kib};
 use support::{
-    command::{apply, output, postbook, scratch},
+    command::{apply, scratch},
     load::{Measured, Plan, closed_loop, open_loop},
     programme::PROGRAMME,
-    server::{Server, token},
+    server::{Server, secret, token},
 };
 use traffic::{Clicks, Postbacks};
 
@@ -97,14 +97,12 @@ impl Bench {
         let directory = data.path().join("data");
         apply(&directory, &format!("{PROGRAMME}{SIGNED}"))?;
         let token = token(&directory, "bench")?;
-        let mut rotate = postbook(&directory);
-        rotate.args(["secret", "rotate", "acme/signed"]);
-        let signed_secret = output(&mut rotate)?.trim().to_owned();
+        let signed_secret = secret(&directory, "acme/signed")?;
         let server = Server::postbook(&directory)?;
         Ok(Self {
             options,
             server,
-            honest: Honest::new(Postbacks::new(&token)),
+            honest: Honest::new(Postbacks::new(&token, None)),
             token,
             signed_secret,
             data,
@@ -112,7 +110,7 @@ impl Bench {
     }
 
     fn run(mut self) -> anyhow::Result<()> {
-        let mut postbacks = Postbacks::new(&self.token);
+        let mut postbacks = Postbacks::new(&self.token, None);
         postbacks.click_ids = self.record_clicks()?;
         self.honest = Honest::new(postbacks);
         let rate = match self.options.rate {

@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` says how it is measured and what came out.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod known;
 mod processor;
 mod rivals;
 mod traffic;
@@ -31,7 +32,7 @@ use support::{
     load::{Measured, Plan, Traffic, closed_loop, open_loop},
     programme::PROGRAMME,
     report::{Spread, flush_us},
-    server::{Server, token},
+    server::{Server, secret, token},
 };
 use traffic::{Clicks, Postbacks};
 
@@ -49,6 +50,12 @@ struct Options {
     /// Clicks that postbacks refer to.
     #[arg(long, default_value_t = 200_000)]
     clicks: usize,
+    /// Postbacks that are signed, to an offer that asks for it.
+    #[arg(long)]
+    signed: bool,
+    /// Keys that the log knows before anything is measured.
+    #[arg(long, default_value_t = 0)]
+    known_keys: u64,
     /// Smallest sizes: that it runs, not what it measures.
     #[arg(long)]
     quick: bool,
@@ -72,6 +79,8 @@ fn main() -> anyhow::Result<()> {
         options.rounds = 2;
         options.seconds = 1;
         options.clicks = 2_000;
+        options.known_keys = 20_000;
+        options.signed = true;
     }
     Bench::init(options)?.run()
 }
@@ -108,10 +117,18 @@ impl Bench {
             None => None,
         };
         let directory = data.path().join("data");
-        apply(&directory, PROGRAMME)?;
+        apply(&directory, &programme(options.signed))?;
         let ingest = token(&directory, "bench")?;
+        let secret = secret(&directory, "acme/casino")?;
+        let postbacks = Postbacks::new(&ingest, options.signed.then_some(&*secret));
+        if options.known_keys > 0 {
+            println!(
+                "{} keys known before, signed: {}",
+                options.known_keys, options.signed
+            );
+            known::put_in(&directory, options.known_keys)?;
+        }
         let postbook = Server::postbook(&directory)?;
-        let postbacks = Postbacks::new(&ingest);
         Ok(Self {
             options,
             empty,
@@ -245,6 +262,16 @@ impl Bench {
             Duration::from_micros(measured.latency_us.max())
         );
         Ok(())
+    }
+}
+
+fn programme(signed: bool) -> String {
+    let destination = "destination = \"https://acme.example/landing\"\n";
+    let required = format!("{destination}require_signature = true\n");
+    if signed {
+        PROGRAMME.replace(destination, &required)
+    } else {
+        PROGRAMME.to_owned()
     }
 }
 

@@ -1,5 +1,8 @@
 //! The requests: unique postbacks, and clicks.
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use crate::support::{
     http::{Answer, get, post},
     load::Traffic,
@@ -9,33 +12,48 @@ use crate::support::{
 const CLICK_ID: &str = "0000000000";
 const NUMBER: &str = "##########";
 
+/// Sixty-four characters that are replaced by a signature.
+const SIGNATURE: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+
 /// Postbacks with unique transactions, of clicks that were recorded before.
 #[derive(Clone, Debug)]
 pub(crate) struct Postbacks {
     template: Vec<u8>,
     click_at: usize,
     number_at: usize,
+    signing: Option<Signing>,
     /// The clicks.
     pub(crate) click_ids: Vec<[u8; 10]>,
     sent: u64,
 }
 
 impl Postbacks {
-    /// Under a token.
-    pub(crate) fn new(token: &str) -> Self {
+    /// Under a token, and signed with the offer's secret if one is given.
+    pub(crate) fn new(token: &str, secret: Option<&str>) -> Self {
         let body = format!(
             r#"{{"click_id":"{CLICK_ID}","event":"purchase","value":4990,"currency":"USD","txn_id":"order-{NUMBER}","customer_id":"c-{NUMBER}"}}"#
         );
-        let headers = format!("Authorization: Bearer {token}\r\n");
+        let mut headers = format!("Authorization: Bearer {token}\r\n");
+        if secret.is_some() {
+            headers.push_str("X-TDS-Signature: ");
+            headers.push_str(SIGNATURE);
+            headers.push_str("\r\n");
+        }
         let template = post("/postback", &headers, &body);
         let at = |what: &str| {
             memchr::memmem::find(&template, what.as_bytes()).expect("the template has it")
         };
         let (click_at, number_at) = (at(CLICK_ID), at(NUMBER));
+        let signing = secret.map(|secret| Signing {
+            key: Hmac::new_from_slice(secret.as_bytes()).expect("a key of any length will do"),
+            signature_at: at(SIGNATURE),
+            body_at: template.len() - body.len(),
+        });
         Self {
             template,
             click_at,
             number_at,
+            signing,
             click_ids: vec![*b"0000000000"],
             sent: 0,
         }
@@ -57,10 +75,31 @@ impl Traffic for Postbacks {
         // The customer's number stands 27 characters behind the transaction's first.
         let customer_at = self.number_at + r#"##########","customer_id":"c-"#.len();
         write_number(number, &mut request[customer_at..customer_at + 10]);
+        if let Some(signing) = &self.signing {
+            signing.sign(request);
+        }
     }
 
     fn check(&mut self, answer: &Answer<'_>) -> bool {
         answer.status == 200
+    }
+}
+
+/// How a request is signed: HMAC-SHA256 over its body, in hexadecimal in a header.
+#[derive(Clone, Debug)]
+struct Signing {
+    key: Hmac<Sha256>,
+    signature_at: usize,
+    body_at: usize,
+}
+
+impl Signing {
+    fn sign(&self, request: &mut [u8]) {
+        let mut mac = self.key.clone();
+        mac.update(&request[self.body_at..]);
+        let signature = mac.finalize().into_bytes();
+        let place = &mut request[self.signature_at..self.signature_at + SIGNATURE.len()];
+        hex::encode_to_slice(signature, place).expect("the place has twice the length");
     }
 }
 

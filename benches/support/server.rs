@@ -121,3 +121,13 @@ pub(crate) fn token(data: &Path, name: &str) -> anyhow::Result<String> {
     command.args(["--offer", "acme/casino"]);
     Ok(output(&mut command)?.trim().to_owned())
 }
+
+/// Makes a secret of an offer, and returns it.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn secret(data: &Path, offer: &str) -> anyhow::Result<String> {
+    let mut command = postbook(data);
+    command.args(["secret", "rotate", offer]);
+    Ok(output(&mut command)?.trim().to_owned())
+}

@@ -21,9 +21,15 @@ pub struct Payout {
 }
 
 impl Payout {
-    /// Its last move, in the order of facts.
+    /// Its last move, in the order of facts; of moves at one instant (a clock that was set back
+    /// gives such) the one that is further on its way.
     pub fn last_move(&self) -> Option<&(OrderKey, PayoutState, Option<String>)> {
-        self.moves.iter().max_by(|a, b| a.0.cmp(&b.0))
+        let by_way = |(order, state, _): &(OrderKey, PayoutState, Option<String>)| {
+            (order.occurred_at, *state)
+        };
+        self.moves
+            .iter()
+            .max_by(|a, b| by_way(a).cmp(&by_way(b)).then_with(|| a.0.cmp(&b.0)))
     }
 
     /// Its state.

@@ -3,11 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
+use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 
 use crate::{
     months::FencedMonth,
-    rows::{Account, Entry, Memo, Posting, PostingKind},
+    rows::{Account, Entry, InPeriod, Memo, Posting, PostingKind},
 };
 
 /// Where an earning line's amount stands.
@@ -145,9 +145,9 @@ impl Cause {
             .map_or(conversion_at, |at| at.max(conversion_at))
     }
 
-    /// The month in which it is posted.
-    pub fn period(&self) -> String {
-        self.recorded_at.to_chrono().format("%Y-%m").to_string()
+    /// The month in which it was recorded; the book then finds the one to post it in.
+    pub fn period(&self) -> InPeriod {
+        InPeriod::plain(Month::of(self.recorded_at))
     }
 }
 

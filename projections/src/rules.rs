@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, Months, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use postbook_schemas::{
-    Currency, Instant, Kind,
+    Currency, Instant, Kind, Month,
     configuration::TermsPublished,
     terms::{
         Approval, Cap, Carryover, Fence, OnAbuse, OnChargeback, OnRefund, PartnerScope, Period,
@@ -135,6 +135,12 @@ impl CompiledTerms {
                 .iter()
                 .any(|wanted| !wanted.is_empty())
         })
+    }
+
+    /// The month that an instant falls in.
+    pub fn month(&self, at: Instant) -> Month {
+        let utc = at.to_chrono().naive_utc();
+        Month::of_date(&self.time_zone.from_utc_datetime(&utc))
     }
 
     /// The number of the period that an instant falls in, among periods of its kind.

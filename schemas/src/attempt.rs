@@ -67,11 +67,26 @@ pub struct RawRequest {
 /// The mapping under which an attempt was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MappingUsed {
-    /// The position of its `mapping.defined`.
-    pub position: u64,
+    /// The position of its `mapping.defined`; absent where it held for one file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// The SHA-256 of a mapping that held for one file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// The sender's words that it translated, by field.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, String>,
+}
+
+/// The row of a file that an attempt is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileRow {
+    /// The file's name.
+    pub file: String,
+    /// The SHA-256 of its content.
+    pub sha256: String,
+    /// The line that the row begins on.
+    pub row: u64,
 }
 
 /// That a fact comes from an attempt that had been refused, read again.
@@ -97,6 +112,9 @@ pub struct Attempt {
     /// The mapping under which it was read; absent where the offer had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<MappingUsed>,
+    /// The row that it is, out of a file that was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<FileRow>,
     /// The refused attempt that it is, read again; absent where it came in as it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requeued: Option<Requeued>,

@@ -12,7 +12,10 @@ use std::fmt;
 
 use aes::{
     Aes256,
-    cipher::{Array, BlockCipherEncrypt, KeyInit},
+    cipher::{
+        Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
+        KeyInit, consts::U16,
+    },
 };
 
 /// Letters and digits without I, l, 0 and O, which people mistake for each other.
@@ -70,11 +73,7 @@ impl ClickIdKey {
 
     /// The id of the click at this number (its position in the log), which is below 58^10.
     pub fn encode(&self, number: u64) -> ClickId {
-        let (mut a, mut b) = ((number / HALF) % HALF, number % HALF);
-        for round in 0..ROUNDS {
-            let c = a.wrapping_add(self.round(round, b)) % HALF;
-            (a, b) = (b, c);
-        }
+        let (a, b) = self.permute(((number / HALF) % HALF, number % HALF), Direction::There);
         let mut rest = a.wrapping_mul(HALF).wrapping_add(b);
         let mut id = [0; LENGTH];
         for byte in id.iter_mut().rev() {
@@ -94,22 +93,64 @@ impl ClickIdKey {
         let sealed = text.bytes().try_fold(0_u64, |number, byte| {
             number.checked_mul(RADIX)?.checked_add(numeral(byte)?)
         })?;
-        let (mut a, mut b) = (sealed / HALF, sealed % HALF);
-        for round in (0..ROUNDS).rev() {
-            let c = b.wrapping_add(HALF).wrapping_sub(self.round(round, a)) % HALF;
-            (b, a) = (a, c);
-        }
+        let (a, b) = self.permute((sealed / HALF, sealed % HALF), Direction::Back);
         a.checked_mul(HALF)?.checked_add(b)
     }
 
-    /// FF1's function of one half, below 58^5: the first eight bytes of the cipher-block chain over
-    /// the parameters and a block that ends with the round and the half in four bytes.
-    fn round(&self, round: u8, half: u64) -> u64 {
-        let input = (u128::from(round) << 32) | u128::from(half);
-        let mut block = Array::from((self.parameters ^ input).to_be_bytes());
-        self.cipher.encrypt_block(&mut block);
-        let output = u128::from_be_bytes(block.into()) >> 64;
-        u64::try_from(output).unwrap_or(0) % HALF
+    fn permute(&self, mut halves: (u64, u64), direction: Direction) -> (u64, u64) {
+        self.cipher.encrypt_with_backend(Rounds {
+            parameters: self.parameters,
+            halves: &mut halves,
+            direction,
+        });
+        halves
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    There,
+    Back,
+}
+
+/// All rounds in one visit to the cipher, which prepares its keys anew for each visit.
+struct Rounds<'h> {
+    parameters: u128,
+    halves: &'h mut (u64, u64),
+    direction: Direction,
+}
+
+impl BlockSizeUser for Rounds<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Rounds<'_> {
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        // FF1's function of one half, below 58^5: the first eight bytes of the cipher-block chain
+        // over the parameters and a block that ends with the round and the half in four bytes.
+        let of = |round: u8, half: u64| {
+            let input = (u128::from(round) << 32) | u128::from(half);
+            let mut block = Array::from((self.parameters ^ input).to_be_bytes());
+            backend.encrypt_block_inplace(&mut block);
+            let output = u128::from_be_bytes(block.into()) >> 64;
+            u64::try_from(output).unwrap_or(0) % HALF
+        };
+        let (mut a, mut b) = *self.halves;
+        match self.direction {
+            Direction::There => {
+                for round in 0..ROUNDS {
+                    let c = a.wrapping_add(of(round, b)) % HALF;
+                    (a, b) = (b, c);
+                }
+            }
+            Direction::Back => {
+                for round in (0..ROUNDS).rev() {
+                    let c = b.wrapping_add(HALF).wrapping_sub(of(round, a)) % HALF;
+                    (b, a) = (a, c);
+                }
+            }
+        }
+        *self.halves = (a, b);
     }
 }
 

@@ -6,7 +6,12 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, Exact, Instant, OfferRef, Slug, terms::Terms, traffic::Device};
+use crate::{
+    Currency, Exact, Instant, OfferRef, Slug,
+    bank::{Bank, RecoveryLimit},
+    terms::Terms,
+    traffic::Device,
+};
 
 /// Data of `brand.defined`: an advertiser.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +25,9 @@ pub struct Brand {
     /// The currency of its offers unless they say otherwise.
     #[serde(default = "usd")]
     pub currency: Currency,
+    /// The account that payouts are made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<Bank>,
 }
 
 /// Data of `offer.defined`: one programme of a brand.
@@ -82,6 +90,12 @@ pub struct Offer {
     /// Goals beyond the built-in kinds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub goals: Vec<String>,
+    /// For partners without one of their own: payouts to all partners leave out whoever has less coming, in major units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout_threshold: Option<Exact>,
+    /// For partners without one of their own: how much of what is owed one payout recovers; all of it if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_limit: Option<RecoveryLimit>,
     /// Rules that choose another destination; the first match holds.
     #[serde(default, rename = "route", skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
@@ -176,6 +190,18 @@ pub struct Partner {
     /// The partner above, who may earn overrides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Slug>,
+    /// Payouts to all partners leave out whoever has less coming, in major units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout_threshold: Option<Exact>,
+    /// How much of what is owed one payout recovers; all of it if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_limit: Option<RecoveryLimit>,
+    /// The account that payouts are made to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<Bank>,
+    /// Adjustments and write-offs of more than this, in major units, take a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_person_above: Option<Exact>,
 }
 
 /// Data of `link.defined`: a short slug of one offer and one partner.

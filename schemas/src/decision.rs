@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, FactId, Slug};
+use crate::{Currency, FactId, Month, Slug};
 
 /// A manager's decision about a conversion; it outranks the advertiser's status until released.
 #[derive(
@@ -55,6 +55,38 @@ pub struct AdjustmentPosted {
     pub currency: Currency,
     /// Why.
     pub reason: String,
+    /// The proposal that a second person agreed to, where it took one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal_id: Option<FactId>,
+}
+
+/// What kind of amount is proposed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum AdjustmentKind {
+    /// An amount that no conversion explains.
+    Adjustment,
+    /// A debt that is given up.
+    WriteOff,
+}
+
+/// Data of `adjustment.proposed`: an adjustment or write-off that a second person has to agree to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdjustmentProposed {
+    /// The proposal.
+    pub proposal_id: FactId,
+    /// What is proposed.
+    pub kind: AdjustmentKind,
+    /// Whom it concerns.
+    pub partner: Slug,
+    /// Minor units of `currency`; positive in the partner's favour.
+    pub amount_minor: i64,
+    /// The currency.
+    pub currency: Currency,
+    /// Why.
+    pub reason: String,
 }
 
 /// Data of `balance.written_off`: a debt of a partner that is given up.
@@ -68,13 +100,16 @@ pub struct BalanceWrittenOff {
     pub currency: Currency,
     /// Why.
     pub reason: String,
+    /// The proposal that a second person agreed to, where it took one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal_id: Option<FactId>,
 }
 
 /// Data of `period.closed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeriodClosed {
-    /// The month, `YYYY-MM`.
-    pub period: String,
+    /// The month, `YYYY-MM`; whatever stands open before it is closed with it.
+    pub period: Month,
     /// Why now.
     pub reason: String,
 }

@@ -5,19 +5,20 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{
-    Attempt,
+    Attempt, Outcome,
     configuration::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided,
-        DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed, ReconciliationRecorded,
-        ReconciliationResolved,
+        AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
+        ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
+        ReconciliationRecorded, ReconciliationResolved,
     },
     mapping::Mapping,
     outbound::Delivery,
     payout::{PayoutMoved, PayoutProposed},
-    postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
+    postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
+    statement::StatementIssued,
     traffic::Click,
 };
 
@@ -57,7 +58,8 @@ macro_rules! facts {
         }
 
         impl FactType {
-            /// All types, in the order of SPEC 2.
+            /// All types, in the order of SPEC 2 and then of their addition: stores keep their places
+            /// as bits.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The name in the log.
@@ -202,6 +204,10 @@ facts! {
     DeliveryFailed(Delivery) = "delivery.failed";
     /// A postback to a partner was given up.
     DeliveryAbandoned(Delivery) = "delivery.abandoned";
+    /// A partner was told about a closed month.
+    StatementIssued(StatementIssued) = "statement.issued";
+    /// A person proposed an amount that a second one has to agree to.
+    AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
 }
 
 impl FactType {
@@ -280,6 +286,38 @@ impl Fact {
             Self::PostbackRejected(rejected) => Some(&rejected.attempt),
             Self::PostbackRepeated(repeated) => Some(&repeated.attempt),
             _ => None,
+        }
+    }
+
+    /// What became of the attempt, if the fact is about one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an accessor: any other fact is none of these"
+    )]
+    pub fn outcome(&self) -> Option<Outcome> {
+        let report = self.as_report().map(|report| report.outcome);
+        let change = self.as_change().map(|change| change.outcome);
+        match self {
+            Self::AbuseReported(report) => Some(report.outcome),
+            Self::PostbackRejected(rejected) => Some(rejected.outcome),
+            Self::PostbackRepeated(repeated) => Some(repeated.outcome),
+            _ => report.or(change),
+        }
+    }
+
+    /// What an attempt referred to, if the fact is about one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an accessor: any other fact is none of these"
+    )]
+    pub fn references(&self) -> Option<&References> {
+        let report = self.as_report().map(|report| &report.references);
+        let change = self.as_change().map(|change| &change.references);
+        match self {
+            Self::AbuseReported(report) => Some(&report.references),
+            Self::PostbackRejected(rejected) => Some(&rejected.references),
+            Self::PostbackRepeated(repeated) => Some(&repeated.references),
+            _ => report.or(change),
         }
     }
 

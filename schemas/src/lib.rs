@@ -10,6 +10,7 @@
 )]
 
 pub mod attempt;
+pub mod bank;
 pub mod click_id;
 pub mod configuration;
 pub mod decision;
@@ -21,6 +22,7 @@ pub mod json_schema;
 pub mod kind;
 pub mod mapping;
 pub mod money;
+pub mod month;
 pub mod name;
 pub mod outbound;
 pub mod outcome;
@@ -28,17 +30,19 @@ pub mod payout;
 pub mod postback;
 pub mod programme;
 pub mod reason;
+pub mod statement;
 pub mod status;
 pub mod terms;
 pub mod traffic;
 
-pub use attempt::{Attempt, Credential, MappingUsed, RawRequest, Requeued, Strength};
+pub use attempt::{Attempt, Credential, FileRow, MappingUsed, RawRequest, Requeued, Strength};
 pub use click_id::{ClickId, ClickIdKey};
 pub use envelope::{Envelope, Source};
 pub use fact::{DecodeError, Fact, FactType};
 pub use instant::Instant;
 pub use kind::{Abuse, Change, Event, Kind};
 pub use money::{AmountError, Currency, Exact, Rate};
+pub use month::Month;
 pub use name::{NameError, OfferRef, Slug};
 pub use outcome::Outcome;
 pub use reason::ZeroReason;

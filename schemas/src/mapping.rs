@@ -73,6 +73,8 @@ fields! {
     Timestamp = "timestamp";
     /// The offer's secret.
     Secret = "secret";
+    /// The signature, of queries.
+    Signature = "signature";
     /// Whether it is a test.
     Test = "test";
 }
@@ -90,6 +92,7 @@ impl Field {
                 | Self::CouponCode
                 | Self::Timestamp
                 | Self::Secret
+                | Self::Signature
                 | Self::Test
         )
     }

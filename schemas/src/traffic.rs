@@ -74,7 +74,7 @@ pub struct Click {
     /// The campaign of the link at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
-    /// The address the visitor was sent to, without the click id.
+    /// The address the visitor was sent to, without the click id and personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
     /// ISO 3166 country of the visitor.
@@ -89,8 +89,8 @@ pub struct Click {
     /// The page that held the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
-    /// The parameters of the request that are kept, exactly as received: `utm_*`, `sub1` to
-    /// `sub5`, `fbclid`, `gclid`, `ttclid`.
+    /// The parameters of the request that are kept, exactly as received but for personal data:
+    /// `utm_*`, `sub1` to `sub5`, `fbclid`, `gclid`, `ttclid`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
 }

@@ -5,7 +5,6 @@ use postbook_schemas::{FactId, Instant, OfferRef, Outcome};
 
 use super::{exit::CliError, global::Global, output, reader::Reader, values};
 use crate::{
-    directory::Directory,
     inquiry::{
         attempt::{self, AttemptTold},
         checks::{self, Checks, Subject},
@@ -108,11 +107,8 @@ impl Attempts {
             after: self.after,
             limit: self.limit,
         };
-        let rows = reader.tables.attempts(&filter, slice).await?;
-        let directory = Directory::load(&*reader.store)
-            .await
-            .map_err(CliError::failed)?;
-        let told = attempt::tell_all(&reader.sources(&directory), rows).await?;
+        let directory = reader.directory().await?;
+        let told = attempt::search(&reader.sources(&directory), filter, slice).await?;
         if as_json {
             return output::json(&serde_json::json!({ "items": told }));
         }
@@ -129,9 +125,7 @@ impl Attempts {
         subject: &Subject,
         as_json: bool,
     ) -> Result<(), CliError> {
-        let directory = Directory::load(&*reader.store)
-            .await
-            .map_err(CliError::failed)?;
+        let directory = reader.directory().await?;
         let sources = reader.sources(&directory);
         let checks = checks::walk(&sources, subject, self.offer.as_ref()).await?;
         if as_json {
@@ -161,7 +155,7 @@ fn row(told: &AttemptTold) -> Vec<String> {
     ]
 }
 
-/// What the sender was told; of a repeat, how it differs.
+/// What the sender was told; of a repeat, how it differs; of what was read again, the other.
 fn detail(told: &AttemptTold) -> String {
     let differences = told.differences.iter().map(|one| {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
@@ -173,7 +167,19 @@ fn detail(told: &AttemptTold) -> String {
         )
     });
     let own = told.detail.clone().into_iter();
-    own.chain(differences).collect::<Vec<_>>().join(", ")
+    let became = told
+        .became
+        .iter()
+        .map(|became| format!("requeued: {} at {}", became.outcome.code(), became.position));
+    let requeued = told
+        .requeued
+        .iter()
+        .map(|requeued| match requeued.position {
+            Some(position) => format!("requeued from {position}"),
+            None => format!("requeued from {}", requeued.attempt_id),
+        });
+    let all = own.chain(differences).chain(became).chain(requeued);
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// One attempt whole.
@@ -194,6 +200,13 @@ fn show(told: &AttemptTold) -> Result<(), CliError> {
         ("detail", detail(told)),
         ("field", text(&told.field)),
         ("warnings", told.warnings.join("; ")),
+        (
+            "requeued",
+            told.requeued
+                .as_ref()
+                .map(|requeued| requeued.reason.clone())
+                .unwrap_or_default(),
+        ),
         ("endpoint", told.endpoint.clone()),
         ("address", text(&told.address)),
         (
@@ -210,12 +223,7 @@ fn show(told: &AttemptTold) -> Result<(), CliError> {
         let rows = told.expected.iter().map(|row| {
             let mark = if row.at_fault { "!" } else { "" };
             let received = row.received.clone().unwrap_or_else(|| "nothing".to_owned());
-            vec![
-                mark.to_owned(),
-                row.parameter.clone(),
-                received,
-                row.expected.clone(),
-            ]
+            vec![mark.to_owned(), row.label(), received, row.expected.clone()]
         });
         let headers = ["", "parameter", "received", "expected"];
         output::line("")?;

@@ -40,7 +40,7 @@ impl Explain {
 }
 
 async fn explain(reader: &Reader, id: &str, as_json: bool) -> Result<Vec<String>, CliError> {
-    let found = find(&reader.tables, id).await?;
+    let found = find(&reader.tables, &reader.pseudonyms.id(id)).await?;
     if found.is_empty() {
         let message = format!("there is no conversion with the id or transaction `{id}`");
         return Err(CliError::new(Exit::NotFound, message));

@@ -3,7 +3,9 @@
 mod apply;
 mod attempts;
 mod balance;
+mod clawbacks;
 mod client;
+mod close;
 mod demo;
 mod desk;
 mod doctor;
@@ -15,12 +17,14 @@ mod import;
 mod output;
 mod own;
 mod payout;
+mod payout_file;
 mod reader;
 mod replay;
 mod requeue;
 mod schema;
 mod secret;
 mod serve;
+mod statement;
 mod terms;
 mod token;
 mod values;
@@ -58,7 +62,10 @@ enum Verb {
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
+    Close(close::Close),
+    Statement(statement::Statement),
     Payout(payout::Payout),
+    Clawbacks(clawbacks::Clawbacks),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -100,6 +107,9 @@ impl Cli {
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
+            Verb::Close(verb) => block_on(verb.run(&global)),
+            Verb::Statement(verb) => block_on(verb.run(&global)),
+            Verb::Clawbacks(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
@@ -116,9 +126,17 @@ impl Cli {
 
 fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build();
     runtime.map_err(CliError::failed)?.block_on(work)
+}
+
+/// One processor is left to the threads that write to disk, fold and compress: requests that wait
+/// for these gain nothing from a worker that competes with them.
+fn workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.saturating_sub(1).max(1)
 }
 
 /// The command line, every flag mirrored by a variable: `--dry-run` by `POSTBOOK_DRY_RUN`.

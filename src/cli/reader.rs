@@ -14,6 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
     inquiry::Sources,
+    intake::personal::Pseudonyms,
     projector::Projector,
     secrets::Secrets,
     store::{
@@ -38,6 +39,8 @@ pub(super) struct Reader {
     pub(super) tables: Tables,
     /// Turns positions into click ids and back.
     pub(super) click_ids: Arc<ClickIdKey>,
+    /// The names under which ids are kept that are personal data.
+    pub(super) pseudonyms: Pseudonyms,
     /// What brought the read models up to date; absent beside a running server.
     pub(super) projector: Option<Projector>,
 }
@@ -46,7 +49,11 @@ impl Reader {
     /// Opens the log and read models that show all of it; beside a running server, all that the
     /// server's show.
     pub(super) async fn open(global: &Global) -> Result<Self, CliError> {
-        let (location, click_ids) = find(global).await?;
+        let (location, keys) = find(global).await?;
+        let Keys {
+            click_ids,
+            pseudonyms,
+        } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         if let Ok(tables) = Tables::open_existing(&global.data).await
             && let Ok(checkpoint) = tables.checkpoint().await
@@ -56,6 +63,7 @@ impl Reader {
                 store,
                 tables,
                 click_ids,
+                pseudonyms,
                 projector: None,
             });
         }
@@ -71,7 +79,11 @@ impl Reader {
     /// # Errors
     /// As [`CliError`] of a store in use, if another process has it.
     pub(super) async fn alone(global: &Global) -> Result<Self, CliError> {
-        let (location, click_ids) = find(global).await?;
+        let (location, keys) = find(global).await?;
+        let Keys {
+            click_ids,
+            pseudonyms,
+        } = keys;
         let store = open(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open(&global.data).await?;
         let projector =
@@ -80,6 +92,7 @@ impl Reader {
             store,
             tables,
             click_ids,
+            pseudonyms,
             projector: Some(projector.clone()),
         };
         let progress = output::progress("read models", reader.store.head());
@@ -97,7 +110,11 @@ impl Reader {
 
     /// Opens log and read models as they are.
     async fn beside(global: &Global) -> Result<Self, CliError> {
-        let (location, click_ids) = find(global).await?;
+        let (location, keys) = find(global).await?;
+        let Keys {
+            click_ids,
+            pseudonyms,
+        } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_existing(&global.data).await?;
         let behind = behind(&tables, store.head()).await?;
@@ -110,8 +127,15 @@ impl Reader {
             store,
             tables,
             click_ids,
+            pseudonyms,
             projector: None,
         })
+    }
+
+    /// The programme.
+    pub(super) async fn directory(&self) -> Result<Directory, CliError> {
+        let directory = Directory::load(&*self.store).await;
+        directory.map_err(CliError::failed)
     }
 
     /// Where inquiries look.
@@ -121,6 +145,7 @@ impl Reader {
             tables: &self.tables,
             click_ids: &self.click_ids,
             directory,
+            pseudonyms: &self.pseudonyms,
             now: SystemClock.now(),
         }
     }
@@ -148,8 +173,8 @@ async fn behind(tables: &Tables, head: u64) -> Result<u64, CliError> {
 
 /// Opens only the log, for reading.
 pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliError> {
-    let (location, click_ids) = find(global).await?;
-    Ok(open_to_read(&location, click_ids).await?)
+    let (location, keys) = find(global).await?;
+    Ok(open_to_read(&location, keys.click_ids).await?)
 }
 
 /// The secrets of a data directory that is there.
@@ -160,8 +185,14 @@ pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
     Ok(Secrets::open(&global.data).await?)
 }
 
-/// Where the log is, and the key of its click ids. Nothing is made where nothing is.
-async fn find(global: &Global) -> Result<(Location, Arc<ClickIdKey>), CliError> {
+/// The keys by which ids in the log are read.
+struct Keys {
+    click_ids: Arc<ClickIdKey>,
+    pseudonyms: Pseudonyms,
+}
+
+/// Where the log is, and the keys of its ids. Nothing is made where nothing is.
+async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = Location::choose(global.log.as_deref(), &global.data)?;
     let holds_log = match &location {
         Location::Directory(directory) => directory.join("log.sqlite").exists(),
@@ -171,8 +202,11 @@ async fn find(global: &Global) -> Result<(Location, Arc<ClickIdKey>), CliError> 
         return Err(nothing_there(&global.data));
     }
     let secrets = Secrets::open(&global.data).await?;
-    let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
-    Ok((location, click_ids))
+    let keys = Keys {
+        click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),
+        pseudonyms: secrets.pseudonyms().clone(),
+    };
+    Ok((location, keys))
 }
 
 fn nothing_there(data: &Path) -> CliError {

@@ -10,7 +10,7 @@ use super::{
     client::{Client, Outgoing, refusal},
     exit::{CliError, Exit},
     global::Global,
-    output, own,
+    output, own, values,
 };
 use crate::commands::requeue::{self, LIMIT_MAX};
 
@@ -21,10 +21,10 @@ pub(super) struct Requeue {
     #[arg(value_name = "BRAND/OFFER")]
     offer: OfferRef,
     /// Only received at this time or later
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = values::start)]
     from: Option<Instant>,
     /// Only received before this time
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = values::start)]
     to: Option<Instant>,
     /// Only with this outcome; may be repeated
     #[arg(long, value_name = "CODE", value_parser = outcome)]
@@ -44,13 +44,6 @@ pub(super) struct Requeue {
     /// A manager's token for the server
     #[arg(long, value_name = "T")]
     token: Option<String>,
-}
-
-fn time(text: &str) -> Result<Instant, String> {
-    let day = || Instant::parse_rfc3339(&format!("{text}T00:00:00Z"));
-    Instant::parse_rfc3339(text)
-        .or_else(day)
-        .ok_or_else(|| "write a day or a time: 2026-01-31, 2026-01-31T12:00:00Z".to_owned())
 }
 
 fn outcome(code: &str) -> Result<Outcome, String> {

@@ -18,13 +18,21 @@ use super::{
 };
 use crate::{
     projector::Projector,
-    tables::{Tables, query::balances::AccountTotal},
+    statement::Issued,
+    tables::{
+        Tables,
+        query::{
+            Slice,
+            balances::{AccountTotal, AsOf},
+            periods::StatementFilter,
+        },
+    },
 };
 
 /// How often progress is shown.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// Reads everything again: log, read models, trial balance.
+/// Reads everything again: log, read models, trial balance, statements.
 #[derive(Debug, Args)]
 pub(super) struct Verify {}
 
@@ -82,12 +90,55 @@ async fn check(reader: &Reader, data: &Path) -> Result<Vec<Check>, CliError> {
             ))
         },
     });
-    let accounts = reader.tables.trial_balance().await?;
+    let accounts = reader.tables.trial_balance(AsOf::ALL).await?;
     checks.push(Check {
         name: "trial balance",
         found: trial(&accounts),
     });
+    let unsound = reader.tables.unsound_balances().await?;
+    checks.push(Check {
+        name: "balances",
+        found: if unsound.is_empty() {
+            Ok("each is what its totals say".to_owned())
+        } else {
+            Err(format!("not what their totals say: {}", unsound.join(", ")))
+        },
+    });
+    checks.push(Check {
+        name: "statements",
+        found: statements(reader).await?,
+    });
     Ok(checks)
+}
+
+/// Every statement adds up and opens with what the one before closed with, and none is left out.
+async fn statements(reader: &Reader) -> Result<Result<String, String>, CliError> {
+    let every = Slice {
+        after: 0,
+        limit: u32::MAX,
+    };
+    let mut rows = reader
+        .tables
+        .statements(&StatementFilter::default(), every)
+        .await?;
+    rows.sort_by(|a, b| (&a.partner, a.number).cmp(&(&b.partner, b.number)));
+    let (mut closings, mut numbers) = (BTreeMap::new(), BTreeMap::new());
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let issued = Issued::read(&*reader.store, row.position).await?;
+        let number = numbers.entry(row.partner.clone()).or_insert(0);
+        *number += 1;
+        let before = closings.insert((row.partner.clone(), row.currency), row.closing_minor);
+        let is_chained = before.is_none_or(|before: i64| before == row.opening_minor);
+        if !issued.statement.adds_up() || *number != row.number || !is_chained {
+            wrong.push(issued.statement.name());
+        }
+    }
+    Ok(if wrong.is_empty() {
+        Ok(format!("{} add up and follow each other", rows.len()))
+    } else {
+        Err(format!("do not add up or follow: {}", wrong.join(", ")))
+    })
 }
 
 /// Replays the log into read models of its own, and compares them with the live ones.

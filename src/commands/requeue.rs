@@ -3,22 +3,21 @@
 //! An attempt is judged as it was when it came in: who sent it and when stay as they were, only what
 //! it says is read anew. A repeat stays a repeat, so doing it twice is harmless.
 
-mod pretend;
 mod row;
 
 use std::sync::Arc;
 
 use postbook_schemas::{
-    Envelope, Fact, FactType, Instant, OfferRef, Outcome, Source, postback::Rejected,
-    programme::Programme,
+    Envelope, Fact, FactId, FactType, Instant, OfferRef, Outcome, Source, envelope::Recorded,
+    postback::Rejected,
 };
 use tokio::sync::Mutex;
 
+use self::row::Reading;
 pub use self::row::{Becomes, Requeued, Row};
-use self::{pretend::Pretend, row::Reading};
 use super::{
-    programme::{self, ProgrammeFile, apply::ApplyError},
-    record::{CommandError, PATIENCE},
+    draft_mapping,
+    record::{self, CommandError, PATIENCE},
 };
 use crate::{
     intake::{
@@ -27,11 +26,11 @@ use crate::{
         credentials::Admission,
         decide,
         evidence::Evidence,
-        lookup,
         mapping::Rules,
+        pretend::{Pretend, Would},
     },
     service::Service,
-    store::Filter,
+    store::{Filter, LogStore},
 };
 
 /// Two at once would both find an attempt not requeued yet. A log has one writing process, so a
@@ -89,7 +88,7 @@ pub async fn requeue(service: &Service, asked: &Requeue) -> Result<Requeued, Com
             .ok_or_else(|| CommandError::NotFound(format!("there is no offer {}", asked.offer)))?,
     );
     let rules = match &asked.draft {
-        Some(text) => draft(service, &asked.offer, text).await?,
+        Some(text) => draft_mapping::read(service, &asked.offer, text).await?,
         None => directory.mapping(asked.offer.as_str()).cloned(),
     };
     let _alone = REQUEUING.lock().await;
@@ -134,35 +133,6 @@ fn check(asked: &Requeue) -> Result<(), CommandError> {
         });
     }
     Ok(())
-}
-
-/// The mapping of the offer in a programme file that has not been applied.
-async fn draft(
-    service: &Service,
-    offer: &OfferRef,
-    text: &str,
-) -> Result<Option<Arc<Rules>>, CommandError> {
-    let invalid = |detail: String| CommandError::Invalid {
-        field: "mapping",
-        detail,
-    };
-    let file = ProgrammeFile::try_new("mapping", text).map_err(|one| invalid(one.to_string()))?;
-    let known = programme::apply::known(&**service.log.store()).await;
-    let known = known.map_err(|error| match error {
-        ApplyError::Store(error) => CommandError::Store(error),
-        other => invalid(other.to_string()),
-    })?;
-    programme::plan(vec![file], &known).map_err(|problems| {
-        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        invalid(lines.join("; "))
-    })?;
-    let programme = Programme::parse(text).map_err(|error| invalid(error.to_string()))?;
-    let mut mappings = programme.mappings.into_iter();
-    let mapping = mappings
-        .find(|mapping| mapping.offer == *offer)
-        .ok_or_else(|| invalid(format!("the file has no [[mapping]] of {offer}")))?
-        .with_preset();
-    Ok((!mapping.is_none()).then(|| Arc::new(Rules::new(&mapping, 0))))
 }
 
 /// One run over the log.
@@ -218,11 +188,10 @@ impl Run<'_> {
         rejected: &Rejected,
     ) -> Result<Row, CommandError> {
         let row = |becomes| Row::new(position, envelope, rejected, becomes);
-        let key = again::key(envelope.id);
-        if let Some(at) = self.service.log.store().find(&key).await?
-            && is_of(&lookup::read_fact(self.service, at).await?.fact, envelope)
-        {
-            return Ok(row(Becomes::RequeuedBefore { position: at }));
+        let store = &**self.service.log.store();
+        if let Some(before) = became(store, envelope.id).await? {
+            let position = before.position;
+            return Ok(row(Becomes::RequeuedBefore { position }));
         }
         let request = match again::request(envelope, rejected) {
             Ok(request) => request,
@@ -241,7 +210,7 @@ impl Run<'_> {
         let becomes = if self.asked.apply.is_some() {
             self.conclude(&mut evidence).await?
         } else {
-            self.pretend.conclude(self.service, &mut evidence).await?
+            self.pretended(&mut evidence).await?
         };
         Ok(row(becomes))
     }
@@ -268,6 +237,26 @@ impl Run<'_> {
         }
     }
 
+    async fn pretended(&mut self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
+        let would = self.pretend.conclude(self.service, evidence).await?;
+        let reading = Reading::of(evidence);
+        Ok(match would {
+            Would::BeNew(outcome) => Becomes::Fact {
+                outcome,
+                fact_id: None,
+                position: None,
+                reading,
+                warnings: decide::warnings(evidence),
+            },
+            Would::Repeat { first_id, differs } => Becomes::Repeat {
+                first_id,
+                differs,
+                position: None,
+                reading,
+            },
+        })
+    }
+
     async fn conclude(&self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
         let id = self.service.clock.new_id();
         let concluded = intake::conclude(self.service, evidence, id).await?;
@@ -289,30 +278,21 @@ impl Run<'_> {
     }
 }
 
-/// Whether a fact is this attempt, read again: a key may only look alike.
-fn is_of(fact: &Fact, attempt: &Envelope) -> bool {
-    fact.attempt()
-        .and_then(|kept| kept.requeued.as_ref())
-        .is_some_and(|requeued| requeued.attempt_id == attempt.id)
-}
-
-/// Where in the log a refused attempt became a fact, if it was requeued.
+/// What a refused attempt became, if it was requeued.
 ///
 /// # Errors
 /// The log failed.
 pub async fn became(
-    service: &Service,
-    attempt_id: postbook_schemas::FactId,
-) -> Result<Option<u64>, CommandError> {
-    let found = service.log.store().find(&again::key(attempt_id)).await?;
-    let Some(position) = found else {
+    store: &dyn LogStore,
+    attempt_id: FactId,
+) -> Result<Option<Recorded>, CommandError> {
+    let Some(position) = store.find(&again::key(attempt_id)).await? else {
         return Ok(None);
     };
-    let envelope = lookup::read_fact(service, position).await?;
-    let requeued = envelope
-        .fact
-        .attempt()
-        .and_then(|one| one.requeued.as_ref());
+    let recorded = record::read_from(store, position).await?;
+    let attempt = recorded.envelope.fact.attempt();
+    let requeued = attempt.and_then(|attempt| attempt.requeued.as_ref());
+    // A key may only look alike.
     let is_it = requeued.is_some_and(|requeued| requeued.attempt_id == attempt_id);
-    Ok(is_it.then_some(position))
+    Ok(is_it.then_some(recorded))
 }

@@ -6,7 +6,7 @@ use postbook_schemas::{Envelope, Fact, FactId, Instant, configuration::TermsPubl
 
 use super::{Directory, DirectoryError, FACT_TYPES, LinkEntry};
 use crate::{
-    intake::mapping::Rules,
+    intake::mapping::{Origin, Rules},
     store::{Filter, LogStore},
 };
 
@@ -103,7 +103,8 @@ impl Directory {
             }
             Fact::MappingDefined(mapping) => {
                 let offer = mapping.offer.clone();
-                let rules = (!mapping.is_none()).then(|| Arc::new(Rules::new(mapping, position)));
+                let rules = (!mapping.is_none())
+                    .then(|| Arc::new(Rules::new(mapping, Origin::Position(position))));
                 put(&mut self.mappings, offer, stamp, rules);
             }
             Fact::EndpointDefined(endpoint) => {
@@ -142,6 +143,7 @@ mod tests {
                 slug: Slug::try_new("acme").unwrap(),
                 name: Some(name.to_owned()),
                 currency: postbook_schemas::Currency::USD,
+                bank: None,
             }),
         }
     }

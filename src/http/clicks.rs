@@ -11,6 +11,7 @@ use axum::{
     routing::post,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     auth::Authenticated,
@@ -37,25 +38,32 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// One click, or `{"items": […]}`.
-#[derive(Deserialize)]
-struct Many {
+/// `{"items": […]}`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ManyClicks)]
+pub(super) struct Many {
     items: Vec<ForeignClick>,
 }
 
-#[derive(Serialize)]
-struct Item {
+/// What became of a click.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClickItem)]
+pub(super) struct Item {
     click_id: String,
     /// `recorded`, `duplicate` or `rejected`.
     status: &'static str,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Items {
+/// What became of many, in their order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClickItems)]
+pub(super) struct Items {
     items: Vec<Item>,
 }
 
@@ -66,13 +74,10 @@ struct Items {
     ("file" = Option<String>, Query, description = "of NDJSON: the file it is from, for the facts"),
     ("sha256" = Option<String>, Query, description = "of NDJSON: the hash of that file"),
     ("dry_run" = Option<bool>, Query, description = "of NDJSON: keep nothing, only tell"),
-), request_body(content = ForeignClick),
+), request_body(content((Clicks = "application/json"), (String = "application/x-ndjson"))),
     responses((status = 200, description = "known before; or of many, what became of each",
-            content((crate::intake::bulk::LineAnswer = "application/x-ndjson"))),
-        (status = 201, description = "recorded"),
-        (status = 422, description = "a field is missing or wrong"),
-        (status = 413, description = "more than is read at once"),
-        (status = 503, description = "nothing was kept: try again")))]
+            content((Told = "application/json"), (String = "application/x-ndjson"))),
+        (status = 201, body = Item, description = "recorded")))]
 pub(super) async fn record(
     State(service): State<Arc<Service>>,
     Extension(slots): Extension<Slots>,
@@ -129,6 +134,33 @@ async fn read(request: axum::http::Request<Body>) -> Result<(Vec<ForeignClick>, 
         ));
     }
     Ok((clicks, is_many))
+}
+
+/// One click, or many.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewClicks)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose two forms are told apart by hand"
+)]
+pub(super) enum Clicks {
+    /// One.
+    One(Box<ForeignClick>),
+    /// Up to 10,000.
+    Many(Many),
+}
+
+/// What became of one, or of many.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClicksTold)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the answer")]
+pub(super) enum Told {
+    /// Of one.
+    One(Item),
+    /// Of many.
+    Many(Items),
 }
 
 #[derive(Deserialize)]

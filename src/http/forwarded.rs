@@ -6,20 +6,20 @@ use axum::http::{HeaderMap, header};
 
 /// One proxy's word: who called it, and by which protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hop {
+pub struct Hop {
     /// The address; `None` if it is hidden or not given.
-    pub(super) address: Option<IpAddr>,
+    pub address: Option<IpAddr>,
     /// Whether it was called by HTTPS.
-    pub(super) https: bool,
+    pub https: bool,
 }
 
 /// A header that does not keep to the grammar. Who wrote which part of it cannot be told then: a
 /// sender's open quotation mark may swallow what a proxy has added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub struct Broken;
 
 /// What proxies say, the sender's nearest first. Each adds its word at the end.
-pub(super) fn hops(headers: &HeaderMap) -> Result<Vec<Hop>, Broken> {
+pub fn hops(headers: &HeaderMap) -> Result<Vec<Hop>, Broken> {
     let mut hops = Vec::new();
     for value in headers.get_all(header::FORWARDED) {
         let text = value.to_str().map_err(|_| Broken)?;

@@ -5,7 +5,7 @@ mod body;
 mod bulk;
 mod clicks;
 mod connection;
-mod forwarded;
+pub mod forwarded;
 mod gate;
 mod in_flight;
 mod ops;
@@ -21,6 +21,7 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -30,11 +31,13 @@ pub use self::peer::PeerAddress;
 use self::{in_flight::InFlight, problem::Problem};
 use crate::service::{ServerOptions, Service};
 
-/// What the handlers of intake share.
-#[derive(Clone, Debug)]
-struct Front {
+/// What the handlers of intake share; one reference, since it is counted several times a request.
+type Front = Arc<Shared>;
+
+#[derive(Debug)]
+struct Shared {
     service: Arc<Service>,
-    options: Arc<ServerOptions>,
+    options: ServerOptions,
     in_flight: Arc<InFlight>,
 }
 
@@ -44,11 +47,11 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
         service.limits.limit_addresses(rate);
     }
     let body_time = RequestBodyTimeoutLayer::new(options.network.body_time);
-    let front = Front {
+    let front = Arc::new(Shared {
         service: Arc::clone(&service),
         in_flight: Arc::new(InFlight::new(options.network.in_flight_bytes)),
-        options: Arc::new(options),
-    };
+        options,
+    });
     let intake = Router::new()
         .route("/postback", any(postback::postback))
         .route(
@@ -66,8 +69,16 @@ pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
     intake
         .merge(ops)
         .merge(api.layer(body_time))
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))
+}
+
+/// Which methods a path takes, the router says in `Allow`.
+async fn method_not_allowed() -> Problem {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let detail = "this path takes another method";
+    Problem::new(status, "method_not_allowed", "Method not allowed", detail)
 }
 
 async fn not_found() -> Problem {

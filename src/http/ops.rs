@@ -9,35 +9,46 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::service::Service;
 
 /// Facts that the read models may be behind before the service calls itself not ready.
 const LAG_MAX: u64 = 100_000;
 
-#[derive(Serialize)]
-struct Health {
+/// The process answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
     status: &'static str,
 }
 
 /// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "operation",
+    responses((status = 200, body = Health, description = "it does")))]
 pub(super) async fn healthz() -> impl IntoResponse {
     Json(Health { status: "ok" })
 }
 
-#[derive(Serialize)]
-struct Readiness {
+/// Whether the service can do its work.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// `ready` or `not_ready`.
     status: &'static str,
     log_head: u64,
     projector_position: u64,
     lag: u64,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     projector_failed: Option<String>,
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     projector_trouble: Option<String>,
 }
 
 /// Postbacks can be kept, and what is read is nearly current.
+#[utoipa::path(get, path = "/readyz", tag = "operation",
+    responses((status = 200, body = Readiness, description = "ready"),
+        (status = 503, body = Readiness, description = "not ready, and why")))]
 pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
     let log_head = service.log.store().head();
     let projector_position = service.projector.position();
@@ -61,6 +72,8 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
 }
 
 /// Everything that is counted, in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, body = String, content_type = "text/plain", description = "in Prometheus' text format")))]
 pub(super) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
     let head = service.log.store().head();
     let failed = service.projector.failed().is_some();

@@ -17,7 +17,7 @@ use crate::intake::{
     self,
     answer::Answer,
     request::{Endpoint, Method, Request as Postback, Sealed},
-    signature::{content, parse::Sent},
+    signature::parse::Sent,
 };
 
 const SECRET: HeaderName = HeaderName::from_static("x-postback-secret");
@@ -85,7 +85,7 @@ async fn read(
         content_type: text(headers, &header::CONTENT_TYPE),
         bearer: auth::bearer(headers).map(Sealed),
         secret: text(headers, &SECRET).map(Sealed),
-        signature: signature(headers, parts.uri.query()),
+        signature: signature(headers),
         idempotency_key: text(headers, &IDEMPOTENCY_KEY),
         body: body.bytes,
         body_bytes: body.length,
@@ -95,17 +95,18 @@ async fn read(
     })
 }
 
-/// The signatures that came along; the header wins over the parameter.
-fn signature(headers: &HeaderMap, query: Option<&str>) -> Option<Box<Sent>> {
-    let parameter = || query.and_then(content::parameter).map(str::to_owned);
-    let tds = text(headers, &TDS_SIGNATURE).or_else(parameter);
+/// The signatures that came along in headers; what is in the query is looked at when it is known
+/// under which mapping. Its time may be in a header all the same.
+fn signature(headers: &HeaderMap) -> Option<Box<Sent>> {
+    let tds = text(headers, &TDS_SIGNATURE);
+    let tds_timestamp = text(headers, &TDS_TIMESTAMP);
     let webhook = text(headers, &WEBHOOK_SIGNATURE);
-    if tds.is_none() && webhook.is_none() {
+    if tds.is_none() && tds_timestamp.is_none() && webhook.is_none() {
         return None;
     }
     Some(Box::new(Sent {
         tds,
-        tds_timestamp: text(headers, &TDS_TIMESTAMP),
+        tds_timestamp,
         webhook,
         webhook_id: text(headers, &WEBHOOK_ID),
         webhook_timestamp: text(headers, &WEBHOOK_TIMESTAMP),

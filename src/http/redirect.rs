@@ -22,6 +22,13 @@ const NO_SUCH_LINK: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf
     <title>Link not found</title><h1>Link not found</h1>\
     <p>This link does not exist, or no longer does.</p></html>";
 
+/// Follows a link: records a click and leads on, with the click id in the parameter that the offer
+/// names. `utm_*`, `sub1` to `sub5`, `fbclid`, `gclid` and `ttclid` are kept as received.
+#[utoipa::path(get, path = "/{slug}", tag = "intake", params(("slug" = String, Path, description = "of the link")),
+    responses((status = 302, description = "where it leads", headers(("Location" = String))),
+        (status = 404, description = "there is no such link",
+            content((String = "text/html"), (crate::intake::answer::ProblemBody<'static> = "application/problem+json"))),
+        (status = 429, description = "too many requests from this address")))]
 pub(super) async fn follow(State(front): State<Front>, request: Request<Body>) -> Response {
     let headers = request.headers();
     let peer = peer::peer(request.extensions(), headers, &front.options);

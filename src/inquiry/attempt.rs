@@ -1,16 +1,23 @@
 //! One attempt told whole: what its row says, and what only its fact keeps.
 
 use postbook_projections::rows::AttemptRow;
-use postbook_schemas::{Attempt, Fact, Instant, Outcome, RawRequest, postback::References};
+use postbook_schemas::{Attempt, Fact, Instant, OfferRef, Outcome, RawRequest, postback::Rejected};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     Sources,
-    expected::{self, Expected},
+    expected::{self, Expected, Under},
 };
-use crate::commands::record::{self, CommandError};
+use crate::{
+    commands::{
+        record::{self, CommandError},
+        requeue,
+    },
+    intake::mapping::{Origin, Rules},
+    tables::query::{Slice, attempts::AttemptFilter},
+};
 
 /// A postback attempt, whatever became of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -65,6 +72,12 @@ pub struct AttemptTold {
     pub differences: Vec<DifferenceTold>,
     /// Of a refusal: what was expected beside what was received.
     pub expected: Vec<Expected>,
+    /// Of a refusal: what it became when it was read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub became: Option<BecameTold>,
+    /// The refused attempt that it is, read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requeued: Option<RequeuedTold>,
     /// The request as received, without secrets and personal data.
     pub request: RequestTold,
 }
@@ -77,6 +90,31 @@ pub struct CredentialTold {
     pub strength: String,
     /// Which key or token, by id.
     pub key_id: Option<String>,
+}
+
+/// What a refused attempt became when it was read again.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Became)]
+pub struct BecameTold {
+    /// Where its fact is in the log.
+    pub position: u64,
+    /// The id of that.
+    pub fact_id: Uuid,
+    /// What became of it.
+    #[schema(value_type = String)]
+    pub outcome: Outcome,
+}
+
+/// The refused attempt that another is, read again.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RequeuedFrom)]
+pub struct RequeuedTold {
+    /// Its id.
+    pub attempt_id: Uuid,
+    /// Where its fact is in the log; absent where it is not found.
+    pub position: Option<u64>,
+    /// Why it was read again.
+    pub reason: String,
 }
 
 /// One field that differs between a repeat and the first.
@@ -116,6 +154,28 @@ pub struct RequestTold {
     pub body_bytes: Option<u64>,
 }
 
+/// Searches attempts, and tells them whole. Ids that are personal data are found by themselves or by
+/// the names that they are kept under.
+///
+/// # Errors
+/// The log or the read models cannot be read.
+pub async fn search(
+    sources: &Sources<'_>,
+    filter: AttemptFilter,
+    slice: Slice,
+) -> Result<Vec<AttemptTold>, CommandError> {
+    let kept = |id: Option<String>| id.map(|id| sources.pseudonyms.id(&id).into_owned());
+    let filter = AttemptFilter {
+        click_id: kept(filter.click_id),
+        txn_id: kept(filter.txn_id),
+        event_id: kept(filter.event_id),
+        customer_id: kept(filter.customer_id),
+        ..filter
+    };
+    let rows = sources.tables.attempts(&filter, slice).await?;
+    tell_all(sources, rows).await
+}
+
 /// Tells attempts whole, in their order.
 ///
 /// # Errors
@@ -138,8 +198,8 @@ pub async fn tell_all(
 pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold, CommandError> {
     let recorded = record::read_from(sources.store, row.position).await?;
     let envelope = recorded.envelope;
-    let parts = Parts::of(&envelope.fact);
-    let attempt = parts.attempt;
+    let attempt = envelope.fact.attempt();
+    let references = envelope.fact.references();
     let request = attempt.map(|attempt| attempt.request.clone());
     let mut told = AttemptTold {
         position: row.position,
@@ -157,7 +217,7 @@ pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold,
         txn_id: row.txn_id,
         event_id: row.event_id,
         customer_id: row.customer_id,
-        coupon_code: parts.references.and_then(|all| all.coupon_code.clone()),
+        coupon_code: references.and_then(|all| all.coupon_code.clone()),
         credential: attempt.and_then(credential),
         field: row.field,
         detail: row.detail,
@@ -167,13 +227,22 @@ pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold,
         first_id: None,
         differences: Vec::new(),
         expected: Vec::new(),
+        became: None,
+        requeued: None,
         request: request.unwrap_or_default().into(),
     };
+    if let Some(requeued) = attempt.and_then(|attempt| attempt.requeued.as_ref()) {
+        let before = sources.tables.attempt(requeued.attempt_id).await?;
+        told.requeued = Some(RequeuedTold {
+            attempt_id: requeued.attempt_id,
+            position: before.map(|row| row.position),
+            reason: requeued.reason.clone(),
+        });
+    }
     match &envelope.fact {
         Fact::PostbackRejected(rejected) => {
-            let offer = rejected.offer.as_ref();
-            let offer = offer.and_then(|offer| sources.directory.offer(offer.as_str()));
-            told.expected = expected::beside_received(rejected, offer.map(|offer| &**offer));
+            told.expected = beside_received(sources, rejected).await?;
+            told.became = became(sources, told.id, rejected.outcome).await?;
         }
         Fact::PostbackRepeated(repeated) => {
             told.first_id = Some(repeated.first_id);
@@ -184,27 +253,51 @@ pub async fn tell(sources: &Sources<'_>, row: AttemptRow) -> Result<AttemptTold,
     Ok(told)
 }
 
-/// What every fact about an attempt has.
-struct Parts<'f> {
-    attempt: Option<&'f Attempt>,
-    references: Option<&'f References>,
+/// What was expected beside what was received, under the mapping that the attempt was read under,
+/// which need not be the one in force.
+async fn beside_received(
+    sources: &Sources<'_>,
+    rejected: &Rejected,
+) -> Result<Vec<Expected>, CommandError> {
+    let directory = sources.directory;
+    let name = rejected.offer.as_ref().map_or("", OfferRef::as_str);
+    let offer = directory.offer(name).map(|offer| &**offer);
+    let beside = |under| expected::beside_received(rejected, offer, under);
+    let Some(used) = &rejected.attempt.mapping else {
+        return Ok(beside(Under::Standard));
+    };
+    let Some(position) = used.position else {
+        return Ok(beside(Under::Unkept));
+    };
+    let origin = Origin::Position(position);
+    if let Some(rules) = directory.mapping(name)
+        && *rules.origin() == origin
+    {
+        return Ok(beside(Under::Mapping(rules)));
+    }
+    let defined = record::read_from(sources.store, position).await?;
+    Ok(match &defined.envelope.fact {
+        Fact::MappingDefined(mapping) => beside(Under::Mapping(&Rules::new(mapping, origin))),
+        _ => beside(Under::Standard),
+    })
 }
 
-impl<'f> Parts<'f> {
-    fn of(fact: &'f Fact) -> Self {
-        let report = fact.as_report().map(|one| (&one.attempt, &one.references));
-        let change = fact.as_change().map(|one| (&one.attempt, &one.references));
-        let found = match fact {
-            Fact::AbuseReported(one) => Some((&one.attempt, &one.references)),
-            Fact::PostbackRejected(one) => Some((&one.attempt, &one.references)),
-            Fact::PostbackRepeated(one) => Some((&one.attempt, &one.references)),
-            _ => report.or(change),
-        };
-        Self {
-            attempt: found.map(|(attempt, _)| attempt),
-            references: found.map(|(_, references)| references),
-        }
+async fn became(
+    sources: &Sources<'_>,
+    id: Uuid,
+    outcome: Outcome,
+) -> Result<Option<BecameTold>, CommandError> {
+    if !requeue::outcomes().any(|one| one == outcome) {
+        return Ok(None);
     }
+    let became = requeue::became(sources.store, id).await?;
+    Ok(became.and_then(|became| {
+        Some(BecameTold {
+            position: became.position,
+            fact_id: became.envelope.id,
+            outcome: became.envelope.fact.outcome()?,
+        })
+    }))
 }
 
 fn credential(attempt: &Attempt) -> Option<CredentialTold> {

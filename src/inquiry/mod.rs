@@ -7,7 +7,7 @@ mod find;
 
 use postbook_schemas::{ClickIdKey, Instant};
 
-use crate::{directory::Directory, store::LogStore, tables::Tables};
+use crate::{directory::Directory, intake::personal::Pseudonyms, store::LogStore, tables::Tables};
 
 /// Where answers are found: the log, the read models and the programme.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub struct Sources<'s> {
     pub click_ids: &'s ClickIdKey,
     /// The programme.
     pub directory: &'s Directory,
+    /// The names under which ids are kept that are personal data.
+    pub pseudonyms: &'s Pseudonyms,
     /// The time.
     pub now: Instant,
 }

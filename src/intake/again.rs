@@ -9,16 +9,15 @@ use postbook_schemas::{
 };
 
 use super::{
-    credentials::{Admission, Shown},
+    credentials::Admission,
     decide,
     evidence::{Evidence, Told},
     fields,
-    lookup::{ClickCheck, Target},
+    lookup::Target,
     mapping::Rules,
-    request::{Endpoint, Method, Request},
-    signature::Checked,
+    request::{Endpoint, Imported, Method, Request},
 };
-use crate::{directory::PayoutLimit, service::Service, store::StoreError};
+use crate::{service::Service, store::StoreError};
 
 /// A refused attempt, and who has it read again.
 #[derive(Clone, Debug)]
@@ -62,25 +61,10 @@ pub async fn gather<'r>(
     again: Again,
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
-    let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
-    let mut evidence = Evidence {
-        request,
-        now: again.received_at,
-        fields,
-        fault,
-        told: Told::Offer(offer),
-        limited: None,
-        shown: Shown::Nothing,
-        signature: Checked::Absent,
-        admission: Some(Ok(again.admission.clone())),
-        form: None,
-        payout_limit: PayoutLimit::NoRule,
-        click: ClickCheck::Unasked,
-        coupon: false,
-        customer: false,
-        target: Target::Unasked,
-        again: Some(Box::new(again)),
-    };
+    let read = fields::read(request, rules, service.secrets.pseudonyms());
+    let mut evidence = Evidence::new(request, again.received_at, read, Told::Offer(offer));
+    evidence.admission = Some(Ok(again.admission.clone()));
+    evidence.again = Some(Box::new(again));
     evidence.check_form(service, &directory);
     if decide::refusal(&evidence).is_none() {
         evidence.look_up(service, &directory).await?;
@@ -102,6 +86,11 @@ pub enum Unreadable {
     /// Only a part of it was kept.
     #[error("its body was not kept whole")]
     Cut,
+    /// It was read under a mapping that is not in the log.
+    #[error(
+        "it was read under a mapping of its file alone: import the file again, with that mapping corrected"
+    )]
+    OwnMapping,
     /// It came in otherwise than postbacks do.
     #[error("its request was not kept in a way that can be read")]
     Unknown,
@@ -120,11 +109,29 @@ pub fn request(envelope: &Envelope, rejected: &Rejected) -> Result<Request, Unre
     if kept.body_hex.is_some() || kept.body_bytes.is_some() {
         return Err(Unreadable::Cut);
     }
-    let endpoint = match (envelope.source.endpoint.as_str(), &rejected.offer) {
-        ("/postback", _) => Endpoint::Postback,
-        ("/api/postback", Some(offer)) => Endpoint::Offer(offer.to_string()),
+    let attempt = &rejected.attempt;
+    if attempt
+        .mapping
+        .as_ref()
+        .is_some_and(|used| used.position.is_none())
+    {
+        return Err(Unreadable::OwnMapping);
+    }
+    let row = attempt.imported.as_ref();
+    let endpoint = match (envelope.source.endpoint.as_str(), &rejected.offer, row) {
+        ("/postback", ..) => Endpoint::Postback,
+        ("/api/postback", Some(offer), _) | (_, Some(offer), Some(_)) => {
+            Endpoint::Offer(offer.to_string())
+        }
         _ => return Err(Unreadable::Unknown),
     };
+    let imported = row.map(|row| {
+        Arc::new(Imported {
+            caller: None,
+            row: row.clone(),
+            rules: None,
+        })
+    });
     let body = Bytes::from(kept.body.clone().unwrap_or_default());
     let method = if kept.method == Method::Get.as_str() {
         Method::Get
@@ -137,6 +144,7 @@ pub fn request(envelope: &Envelope, rejected: &Rejected) -> Result<Request, Unre
         idempotency_key: kept.idempotency_key.clone(),
         body_bytes: body.len() as u64,
         body,
+        imported,
         ..Request::bare(endpoint, method, kept.path.clone())
     })
 }

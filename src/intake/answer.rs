@@ -2,6 +2,7 @@
 
 use postbook_schemas::{FactId, Outcome};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{refusal::Refusal, request::Endpoint};
 
@@ -39,38 +40,62 @@ pub struct Taken<'a> {
     pub attempt_id: FactId,
 }
 
-#[derive(Serialize)]
-struct PostbackBody<'a> {
+/// The answer to a postback that was taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Taken)]
+pub struct PostbackBody<'a> {
+    /// `ok`, `duplicate`, `sandbox` or `parked`.
     status: &'static str,
+    /// The click id that was sent.
     click_id: Option<&'a str>,
+    /// The campaign of the click.
     campaign: Option<&'a str>,
+    /// Whether a click, coupon or customer attributes it.
     matched: bool,
+    /// The conversion: of a change the one it changes.
+    #[schema(value_type = uuid::Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
     conversion_id: Option<FactId>,
+    /// Of a duplicate: whether its content differs from the first one's.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     differs: Option<bool>,
+    /// The attempt, where there is no conversion to name.
+    #[schema(value_type = uuid::Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt_id: Option<FactId>,
 }
 
-#[derive(Serialize)]
-struct OfferBody {
+/// The answer to a postback that was taken on an offer's own endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OfferTaken)]
+pub struct OfferBody {
     data: OfferData,
 }
 
-#[derive(Serialize)]
-struct OfferData {
+/// What became of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OfferTakenData)]
+pub struct OfferData {
+    /// `ok`, `duplicate`, `sandbox` or `parked`.
     status: &'static str,
+    /// The conversion: of a change the one it changes.
+    #[schema(value_type = uuid::Uuid)]
     #[serde(rename = "conversionId", skip_serializing_if = "Option::is_none")]
     conversion_id: Option<FactId>,
+    /// Of a duplicate: whether its content differs from the first one's.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     differs: Option<bool>,
+    /// The attempt, where there is no conversion to name.
+    #[schema(value_type = uuid::Uuid)]
     #[serde(rename = "attemptId", skip_serializing_if = "Option::is_none")]
     attempt_id: Option<FactId>,
 }
 
 /// A problem as RFC 9457 has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemBody<'a> {
     /// Names the kind of problem.
     pub r#type: String,
@@ -83,9 +108,11 @@ pub struct ProblemBody<'a> {
     /// What is wrong this time.
     pub detail: &'a str,
     /// The field at fault.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<&'a str>,
     /// The fact that was kept of the attempt.
+    #[schema(value_type = uuid::Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_id: Option<FactId>,
 }

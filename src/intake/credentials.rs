@@ -41,10 +41,12 @@ pub fn look(
 ) -> Shown {
     let is_test = fields.is_test() == Some(true);
     if let Some(imported) = &request.imported {
-        return if is_test && !imported.caller.role.covers(Role::Manager) {
-            Shown::BadToken(TEST_TAKES_A_MANAGER)
-        } else {
-            Shown::Token(Arc::clone(&imported.caller))
+        return match &imported.caller {
+            Some(caller) if is_test && !caller.role.covers(Role::Manager) => {
+                Shown::BadToken(TEST_TAKES_A_MANAGER)
+            }
+            Some(caller) => Shown::Token(Arc::clone(caller)),
+            None => Shown::Nothing,
         };
     }
     if is_test {

@@ -52,10 +52,10 @@ pub fn refusal(evidence: &Evidence<'_>) -> Option<Refusal> {
 /// Whether an attempt is refused before anybody asks who sent it: for its size, transport, offer, rate
 /// or address.
 pub fn is_turned_away(evidence: &Evidence<'_>) -> bool {
-    let before = STEPS
+    let mut before = STEPS
         .iter()
         .take_while(|(outcome, _)| *outcome < Outcome::BadCredentials);
-    before.into_iter().any(|(_, step)| step(evidence).is_some())
+    before.any(|(_, step)| step(evidence).is_some())
 }
 
 /// What becomes of an attempt that nothing refuses and that is no duplicate.
@@ -74,7 +74,12 @@ pub fn acceptance(evidence: &Evidence<'_>) -> Outcome {
 /// Whether an attempt is test traffic: all of its offer's is, or it says so itself.
 pub fn is_sandbox(evidence: &Evidence<'_>) -> bool {
     let is_offers = evidence.offer().is_some_and(|offer| offer.sandbox);
-    is_offers || evidence.fields.is_test() == Some(true)
+    is_offers || is_test(evidence)
+}
+
+/// Whether an attempt says itself that it is a test, for which only a manager is let in.
+fn is_test(evidence: &Evidence<'_>) -> bool {
+    evidence.fields.is_test() == Some(true)
 }
 
 /// Whether a click or coupon attributes a report, so that its customer is bound by it.
@@ -119,6 +124,17 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
         signed.is_some_and(|signed| key.is_some() && key != signed.message_id()),
         "Idempotency-Key is not signed and does not count on a signed postback",
     );
+    let asks_for_signature = evidence
+        .offer()
+        .is_some_and(|offer| offer.require_signature);
+    warn(
+        asks_for_signature
+            && is_test(evidence)
+            && evidence.signature == Checked::Absent
+            && evidence.request.imported.is_none()
+            && matches!(evidence.admission, Some(Ok(_))),
+        "this offer requires signed postbacks: the test was taken for its token, unsigned",
+    );
     warn(
         evidence.fields.personal,
         "personal data was redacted: names, e-mail addresses, phone and card numbers do not belong here",
@@ -145,6 +161,13 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
         other_reference && is_expired(evidence),
         "the click is older than the retention and does not attribute",
     );
+    let without_amount = form
+        .is_some_and(|form| form.amount_minor.is_none() && matches!(form.event, Event::Report(_)));
+    if let Some(name) = evidence.fields.unread_amount().filter(|_| without_amount) {
+        warnings.push(format!(
+            "no amount was read: {name} is not read as one; a mapping may be missing or wrong"
+        ));
+    }
     warnings
 }
 
@@ -275,9 +298,11 @@ fn bad_credentials(evidence: &Evidence<'_>) -> Option<Refusal> {
 fn bad_signature(evidence: &Evidence<'_>) -> Option<Refusal> {
     let why = match &evidence.signature {
         Checked::Wrong(why) => *why,
-        // A row of a file is vouched for by who imports it.
+        // A row of a file is vouched for by who imports it, and a test by its manager's token.
         Checked::Absent
-            if evidence.offer()?.require_signature && evidence.request.imported.is_none() =>
+            if evidence.offer()?.require_signature
+                && evidence.request.imported.is_none()
+                && !is_test(evidence) =>
         {
             "this offer requires signed postbacks: send X-TDS-Signature, or webhook-id, \
              webhook-timestamp and webhook-signature"

@@ -84,7 +84,7 @@ pub async fn gather<'r>(
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
     let rules = match &request.endpoint {
-        Endpoint::Offer(name) => directory.mapping(name),
+        Endpoint::Offer(name) => request.own_rules().or_else(|| directory.mapping(name)),
         Endpoint::Postback => None,
     };
     let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
@@ -94,24 +94,8 @@ pub async fn gather<'r>(
         Told::Unknown | Told::Not => None,
     };
     let shown = credentials::look(request, &fields, path_offer, &service.secrets, now);
-    let mut evidence = Evidence {
-        request,
-        now,
-        fields,
-        fault,
-        told: named,
-        limited: None,
-        shown,
-        signature: Checked::Absent,
-        admission: None,
-        form: None,
-        payout_limit: PayoutLimit::NoRule,
-        click: ClickCheck::Unasked,
-        coupon: false,
-        customer: false,
-        target: Target::Unasked,
-        again: None,
-    };
+    let mut evidence = Evidence::new(request, now, (fields, fault), named);
+    evidence.shown = shown;
     evidence.tell_offer(service, &directory).await?;
     let offer = evidence.offer().map(|offer| &**offer);
     if request.imported.is_none() {
@@ -138,6 +122,35 @@ fn named_offer(request: &Request, fields: &Fields<'_>, directory: &Directory) ->
         Some(Some(offer)) => Told::Offer(Arc::clone(offer)),
         Some(None) => Told::Unknown,
         None => Told::Not,
+    }
+}
+
+impl<'r> Evidence<'r> {
+    /// What a request says, and for which offer; nothing is looked up yet.
+    pub(super) fn new(
+        request: &'r Request,
+        now: Instant,
+        (fields, fault): (Fields<'r>, Option<Fault>),
+        told: Told,
+    ) -> Self {
+        Self {
+            request,
+            now,
+            fields,
+            fault,
+            told,
+            limited: None,
+            shown: Shown::Nothing,
+            signature: Checked::Absent,
+            admission: None,
+            form: None,
+            payout_limit: PayoutLimit::NoRule,
+            click: ClickCheck::Unasked,
+            coupon: false,
+            customer: false,
+            target: Target::Unasked,
+            again: None,
+        }
     }
 }
 
@@ -198,11 +211,16 @@ impl Evidence<'_> {
 
     /// Whoever is turned away for another reason costs no computation.
     fn check_signature(&mut self, secrets: &Secrets) {
-        let (Some(_), Told::Offer(offer)) = (&self.request.signature, &self.told) else {
+        let Told::Offer(offer) = &self.told else {
+            return;
+        };
+        let (request, rules) = (self.request, self.fields.rules());
+        let Some(sent) = signature::sent(request, rules) else {
             return;
         };
         if !decide::is_turned_away(self) {
-            self.signature = signature::check(self.request, &offer.reference(), secrets, self.now);
+            let offer = offer.reference();
+            self.signature = signature::check(request, &sent, rules, &offer, secrets, self.now);
         }
     }
 

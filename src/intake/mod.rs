@@ -17,6 +17,7 @@ pub mod legacy;
 pub mod lookup;
 pub mod mapping;
 pub mod personal;
+pub mod pretend;
 pub mod rate;
 pub mod record;
 pub mod redact;
@@ -31,6 +32,7 @@ use self::{
     answer::{Answer, Taken},
     evidence::Evidence,
     lookup::Target,
+    pretend::{Pretend, Would},
     record::Candidate,
     refusal::Refusal,
     request::{Endpoint, Request},
@@ -157,29 +159,20 @@ fn candidate(
 }
 
 /// Says what would become of a postback, and keeps nothing. Whether it repeats another is as of
-/// now: only an append decides it for good.
+/// now, and in view of those that `pretend` was told of before: only an append decides it for good.
 ///
 /// # Errors
 /// The log could not be read.
 pub async fn preview(
     service: &Service,
     request: &Request,
-) -> Result<(Outcome, Option<Refusal>), StoreError> {
-    let evidence = evidence::gather(service, request, service.clock.now()).await?;
+    pretend: &mut Pretend,
+) -> Result<Result<Would, Refusal>, StoreError> {
+    let mut evidence = evidence::gather(service, request, service.clock.now()).await?;
     if let Some(refusal) = decide::refusal(&evidence) {
-        return Ok((refusal.outcome, Some(refusal)));
+        return Ok(Err(refusal));
     }
-    let id = service.clock.new_id();
-    let candidate = record::candidate(&evidence, &service.secrets, id);
-    if let Some(key) = candidate.and_then(|candidate| candidate.dedupe_key)
-        && let Some(position) = service.log.store().find(&key).await?
-    {
-        let first = lookup::read_fact(service, position).await?;
-        if dedupe_key(&first.fact) == Some(&*key) {
-            return Ok((Outcome::Duplicate, None));
-        }
-    }
-    Ok((decide::acceptance(&evidence), None))
+    pretend.conclude(service, &mut evidence).await.map(Ok)
 }
 
 enum Kept {

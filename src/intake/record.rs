@@ -12,6 +12,7 @@ use super::{
     again, credentials, decide, differences,
     evidence::Evidence,
     form::{self, Form},
+    mapping::Origin,
     redact,
     refusal::Refusal,
     request::{Endpoint, truncated},
@@ -46,12 +47,13 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     let reference = offer.reference();
     let verified = evidence.signature.verified();
     let given = form.idempotency_key.as_deref();
-    let row_key = evidence.request.imported.as_ref().map(|row| &*row.row_key);
+    let imported = evidence.request.imported.as_ref();
+    let row_key = imported.map(|imported| imported.row_key());
     // A row is told by its place in the file only where the sender's own words tell nothing:
     // else what came over HTTP before would come a second time.
     let real_key = dedupe_key(&reference, form, given)
         .or_else(|| verified.and_then(|verified| verified.dedupe_key(&reference)))
-        .or_else(|| dedupe_key(&reference, form, Some(row_key?)));
+        .or_else(|| dedupe_key(&reference, form, Some(&row_key?)));
     let dedupe_key = if outcome == Outcome::Sandbox {
         real_key.map(|key| dedupe::sandbox_key(&key))
     } else {
@@ -177,15 +179,24 @@ fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     let credential = admission
         .and_then(|admission| admission.as_ref().ok())
         .map(|admission| admission.credential.clone());
-    let mapping = evidence.fields.rules().map(|rules| MappingUsed {
-        position: rules.position(),
-        words: words(evidence),
+    let mapping = evidence.fields.rules().map(|rules| {
+        let (position, sha256) = match rules.origin() {
+            Origin::Position(position) => (Some(*position), None),
+            Origin::Draft(sha256) => (None, Some(sha256.clone())),
+        };
+        MappingUsed {
+            position,
+            sha256,
+            words: words(evidence),
+        }
     });
+    let imported = evidence.request.imported.as_ref();
     Attempt {
         credential,
         request,
         warnings: decide::warnings(evidence),
         mapping,
+        imported: imported.map(|imported| imported.row.clone()),
         requeued: evidence.again.as_ref().map(|again| again.requeued()),
     }
 }
@@ -238,7 +249,7 @@ fn actor(evidence: &Evidence<'_>) -> Arc<str> {
 fn source(evidence: &Evidence<'_>) -> Source {
     if let Some(imported) = &evidence.request.imported {
         return Source {
-            endpoint: imported.source.clone(),
+            endpoint: imported.source(),
             address: None,
         };
     }

@@ -92,7 +92,10 @@ impl<'a> Cleaner<'a> {
             return None;
         }
         let fills = |wanted: fn(Name) -> bool| self.fills(parameter, wanted);
-        if is_secret(parameter) || fills(|name| name == Name::Secret) {
+        let is_signature = self
+            .rules
+            .is_some_and(|rules| rules.carries_signature(parameter));
+        if is_secret(parameter) || is_signature || fills(|name| name == Name::Secret) {
             return Some(REDACTED.into());
         }
         if text.starts_with(PSEUDONYM_PREFIX) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use postbook_schemas::Outcome;
 
-use super::mapping::Rules;
+use super::{fields::Name, mapping::Rules};
 
 /// Why an attempt is refused. The words never quote the request, which may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +48,11 @@ impl Refusal {
     /// Under a mapping it also names the sender's parameters.
     #[must_use]
     pub fn with_parameters(mut self, rules: Option<&Rules>) -> Self {
-        let parameters = rules
-            .zip(self.field.as_deref())
-            .and_then(|(rules, field)| rules.parameters_of(field));
+        let name = self.field.as_deref().and_then(Name::parse);
+        let parameters = rules.zip(name);
+        let parameters = parameters.and_then(|(rules, name)| rules.parameters_of(name));
         if let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) {
+            let parameters = parameters.join(", ");
             self.detail = format!("{} (read from {parameters})", self.detail).into();
         }
         self

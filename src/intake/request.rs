@@ -8,7 +8,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{fields::Fault, signature::parse::Sent};
+use postbook_schemas::FileRow;
+
+use super::{fields::Fault, mapping::Rules, signature::parse::Sent};
 use crate::secrets::Caller;
 
 /// Most bytes of a body, and of a query, that are looked at.
@@ -80,7 +82,7 @@ pub struct Request {
     pub bearer: Option<Sealed>,
     /// `X-Postback-Secret`.
     pub secret: Option<Sealed>,
-    /// The signatures that came along; most requests have none.
+    /// The signatures that came along in headers; most requests have none.
     pub signature: Option<Box<Sent>>,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
@@ -99,12 +101,31 @@ pub struct Request {
 /// A row of a file that somebody imports who was let in already.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// Who imports it.
-    pub caller: Arc<Caller>,
-    /// How its fact names where it came in: the file and the row.
-    pub source: String,
+    /// Who imports it; absent where it is read again.
+    pub caller: Option<Arc<Caller>>,
+    /// The file and the row.
+    pub row: FileRow,
+    /// The mapping of the file, in the place of the offer's.
+    pub rules: Option<Arc<Rules>>,
+}
+
+impl Imported {
+    /// How its fact names where it came in.
+    pub fn source(&self) -> String {
+        let FileRow { file, sha256, row } = &self.row;
+        format!("{} row {row}", file_source(file, sha256))
+    }
+
     /// What makes it unique if nothing else does.
-    pub row_key: String,
+    pub fn row_key(&self) -> String {
+        format!("import:{}:{}", self.row.sha256, self.row.row)
+    }
+}
+
+/// How facts name a file as their source.
+pub(super) fn file_source(name: &str, sha256: &str) -> String {
+    let beginning = sha256.get(..16).unwrap_or_default();
+    format!("import {name} sha256:{beginning}")
 }
 
 impl Request {
@@ -130,6 +151,11 @@ impl Request {
             },
             imported: None,
         }
+    }
+
+    /// The mapping that it brings along, as rows of a file may.
+    pub fn own_rules(&self) -> Option<&Arc<Rules>> {
+        self.imported.as_ref()?.rules.as_ref()
     }
 
     /// Whether it is larger than what is looked at.

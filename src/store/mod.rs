@@ -160,11 +160,6 @@ impl Filter {
         Self(!Self::bit(FactType::ClickRecorded))
     }
 
-    /// Whether facts of this type are asked for.
-    pub fn includes(self, fact_type: FactType) -> bool {
-        self.0 & Self::bit(fact_type) != 0
-    }
-
     /// The bit of a type, for stores that keep such a set with each group. The bit of clicks stands
     /// for those with a seat; the others have [`Self::UNSEATED_CLICK`].
     pub fn bit(fact_type: FactType) -> u64 {

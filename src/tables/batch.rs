@@ -9,7 +9,7 @@ use postbook_projections::{
     Changes,
     rows::{AttemptRow, ConversionRow, ParkedRow, PayoutRow, Posting},
 };
-use postbook_schemas::{Currency, Envelope, Fact, FactId, Instant, Slug};
+use postbook_schemas::{Currency, Envelope, Fact, FactId, Instant, Month, Slug};
 
 /// A line of a payout, as the fact that proposed it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,44 @@ pub struct Adjustment {
     pub occurred_at: Instant,
     /// When it was recorded.
     pub recorded_at: Instant,
+}
+
+/// A month that was closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedPeriod {
+    /// Where its fact is.
+    pub position: u64,
+    /// The month.
+    pub period: Month,
+    /// Who closed it.
+    pub actor: String,
+    /// Why then.
+    pub reason: String,
+    /// When.
+    pub closed_at: Instant,
+}
+
+/// A statement, without what only its fact says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementRow {
+    /// Where its fact is.
+    pub position: u64,
+    /// The id of its fact.
+    pub id: FactId,
+    /// The partner.
+    pub partner: Slug,
+    /// The currency.
+    pub currency: Currency,
+    /// The month.
+    pub period: Month,
+    /// The partner's statements, counted from 1.
+    pub number: u64,
+    /// What the partner had coming before.
+    pub opening_minor: i64,
+    /// What the partner has coming after.
+    pub closing_minor: i64,
+    /// When it was issued.
+    pub issued_at: Instant,
 }
 
 /// A fact that touched a conversion or payout after the one that made it.
@@ -95,6 +133,8 @@ pub struct Batch {
     carried_lines: Vec<CarriedLine>,
     adjustments: Vec<Adjustment>,
     touches: Vec<Touch>,
+    periods: Vec<ClosedPeriod>,
+    statements: Vec<StatementRow>,
     /// What the fact at `touched_at` has touched so far.
     touched: HashSet<FactId>,
     touched_at: u64,
@@ -113,6 +153,8 @@ impl Default for Batch {
             carried_lines: Vec::new(),
             adjustments: Vec::new(),
             touches: Vec::new(),
+            periods: Vec::new(),
+            statements: Vec::new(),
             touched: HashSet::new(),
             touched_at: 0,
             row_count: 0,
@@ -186,6 +228,24 @@ impl Batch {
                     recorded_at: envelope.recorded_at,
                 });
             }
+            Fact::PeriodClosed(closed) => self.periods.push(ClosedPeriod {
+                position,
+                period: closed.period,
+                actor: envelope.actor.clone(),
+                reason: closed.reason.clone(),
+                closed_at: envelope.recorded_at,
+            }),
+            Fact::StatementIssued(issued) => self.statements.push(StatementRow {
+                position,
+                id: envelope.id,
+                partner: issued.partner.clone(),
+                currency: issued.currency,
+                period: issued.period,
+                number: issued.number,
+                opening_minor: issued.opening_minor,
+                closing_minor: issued.closing_minor,
+                issued_at: envelope.recorded_at,
+            }),
             Fact::ConversionDecided(decided) => self.touch(decided.conversion_id, position),
             Fact::AttributionCorrected(corrected) => self.touch(corrected.conversion_id, position),
             Fact::PostbackRepeated(repeated) => self.touch(repeated.first_id, position),
@@ -249,5 +309,15 @@ impl Batch {
     /// Touches, all new.
     pub fn touches(&self) -> &[Touch] {
         &self.touches
+    }
+
+    /// Months that were closed, all new.
+    pub fn periods(&self) -> &[ClosedPeriod] {
+        &self.periods
+    }
+
+    /// Statements, all new.
+    pub fn statements(&self) -> &[StatementRow] {
+        &self.statements
     }
 }

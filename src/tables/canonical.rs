@@ -8,10 +8,10 @@
 use postbook_projections::rows::{
     AttemptRow, ConversionRow, EarningLine, Entry, ParkedRow, PayoutRow, Posting,
 };
-use postbook_schemas::{FactId, Instant};
+use postbook_schemas::{FactId, Instant, Month};
 
 use super::{
-    batch::{Adjustment, CarriedLine, Touch},
+    batch::{Adjustment, CarriedLine, ClosedPeriod, StatementRow, Touch},
     words,
 };
 
@@ -53,6 +53,10 @@ impl Bytes {
 
     fn time(&mut self, time: Instant) {
         self.number(time.micros());
+    }
+
+    fn month(&mut self, month: Month) {
+        self.text(&month.to_string());
     }
 
     fn id(&mut self, id: FactId) {
@@ -162,7 +166,8 @@ impl Canonical for Posting {
         out.option(self.payout_id, Bytes::id);
         out.time(self.effective_at);
         out.time(self.recorded_at);
-        out.text(&self.period);
+        out.month(self.period.month);
+        out.option(self.period.corrects, Bytes::month);
         let memo = &self.memo;
         for amount in [
             memo.earned_minor,
@@ -252,5 +257,31 @@ impl Canonical for Touch {
         out.begin(8);
         out.id(self.subject_id);
         out.count(self.position);
+    }
+}
+
+impl Canonical for ClosedPeriod {
+    fn write_canonical(&self, out: &mut Bytes) {
+        out.begin(9);
+        out.count(self.position);
+        out.month(self.period);
+        out.text(&self.actor);
+        out.text(&self.reason);
+        out.time(self.closed_at);
+    }
+}
+
+impl Canonical for StatementRow {
+    fn write_canonical(&self, out: &mut Bytes) {
+        out.begin(10);
+        out.count(self.position);
+        out.id(self.id);
+        out.text(self.partner.as_str());
+        out.text(self.currency.code());
+        out.month(self.period);
+        out.count(self.number);
+        out.number(self.opening_minor);
+        out.number(self.closing_minor);
+        out.time(self.issued_at);
     }
 }

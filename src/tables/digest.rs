@@ -115,6 +115,8 @@ impl Running {
         self.add_all(batch.carried_lines());
         self.add_all(batch.adjustments());
         self.add_all(batch.touches());
+        self.add_all(batch.periods());
+        self.add_all(batch.statements());
     }
 
     fn add_all(&mut self, rows: &[impl Canonical]) {

@@ -22,8 +22,12 @@ CREATE INDEX entries_account ON entries
     (account_id, currency, effective_at, recorded_at, available_at, amount_minor);
 -- Lines that a payout would have to settle: few, since what is paid carries what it earns.
 CREATE INDEX earnings_due ON earnings (partner, currency) WHERE amount_minor <> carried_minor;
+-- Debts: few.
+CREATE INDEX earnings_clawed_back ON earnings (partner, currency) WHERE clawed_back_minor <> 0;
 CREATE UNIQUE INDEX payouts_id ON payouts (id);
 CREATE INDEX payouts_partner ON payouts (partner, position);
 CREATE INDEX payout_lines_subject ON payout_lines (subject_id);
 CREATE INDEX adjustments_partner ON adjustments (partner);
 CREATE INDEX parked_waiting ON parked (position) WHERE waiting = 1;
+CREATE UNIQUE INDEX statements_id ON statements (id);
+CREATE INDEX statements_partner ON statements (partner, position);

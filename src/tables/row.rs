@@ -3,13 +3,14 @@
 use std::str::FromStr;
 
 use postbook_projections::rows::{
-    AttemptRow, Attribution, ConversionRow, EarningLine, Entry, Memo, ParkedRow, PayoutRow, Posting,
+    AttemptRow, Attribution, ConversionRow, EarningLine, Entry, InPeriod, Memo, ParkedRow,
+    PayoutRow, Posting,
 };
 use postbook_schemas::{Currency, FactId, Instant, Kind, OfferRef, Outcome};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    batch::{Adjustment, CarriedLine, Touch},
+    batch::{Adjustment, CarriedLine, ClosedPeriod, StatementRow, Touch},
     error::TablesError,
     words,
 };
@@ -28,7 +29,7 @@ impl<'r> Reader<'r> {
         Self { table, row }
     }
 
-    fn damaged(&self, column: &str, what: impl std::fmt::Display) -> TablesError {
+    pub(super) fn damaged(&self, column: &str, what: impl std::fmt::Display) -> TablesError {
         let row = self.row.try_get::<i64, _>(0).unwrap_or_default();
         TablesError::Damaged {
             table: self.table,
@@ -65,11 +66,11 @@ impl<'r> Reader<'r> {
             .map_err(|error| self.damaged(column, error))
     }
 
-    fn time(&self, column: &str) -> Read<Instant> {
+    pub(super) fn time(&self, column: &str) -> Read<Instant> {
         self.number(column).map(Instant::from_micros)
     }
 
-    fn time_option(&self, column: &str) -> Read<Option<Instant>> {
+    pub(super) fn time_option(&self, column: &str) -> Read<Option<Instant>> {
         Ok(self.number_option(column)?.map(Instant::from_micros))
     }
 
@@ -78,7 +79,7 @@ impl<'r> Reader<'r> {
             .ok_or_else(|| self.damaged(column, "absent"))
     }
 
-    fn id_option(&self, column: &str) -> Read<Option<FactId>> {
+    pub(super) fn id_option(&self, column: &str) -> Read<Option<FactId>> {
         let bytes: Option<&[u8]> = self
             .row
             .try_get(column)
@@ -89,18 +90,21 @@ impl<'r> Reader<'r> {
     }
 
     /// A text that a word of the core is made of.
-    fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, column: &str) -> Read<T> {
+    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, column: &str) -> Read<T> {
         let text = self.text(column)?;
         text.parse().map_err(|error| self.damaged(column, error))
     }
 
-    fn parsed_option<T: FromStr<Err: std::fmt::Display>>(&self, column: &str) -> Read<Option<T>> {
+    pub(super) fn parsed_option<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        column: &str,
+    ) -> Read<Option<T>> {
         self.text_option(column)?
             .map(|text| text.parse().map_err(|error| self.damaged(column, error)))
             .transpose()
     }
 
-    fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Read<T> {
+    pub(super) fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Read<T> {
         let word = self.text(column)?;
         parse(word).ok_or_else(|| self.damaged(column, format!("unknown word `{word}`")))
     }
@@ -208,7 +212,10 @@ pub(super) fn posting(row: &SqliteRow) -> Read<Posting> {
         payout_id: row.id_option("payout_id")?,
         effective_at: row.time("effective_at")?,
         recorded_at: row.time("recorded_at")?,
-        period: row.text("period")?.to_owned(),
+        period: InPeriod {
+            month: row.parsed("period")?,
+            corrects: row.parsed_option("corrects")?,
+        },
         entries: Vec::new(),
         memo: Memo {
             earned_minor: row.number("earned_minor")?,
@@ -297,6 +304,32 @@ pub(super) fn adjustment(row: &SqliteRow) -> Read<Adjustment> {
         reason: row.text("reason")?.to_owned(),
         occurred_at: row.time("occurred_at")?,
         recorded_at: row.time("recorded_at")?,
+    })
+}
+
+pub(super) fn closed_period(row: &SqliteRow) -> Read<ClosedPeriod> {
+    let row = Reader::new("periods", row);
+    Ok(ClosedPeriod {
+        position: row.position("position")?,
+        period: row.parsed("period")?,
+        actor: row.text("actor")?.to_owned(),
+        reason: row.text("reason")?.to_owned(),
+        closed_at: row.time("closed_at")?,
+    })
+}
+
+pub(super) fn statement(row: &SqliteRow) -> Read<StatementRow> {
+    let row = Reader::new("statements", row);
+    Ok(StatementRow {
+        position: row.position("position")?,
+        id: row.id("id")?,
+        partner: row.parsed("partner")?,
+        currency: row.parsed("currency")?,
+        period: row.parsed("period")?,
+        number: row.position("number")?,
+        opening_minor: row.number("opening_minor")?,
+        closing_minor: row.number("closing_minor")?,
+        issued_at: row.time("issued_at")?,
     })
 }
 

@@ -39,6 +39,10 @@ impl Tables {
             row::adjustment,
         )
         .await?;
+        let closed = row::closed_period;
+        add_keyed(connection, &mut sum, "periods", "position", closed).await?;
+        let issued = row::statement;
+        add_keyed(connection, &mut sum, "statements", "position", issued).await?;
         add_all(connection, &mut sum, "payout_lines", row::carried_line).await?;
         add_all(connection, &mut sum, "touches", row::touch).await?;
         Ok(sum)

@@ -98,7 +98,8 @@ CREATE TABLE postings (
     payout_id         BLOB,
     effective_at      BIGINT NOT NULL,
     recorded_at       BIGINT NOT NULL,
-    period            TEXT   NOT NULL,
+    period            TEXT   NOT NULL, -- the month in whose books it stands
+    corrects          TEXT,            -- the closed month in which it takes effect
     earned_minor      BIGINT NOT NULL, -- from here on: what it does to the memo totals
     reversed_minor    BIGINT NOT NULL,
     clawed_back_minor BIGINT NOT NULL,
@@ -165,6 +166,28 @@ CREATE TABLE adjustments (
     reason       TEXT   NOT NULL,
     occurred_at  BIGINT NOT NULL,
     recorded_at  BIGINT NOT NULL
+);
+
+-- Closed months. Only ever added.
+CREATE TABLE periods (
+    position  INTEGER PRIMARY KEY, -- of its fact: all facts before it are in the month's statements
+    period    TEXT   NOT NULL,
+    actor     TEXT   NOT NULL,
+    reason    TEXT   NOT NULL,
+    closed_at BIGINT NOT NULL
+);
+
+-- What partners were told about closed months; the whole of it is in the fact. Only ever added.
+CREATE TABLE statements (
+    position      INTEGER PRIMARY KEY,
+    id            BLOB   NOT NULL,
+    partner       TEXT   NOT NULL,
+    currency      TEXT   NOT NULL,
+    period        TEXT   NOT NULL,
+    number        BIGINT NOT NULL,
+    opening_minor BIGINT NOT NULL,
+    closing_minor BIGINT NOT NULL,
+    issued_at     BIGINT NOT NULL
 );
 
 -- Changes whose conversion is not known yet (waiting = 1), or was not when they came.

@@ -8,7 +8,7 @@ use postbook_projections::rows::{
 use postbook_schemas::{Currency, FactId, Instant, ZeroReason};
 
 use super::{
-    batch::{Adjustment, CarriedLine, Touch},
+    batch::{Adjustment, CarriedLine, ClosedPeriod, StatementRow, Touch},
     insert::{Insert, Insertions, Values},
     words,
 };
@@ -26,6 +26,8 @@ pub(super) struct Statements {
     payout_lines: Insert,
     adjustments: Insert,
     touches: Insert,
+    periods: Insert,
+    issued: Insert,
 }
 
 #[rustfmt::skip]
@@ -49,7 +51,7 @@ impl Default for Statements {
             ]),
             postings: Insert::new("postings", &[
                 "number", "cause", "kind", "conversion_id", "rule", "terms_version", "partner",
-                "currency", "payout_id", "effective_at", "recorded_at", "period", "earned_minor",
+                "currency", "payout_id", "effective_at", "recorded_at", "period", "corrects", "earned_minor",
                 "reversed_minor", "clawed_back_minor", "recovered_minor", "written_off_minor",
                 "adjusted_minor", "paid_minor",
             ]),
@@ -73,6 +75,11 @@ impl Default for Statements {
                 "recorded_at",
             ]),
             touches: Insert::new("touches", &["subject_id", "position"]),
+            periods: Insert::new("periods", &["position", "period", "actor", "reason", "closed_at"]),
+            issued: Insert::new("statements", &[
+                "position", "id", "partner", "currency", "period", "number", "opening_minor",
+                "closing_minor", "issued_at",
+            ]),
         }
     }
 }
@@ -137,7 +144,8 @@ impl Statements {
             values.push(row.payout_id.map(id));
             values.push(row.effective_at.micros());
             values.push(row.recorded_at.micros());
-            values.push(row.period.as_str());
+            values.push(row.period.month.to_string());
+            values.push(row.period.corrects.map(|month| month.to_string()));
             values.push(row.memo.earned_minor);
             values.push(row.memo.reversed_minor);
             values.push(row.memo.clawed_back_minor);
@@ -222,6 +230,30 @@ impl Statements {
             values.push(row.reason.as_str());
             values.push(row.occurred_at.micros());
             values.push(row.recorded_at.micros());
+        })
+    }
+
+    pub(super) fn periods(&self, rows: &[ClosedPeriod]) -> Insertions {
+        self.periods.of(rows.iter(), rows.len(), |values, row| {
+            values.push(row.position.cast_signed());
+            values.push(row.period.to_string());
+            values.push(row.actor.as_str());
+            values.push(row.reason.as_str());
+            values.push(row.closed_at.micros());
+        })
+    }
+
+    pub(super) fn statements(&self, rows: &[StatementRow]) -> Insertions {
+        self.issued.of(rows.iter(), rows.len(), |values, row| {
+            values.push(row.position.cast_signed());
+            values.push(id(row.id));
+            values.push(row.partner.as_str());
+            values.push(row.currency.code());
+            values.push(row.period.to_string());
+            values.push(row.number.cast_signed());
+            values.push(row.opening_minor);
+            values.push(row.closing_minor);
+            values.push(row.issued_at.micros());
         })
     }
 

@@ -17,7 +17,7 @@ SELECT lower(hex(c.id)) AS conversion_id, c.offer, c.kind, e.line, e.rule, e.ter
 FROM earnings e JOIN conversions c ON c.position = e.conversion_position;
 CREATE VIEW entries_view AS
 SELECT p.number, e.side, p.kind, a.name AS account, e.amount_minor, e.currency, p.partner, p.rule,
-       lower(hex(p.conversion_id)) AS conversion_id, p.cause, p.period,
+       lower(hex(p.conversion_id)) AS conversion_id, p.cause, p.period, p.corrects,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.effective_at / 1e6, 'unixepoch') AS effective_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.recorded_at / 1e6, 'unixepoch') AS recorded_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.available_at / 1e6, 'unixepoch') AS available_at

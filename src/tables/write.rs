@@ -144,6 +144,9 @@ impl Writer {
             .run(connection)
             .await?;
         statements.touches(batch.touches()).run(connection).await?;
+        statements.periods(batch.periods()).run(connection).await?;
+        let issued = statements.statements(batch.statements());
+        issued.run(connection).await?;
         sqlx::query("UPDATE meta SET position = ?, digest = ? WHERE generation = ?")
             .bind(batch.position.cast_signed())
             .bind(digest.to_bytes().to_vec())

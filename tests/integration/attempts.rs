@@ -19,7 +19,8 @@ const PROGRAMME: &str = include_str!("../data/intake/programme.toml");
 /// `> METHOD PATH BODY` sends a request, as an ingester or, below `/v1`, a viewer; `$CLICK` and the
 /// like stand for clicks on links. `! wrong METHOD PATH BODY` sends it with a token that nobody has,
 /// `! days N` lets time pass, `! apply TOML` changes the programme (`;` ends a line). What a request
-/// for checks answers follows: a line per check, and where to look next.
+/// for checks answers follows: a line per check, and where to look next. `! requeue OFFER` has what was
+/// refused read again.
 const CHECKS: &str = "tests/data/inquiry/checks.txt";
 
 struct Case {
@@ -124,6 +125,12 @@ async fn the_checks_name_what_went_wrong_in_every_way_that_it_can() {
             case.app.clock.advance_micros(days * 86_400_000_000);
         } else if let Some(toml) = line.strip_prefix("! apply ") {
             case.app.apply(&toml.replace("; ", "\n")).await;
+        } else if let Some(offer) = line.strip_prefix("! requeue ") {
+            let manager = case.app.as_role(Role::Manager).await;
+            let body =
+                serde_json::json!({ "offer": offer, "dry_run": false, "reason": "wrong mapping" });
+            let answer = manager.post_json("/v1/requeue", &body.to_string()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         } else if let Some(request) = line.strip_prefix("! wrong ") {
             let nobody = format!("pb_{}_{}", "0".repeat(10), "0".repeat(43));
             case.send(request, Some(nobody)).await;
@@ -209,6 +216,72 @@ async fn attempts_are_found_by_what_they_say_and_when_they_came() {
     ] {
         assert_eq!(outcomes(&items(&app, query).await), expected, "{query}");
     }
+}
+
+/// An id that is personal data is kept under a name, and found by itself.
+#[tokio::test]
+async fn ids_that_are_personal_data_are_found_by_themselves() {
+    let app = TestApp::start(PROGRAMME).await;
+    let sender = app.as_ingester().await;
+    let click = r#"{"click_id":"4111111111111111","link":"abc"}"#;
+    let answer = sender.post_json("/v1/clicks", click).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let body = r#"{"click_id":"4111111111111111","customer_id":"Ann@Example.org","txn_id":"ann@example.org","event":"lead","payout":"5.00"}"#;
+    let answer = sender.post_json("/postback", body).await;
+    assert_eq!(answer.json()["matched"], true, "{}", answer.text());
+    for query in [
+        "customer_id=ann@example.org",
+        "txn_id=ann%40example.org",
+        "click_id=4111111111111111",
+        "click_id=4111-1111-1111-1111",
+    ] {
+        assert_eq!(outcomes(&items(&app, query).await), ["accepted"], "{query}");
+        let viewer = app.as_role(Role::Viewer).await;
+        let checks = viewer.get(&format!("/v1/checks?{query}")).await.json();
+        assert_eq!(checks["arrived"], true, "{query}: {checks}");
+        let found = viewer.get(&format!("/v1/conversions?{query}")).await.json();
+        assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{query}");
+    }
+    let log = String::from_utf8(app.log_bytes().await).expect("text");
+    assert!(!log.contains("4111111111111111") && !log.to_lowercase().contains("ann@"));
+}
+
+/// Whichever way a repeat came in and was read, it is listed if it says something else.
+#[tokio::test]
+async fn repeats_that_differ_are_listed_whichever_way_they_came() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.apply("[[mapping]]\noffer = \"acme/casino\"\nfields = { txn_id = \"tid\", amount = \"sum\", status = \"stand\" }\nstatuses = { ja = \"approved\" }\namount_unit = \"minor\"")
+        .await;
+    let secret = app.secret("acme/casino").await;
+    let sender = app.anonymous();
+    let ingester = app.as_ingester().await;
+    for (sum, status) in [("500", "ja"), ("600", "approved"), ("500", "approved")] {
+        let path = format!(
+            "/api/postback/acme/casino?secret={secret}&customer_id=c&tid=1&sum={sum}&stand={status}"
+        );
+        sender.get(&path).await;
+    }
+    let path = format!(
+        "/v1/imports/postbacks?offer=acme/casino&file=a.csv&sha256={}",
+        "0".repeat(64)
+    );
+    let rows = r#"{"row":2,"fields":{"customer_id":"c","tid":"1","sum":"500","stand":"ja"}}
+{"row":3,"fields":{"customer_id":"d","tid":"1","sum":"500","stand":"ja"}}"#;
+    ingester
+        .post(&path, "application/x-ndjson", rows.as_bytes())
+        .await;
+    let differing = items(&app, "differs=true").await;
+    let fields: Vec<_> = differing
+        .iter()
+        .map(|item| {
+            let one = &item["differences"][0];
+            format!("{} {} {}", one["field"], one["first"], one["repeat"])
+        })
+        .collect();
+    assert_eq!(
+        fields,
+        [r#""amount_minor" "500" "600""#, r#""customer_id" "c" "d""#]
+    );
 }
 
 #[tokio::test]

@@ -206,6 +206,39 @@ async fn rows_of_a_file_go_through_the_same_decisions() {
     }
 }
 
+/// The first line may say how the rows are to be read; it is none of them.
+#[tokio::test]
+async fn rows_may_bring_a_mapping_of_their_own() {
+    let app = TestApp::start(PROGRAMME).await;
+    let path = format!("/v1/imports/postbacks?offer=acme/casino&file=a.csv&sha256={SHA256}");
+    let mapping = |text: &str| serde_json::json!({ "mapping": text }).to_string() + "\n";
+    let own = "[[mapping]]\noffer = \"acme/casino\"\nfields = { txn_id = \"Order\", customer_id = \"User\" }";
+    let body = rows(&[r#"{"Order":"1","User":"c"}"#, r#"{"txn_id":"1"}"#]);
+    let told = lines(&send(&app, &path, &(mapping(own) + &body)).await);
+    assert_eq!(outcomes(&told), ["2 accepted 200", "3 missing_field 422"]);
+    // Under the offer's own names the same rows say nothing.
+    let told = lines(&send(&app, &path, &body).await);
+    assert_eq!(
+        outcomes(&told),
+        ["1 missing_field 422", "2 missing_field 422"]
+    );
+    for wrong in ["nonsense", "[[mapping]]\noffer = \"acme/yen\""] {
+        let answer = send(&app, &path, &(mapping(wrong) + &body)).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        assert_eq!(answer.json()["field"], "mapping", "{wrong}");
+    }
+    // A refused row is not read again under another mapping than its file's.
+    let manager = app.as_role(Role::Manager).await;
+    let answer = manager
+        .post_json("/v1/requeue", r#"{"offer":"acme/casino"}"#)
+        .await
+        .json();
+    assert_eq!(
+        answer["items"][0]["becomes"]["result"], "unreadable",
+        "{answer}"
+    );
+}
+
 #[tokio::test]
 async fn facts_of_rows_say_which_file_and_row_they_are_from() {
     let app = TestApp::start(PROGRAMME).await;

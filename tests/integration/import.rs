@@ -235,6 +235,99 @@ fn a_mapping_file_says_which_column_carries_which_field() {
     assert!(last.contains("\"customer_id\":\"c\""), "{last}");
 }
 
+/// A file of an archive whose columns and words are another system's than the live sender's.
+const ARCHIVE: &str = "[[mapping]]\noffer = \"acme/casino\"\n\
+    fields = { txn_id = \"Order\", customer_id = \"User\", amount = \"Total\", event = \"What\", timestamp = \"Day\" }\n\
+    decimal_separator = \",\"\nevents = { Kauf = \"sale\", Storno = \"refund\" }\n\
+    timestamp_format = \"%d.%m.%Y\"\n";
+
+#[test]
+fn a_file_may_bring_a_mapping_of_its_own() {
+    let directory = begin();
+    write(&directory, "archive.toml", ARCHIVE.as_bytes());
+    let wrong = ARCHIVE
+        .replace("\"Total\"", "\"Sum\"")
+        .replace("Kauf", "Buy");
+    write(&directory, "wrong.toml", wrong.as_bytes());
+    write(
+        &directory,
+        "a.csv",
+        b"Order,User,Total,What,Day\n1,c,\"3,50\",kauf,01.02.2026\n1,c,\"3,50\",Kauf,01.02.2026\n1,c,\"1,00\",Storno,02.02.2026\n1,c,\"4,00\",Kauf,01.02.2026\n",
+    );
+    let dry = [
+        "--mapping",
+        "wrong.toml",
+        "--dry-run",
+        "--results",
+        "dry.csv",
+    ];
+    assert_eq!(
+        code(&import(&directory, "postbacks", "a.csv", &dry)),
+        Some(7)
+    );
+    let told = results(&directory, "dry.csv");
+    assert!(told[0].starts_with("2 invalid_value event"), "{told:?}");
+    // What a dry run says is what comes, repeats and refunds within the file too.
+    let expected = [
+        "2 accepted",
+        "3 duplicate",
+        "4 accepted",
+        "5 duplicate  it says something else than the first",
+    ];
+    let dry = [
+        "--mapping",
+        "archive.toml",
+        "--dry-run",
+        "--results",
+        "dry2.csv",
+    ];
+    assert_eq!(
+        code(&import(&directory, "postbacks", "a.csv", &dry)),
+        Some(0)
+    );
+    assert_eq!(results(&directory, "dry2.csv"), expected);
+    let own = ["--mapping", "archive.toml"];
+    assert_eq!(
+        code(&import(&directory, "postbacks", "a.csv", &own)),
+        Some(0)
+    );
+    assert_eq!(results(&directory, "a.csv.results.csv"), expected);
+    let kept = String::from_utf8(run(&directory, &["events"]).stdout).expect("text");
+    let first = kept.lines().find(|line| line.contains("revenue.reported"));
+    let first: serde_json::Value = serde_json::from_str(first.expect("a sale")).expect("a fact");
+    assert_eq!(first["data"]["amount_minor"], 350);
+    assert_eq!(first["occurred_at"], "2026-02-01T00:00:00.000000Z");
+    let used = &first["data"]["attempt"]["mapping"];
+    assert_eq!(used["position"], serde_json::Value::Null);
+    assert_eq!(used["sha256"].as_str().map(str::len), Some(64));
+    assert_eq!(used["words"]["event"], "kauf");
+    assert_eq!(first["data"]["attempt"]["imported"]["row"], 2);
+    // Nothing else is read in this way, and results of another mapping are not gone on with.
+    let other = import(&directory, "postbacks", "a.csv", &[]);
+    assert_eq!(code(&other), Some(3), "{other:?}");
+    let clicks = import(&directory, "clicks", "a.csv", &own);
+    assert_eq!(code(&clicks), Some(2), "{clicks:?}");
+}
+
+#[test]
+fn a_mapping_that_cannot_be_used_is_told_and_can_be_mended() {
+    let directory = begin();
+    write(&directory, "a.csv", b"Order,User\n1,c\n");
+    for mapping in [
+        "[[mapping]]\noffer = \"acme/nothing\"\n",
+        "[[mapping]]\noffer = \"acme/casino\"\nfields = { nothing = \"x\" }\n",
+        "[[mapping]]\noffer = \"acme/yen\"\nfields = { txn_id = \"Order\" }\n",
+    ] {
+        write(&directory, "m.toml", mapping.as_bytes());
+        let output = import(&directory, "postbacks", "a.csv", &["--mapping", "m.toml"]);
+        assert_eq!(code(&output), Some(3), "{mapping}: {output:?}");
+    }
+    let right = "[[mapping]]\noffer = \"acme/casino\"\nfields = { txn_id = \"Order\", customer_id = \"User\" }\n";
+    write(&directory, "m.toml", right.as_bytes());
+    let output = import(&directory, "postbacks", "a.csv", &["--mapping", "m.toml"]);
+    assert_eq!(code(&output), Some(0), "{output:?}");
+}
+
 /// Killed between two batches or within one, an import that is run again completes: every row has
 /// one result, and every transaction is in the log once.
 #[test]

@@ -267,7 +267,8 @@ async fn the_attempt_keeps_which_mapping_read_it_and_taking_it_away_ends_it() {
     let fact = app.last_fact().await.fact;
     let attempt = fact.attempt().expect("an attempt");
     let used = attempt.mapping.as_ref().expect("a mapping was used");
-    assert_eq!(used.position, position);
+    assert_eq!(used.position, Some(position));
+    assert_eq!(used.sha256, None);
     app.apply("[[mapping]]\noffer = \"acme/casino\"").await;
     app.anonymous().get(&path(2)).await;
     let fact = app.last_fact().await.fact;

@@ -316,3 +316,47 @@ async fn ids_and_times_that_are_only_digits_stay() {
     assert_eq!(report.references.event_id.as_deref(), Some("+491701234567"));
     assert_eq!(report.attempt.request.query.as_deref(), Some(query));
 }
+
+/// The visitor is sent on with what it brought; the log keeps nothing of it.
+#[tokio::test]
+async fn clicks_are_kept_without_personal_data() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.apply("[[link]]\nslug = \"macros\"\noffer = \"acme/casino\"\npartner = \"p1\"\ndestination = \"https://acme.example/?s={sub1}&u={source}\"")
+        .await;
+    let request = Request::get("/macros?sub1=ann%40example.org&utm_source=news&sub2=%2B491701234567&gclid=4111111111111111")
+        .header("referer", "https://mail.example/?to=ann@example.org")
+        .body(Body::empty());
+    let answer = app.send(request.expect("a request")).await;
+    let location = answer
+        .header(axum::http::header::LOCATION)
+        .expect("a location");
+    assert!(
+        location.contains("s=ann%40example.org&u=news"),
+        "{location}"
+    );
+    let log = String::from_utf8(app.log_bytes().await).expect("text");
+    for gone in ["ann@", "ann%40", "1701234567"] {
+        assert!(!log.contains(gone), "{gone}");
+    }
+    for kept in [
+        r#""gclid":"4111111111111111""#,
+        r#""utm_source":"news""#,
+        "https://mail.example/?[redacted]",
+        "s=%5Bredacted%5D&u=news",
+    ] {
+        assert!(log.contains(kept), "{kept}");
+    }
+    let ingester = app.as_ingester().await;
+    let click = r#"{"click_id":"ann@example.org","link":"macros","referrer":"ann@example.org","campaign":"for ann@example.org","parameters":{"sub1":"(030) 1234567","utm_x":"4111 1111 1111 1111"}}"#;
+    let recorded = ingester.post_json("/v1/clicks", click).await;
+    assert_eq!(recorded.status.as_u16(), 201, "{}", recorded.text());
+    let again = ingester.post_json("/v1/clicks", click).await;
+    assert_eq!(again.json()["status"], "duplicate", "{}", again.text());
+    let log = String::from_utf8(app.log_bytes().await).expect("text");
+    for gone in ["ann@", "1234567", "4111 1111"] {
+        assert!(!log.contains(gone), "{gone}");
+    }
+    let metrics = app.anonymous().get("/metrics").await;
+    let counted = "postbook_clicks_redacted_total 3";
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+}

@@ -168,6 +168,7 @@ fn poison(app: &TestApp) -> Append {
         amount_minor: 1,
         currency: postbook_schemas::Currency::USD,
         reason: "x".to_owned(),
+        proposal_id: None,
     });
     let id: FactId = app.service.clock.new_id();
     let mut draft = Draft::new(id, None, "test".into(), Source::default(), &fact);

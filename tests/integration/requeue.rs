@@ -110,10 +110,12 @@ async fn a_corrected_mapping_recovers_what_failed_once_and_links_both_ways() {
     assert_eq!(attempt.request, original.request);
     assert_eq!(fresh[0].source.address, first.source.address);
     assert!(attempt.mapping.is_some());
-    let became = requeue::became(&app.service, first.id)
+    let became = requeue::became(&**app.service.log.store(), first.id)
         .await
-        .expect("the log answers");
-    assert_eq!(became, Some(all.len() as u64 - 2));
+        .expect("the log answers")
+        .expect("it became something");
+    assert_eq!(became.position, all.len() as u64 - 2);
+    assert_told_both_ways(&app, &first, &fresh[0], became.position).await;
 
     // Again: nothing more.
     let head = app.service.log.store().head();
@@ -128,6 +130,67 @@ async fn a_corrected_mapping_recovers_what_failed_once_and_links_both_ways() {
         ]
     );
     assert_eq!(app.service.log.store().head(), head);
+}
+
+/// The search shows what a refusal became, and of the fact where it is from.
+async fn assert_told_both_ways(app: &TestApp, refused: &Envelope, fact: &Envelope, at: u64) {
+    let viewer = app.as_role(Role::Viewer).await;
+    let told = async |id| viewer.get(&format!("/v1/attempts/{id}")).await.json();
+    let of_refused = told(refused.id).await;
+    assert_eq!(
+        of_refused["became"],
+        json!({ "position": at, "fact_id": fact.id, "outcome": "accepted" })
+    );
+    assert_eq!(of_refused["requeued"], Value::Null);
+    let of_fact = told(fact.id).await;
+    assert_eq!(
+        of_fact["requeued"],
+        json!({
+            "attempt_id": refused.id, "position": of_refused["position"],
+            "reason": "the mapping was wrong",
+        })
+    );
+    assert_eq!(of_fact["became"], Value::Null);
+}
+
+/// A row of a file is a row of that file also when it is read again.
+#[tokio::test]
+async fn refused_rows_of_files_are_requeued_as_rows() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.apply(include_str!("../data/requeue/wrong.toml")).await;
+    let manager = app.as_role(Role::Manager).await;
+    let ingester = app.as_ingester().await;
+    let hash = "ab".repeat(32);
+    let import = async |rows: &str| {
+        let path = format!("/v1/imports/postbacks?offer=acme/casino&file=june.csv&sha256={hash}");
+        let answer = ingester
+            .post(&path, "application/x-ndjson", rows.as_bytes())
+            .await;
+        let text = answer.text().to_owned();
+        let lines = text.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).expect("an answer");
+            line["outcome"].as_str().expect("an outcome").to_owned()
+        });
+        lines.collect::<Vec<_>>()
+    };
+    // The second row has nothing to tell it by but its place in the file.
+    let rows = r#"{"row":2,"fields":{"player":"c-1","tid":"1","sum":"500"}}
+{"row":3,"fields":{"player":"c-1","sum":"700"}}
+"#;
+    assert_eq!(import(rows).await, ["missing_field", "missing_field"]);
+    app.clock.advance_micros(1_000_000);
+    app.apply(MAPPING).await;
+    let body = json!({ "offer": "acme/casino", "dry_run": false, "reason": "wrong mapping" });
+    let answer = manager.post_json("/v1/requeue", &body.to_string()).await;
+    assert_eq!(results(&answer.json()), ["accepted", "accepted"]);
+    let fact = app.last_fact().await;
+    let source = format!("import june.csv sha256:{} row 3", &hash[..16]);
+    assert_eq!(fact.source.endpoint, source);
+    let attempt = fact.fact.attempt().expect("an attempt");
+    let row = attempt.imported.as_ref().expect("a row");
+    assert_eq!((row.row, &*row.file), (3, "june.csv"));
+    // The same file once more: each row is known by the transaction or by its place.
+    assert_eq!(import(rows).await, ["duplicate", "duplicate"]);
 }
 
 #[tokio::test]

@@ -109,3 +109,39 @@ async fn a_manager_sends_no_real_postbacks() {
         .await;
     assert_eq!(answer.status.as_u16(), 401, "{}", answer.text());
 }
+
+/// A manager has no key of the sender's: the token is the proof, and the answer says so.
+#[tokio::test]
+async fn a_managers_test_need_not_be_signed() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.apply("[[offer]]\nbrand = \"acme\"\nslug = \"signed\"\ndestination = \"https://acme.example/\"\nrequire_signature = true")
+        .await;
+    let manager = app.as_role(Role::Manager).await;
+    let path = "/api/postback/acme/signed?customer_id=c-1&txn_id=1&test=1";
+    let answer = manager.get(path).await;
+    assert_eq!(
+        answer.json()["data"]["status"],
+        "sandbox",
+        "{}",
+        answer.text()
+    );
+    let warning = answer.headers.get("warning").expect("a warning");
+    let text = warning.to_str().expect("text");
+    assert!(text.contains("taken for its token, unsigned"), "{text}");
+    // Whoever else sends it, or sends it as real, signs.
+    let ingester = app.as_ingester().await;
+    let refused = ingester.get(path).await;
+    assert_eq!(refused.json()["code"], "bad_credentials");
+    let unsigned = ingester
+        .get("/api/postback/acme/signed?customer_id=c-1&txn_id=1")
+        .await;
+    assert_eq!(
+        unsigned.json()["code"],
+        "bad_signature",
+        "{}",
+        unsigned.text()
+    );
+    // A signature that is wrong is no test either.
+    let wrong = format!("{path}&signature={}", "00".repeat(32));
+    assert_eq!(manager.get(&wrong).await.json()["code"], "bad_signature");
+}

@@ -655,3 +655,57 @@ async fn a_fact_that_was_appended_and_not_forgotten_is_appended_once() {
     assert_eq!(app.service.log.store().head(), head);
     assert_eq!(secrets.unrecorded().await.expect("read"), []);
 }
+
+/// A sender with names of its own for the signature and the secret.
+#[tokio::test]
+async fn a_mapping_says_which_parameter_carries_the_signature() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.apply("[[mapping]]\noffer = \"acme/signed\"\nfields = { signature = [\"hash\", \"sig\"], secret = \"verification\", txn_id = \"offer\" }")
+        .await;
+    let secret = app.secret("acme/signed").await;
+    let mac = |message: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+        mac.update(message.as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    };
+    let query = "customer_id=c-1&offer=t1";
+    let path = "/api/postback/acme/signed";
+    let sender = app.anonymous();
+    for signed in [
+        format!("{path}?{query}&hash={}", mac(query)),
+        format!("{path}?sig={}&{query}", mac(query)),
+    ] {
+        let answer = sender.get(&signed).await;
+        assert_eq!(answer.status.as_u16(), 200, "{signed}: {}", answer.text());
+        let fact = app.last_fact().await.fact;
+        let attempt = fact.attempt().expect("an attempt");
+        let strength = attempt.credential.as_ref().map(|one| one.strength);
+        assert_eq!(strength, Some(Strength::Hmac));
+        let kept = attempt.request.query.as_deref().expect("a query");
+        assert!(!kept.contains(&mac(query)), "{kept}");
+    }
+    // The standard name says nothing any more, and what the body's signature does not cover must
+    // say nothing either: here `offer` is the transaction.
+    for (wrong, code) in [
+        (
+            format!("{path}?{query}&signature={}", mac(query)),
+            "bad_credentials",
+        ),
+        (
+            format!("{path}?{query}&hash={}", mac("customer_id=c-2")),
+            "bad_signature",
+        ),
+    ] {
+        let answer = sender.get(&wrong).await;
+        assert_eq!(answer.json()["code"], code, "{wrong}");
+    }
+    let body = "customer_id=c-1";
+    for (query, status) in [("offer=t2", 401), ("verification=x", 401), ("test=0", 200)] {
+        let request = Request::post(format!("{path}?{query}&hash={}", mac(body)))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(body))
+            .expect("a request");
+        let answer = app.send(request).await;
+        assert_eq!(answer.status.as_u16(), status, "{query}: {}", answer.text());
+    }
+}

@@ -93,7 +93,7 @@ async fn rows_come_back_as_they_were_written() {
     assert!(balances["USD"].adds_up());
     assert!(
         tables
-            .trial_balance()
+            .trial_balance(AsOf::ALL)
             .await
             .unwrap()
             .iter()

@@ -431,6 +431,8 @@ async fn a_paid_conversion_that_is_refunded_is_a_debt_that_the_next_payout_recov
     assert_eq!(first["lines"].as_array().unwrap().len(), 2);
     assert_eq!(first["lines"][1]["amount_minor"], 1_000);
     app.clock.advance_micros(1_000_000);
+    approve(&app, &first).await;
+    app.clock.advance_micros(1_000_000);
     let settle = format!("/v1/payouts/{}/settle", first["id"].as_str().unwrap());
     let settled = finance_post(
         &finance,
@@ -461,6 +463,8 @@ async fn a_paid_conversion_that_is_refunded_is_a_debt_that_the_next_payout_recov
     assert_eq!(second["amount_minor"], 200);
     assert_eq!(second["lines"][0]["amount_minor"], -300);
     app.clock.advance_micros(1_000_000);
+    approve(&app, &second).await;
+    app.clock.advance_micros(1_000_000);
     let settle = format!("/v1/payouts/{}/settle", second["id"].as_str().unwrap());
     finance_post(&finance, &settle, json!({"reason": "bank"})).await;
     let even = balance(&finance, "p1").await;
@@ -488,9 +492,11 @@ async fn a_paid_conversion_that_is_refunded_is_a_debt_that_the_next_payout_recov
         [
             "revenue.reported",
             "payout.proposed",
+            "payout.approved",
             "payout.settled",
             "refund.reported",
             "payout.proposed",
+            "payout.approved",
             "payout.settled",
         ]
     );
@@ -521,6 +527,16 @@ async fn a_paid_conversion_that_is_refunded_is_a_debt_that_the_next_payout_recov
         app.service.tables.scan_digest().await.unwrap(),
         app.service.tables.checkpoint().await.unwrap().digest
     );
+}
+
+/// Another person agrees to a payout.
+async fn approve(app: &TestApp, payout: &Value) {
+    let other = app.as_role(Role::Finance).await;
+    let path = format!(
+        "/v1/payouts/{}/approve",
+        payout["id"].as_str().expect("an id")
+    );
+    finance_post(&other, &path, json!({"reason": "checked"})).await;
 }
 
 async fn finance_post(finance: &Sender<'_>, path: &str, body: Value) -> Value {

@@ -45,6 +45,7 @@ impl Book {
         for posting in changes.postings.iter_mut().skip(first_posting) {
             self.postings = self.postings.saturating_add(1);
             posting.number = self.postings;
+            posting.period = self.period_of(posting);
         }
         Ok(())
     }
@@ -98,12 +99,15 @@ impl Book {
                 self.take_definition(position, envelope, touched);
                 return false;
             }
+            Fact::PeriodClosed(closed) => {
+                self.close(closed.period);
+                return false;
+            }
             Fact::PostbackRejected(_)
             | Fact::PostbackRepeated(_)
             | Fact::DisputeOpened(_)
             | Fact::DisputeCommented(_)
             | Fact::DisputeResolved(_)
-            | Fact::PeriodClosed(_)
             | Fact::ReconciliationRecorded(_)
             | Fact::ReconciliationResolved(_)
             | Fact::BrandDefined(_)
@@ -113,7 +117,9 @@ impl Book {
             | Fact::CredentialRotated(_)
             | Fact::DeliverySucceeded(_)
             | Fact::DeliveryFailed(_)
-            | Fact::DeliveryAbandoned(_) => return false,
+            | Fact::DeliveryAbandoned(_)
+            | Fact::StatementIssued(_)
+            | Fact::AdjustmentProposed(_) => return false,
         }
         true
     }

@@ -6,6 +6,7 @@ mod fold;
 mod lines;
 mod months;
 mod pay;
+mod periods;
 mod price;
 mod seen;
 mod show;
@@ -18,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-use postbook_schemas::{Currency, Envelope, FactId, OfferRef, Slug};
+use postbook_schemas::{Currency, Envelope, FactId, Month, OfferRef, Slug};
 use thiserror::Error;
 
 use crate::{
@@ -78,6 +79,8 @@ pub struct Book {
     /// The payout whose money the fact at hand books or takes back.
     turned: Option<FactId>,
     postings: u64,
+    /// All months up to this one are closed.
+    closed_through: Option<Month>,
 }
 
 impl Book {

@@ -1,6 +1,6 @@
 //! The rows of the ledger: accounts, postings, entries and memo totals.
 
-use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
+use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 use serde::{Deserialize, Serialize};
 
 /// An account of the ledger (SPEC 7). Amounts are signed: debits positive, credits negative.
@@ -119,6 +119,36 @@ pub struct Memo {
     pub paid_minor: i64,
 }
 
+/// The month in whose books a posting stands: that of its effect, or if that was closed before, the
+/// first open one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPeriod {
+    /// The month.
+    pub month: Month,
+    /// The closed month in which it takes effect.
+    pub corrects: Option<Month>,
+}
+
+impl InPeriod {
+    /// A posting in the month of its effect.
+    pub const fn plain(month: Month) -> Self {
+        Self {
+            month,
+            corrects: None,
+        }
+    }
+}
+
+impl std::fmt::Display for InPeriod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.month)?;
+        match self.corrects {
+            Some(corrects) => write!(f, " (corrects {corrects})"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// One balanced movement, only ever added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
@@ -144,8 +174,8 @@ pub struct Posting {
     pub effective_at: Instant,
     /// When its cause was recorded.
     pub recorded_at: Instant,
-    /// The month in which it was posted, `YYYY-MM` (UTC).
-    pub period: String,
+    /// The month in whose books it stands.
+    pub period: InPeriod,
     /// Its sides; their sum is zero.
     pub entries: Vec<Entry>,
     /// What it does to the memo totals.

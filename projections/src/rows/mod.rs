@@ -2,7 +2,7 @@
 
 mod ledger;
 
-pub use ledger::{Account, Entry, Memo, Posting, PostingKind};
+pub use ledger::{Account, Entry, InPeriod, Memo, Posting, PostingKind};
 
 use postbook_schemas::{
     Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status, ZeroReason,
@@ -253,6 +253,16 @@ pub enum PayoutState {
 }
 
 impl PayoutState {
+    /// All states.
+    pub const ALL: &'static [Self] = &[
+        Self::Proposed,
+        Self::Approved,
+        Self::Sent,
+        Self::Settled,
+        Self::Failed,
+        Self::Returned,
+    ];
+
     /// The word used in answers and tables.
     pub const fn code(self) -> &'static str {
         match self {

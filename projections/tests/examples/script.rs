@@ -118,6 +118,10 @@ impl Stage {
                 name: None,
                 currency,
                 parent: None,
+                payout_threshold: None,
+                recovery_limit: None,
+                bank: None,
+                second_person_above: None,
             };
             stage.apply("0", Fact::PartnerDefined(partner));
         }
@@ -324,12 +328,14 @@ impl Stage {
                 amount_minor: minor(words.plain(3)),
                 currency,
                 reason,
+                proposal_id: None,
             }),
             _ => Fact::BalanceWrittenOff(BalanceWrittenOff {
                 partner: slug(words.plain(2)),
                 amount_minor: minor(words.plain(3)),
                 currency,
                 reason,
+                proposal_id: None,
             }),
         };
         self.apply(words.plain(0), fact);
@@ -349,6 +355,10 @@ impl Stage {
                 name: None,
                 currency: Currency::USD,
                 parent: words.plain.get(3).map(|parent| slug(parent)),
+                payout_threshold: None,
+                recovery_limit: None,
+                bank: None,
+                second_person_above: None,
             }),
             _ => Fact::FxRateRecorded(FxRate {
                 base: words.plain(2).parse().expect("a currency"),

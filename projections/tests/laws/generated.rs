@@ -399,6 +399,7 @@ impl Writer {
                     amount_minor: amount,
                     currency: Currency::USD,
                     reason: "r".to_owned(),
+                    proposal_id: None,
                 }),
             ),
             _ => {}
@@ -461,6 +462,10 @@ impl Writer {
                         Currency::USD
                     },
                     parent: parent.map(|parent| slug("p", parent)),
+                    payout_threshold: None,
+                    recovery_limit: None,
+                    bank: None,
+                    second_person_above: None,
                 }),
             ),
             _ => {}

@@ -5,8 +5,8 @@ mod generated;
 
 use folding::{Folded, fold, identity_holds};
 use generated::{Story, story};
-use postbook_projections::{Book, posted::Cause};
-use postbook_schemas::Instant;
+use postbook_projections::{Book, posted::Cause, rows::Posting};
+use postbook_schemas::{Envelope, Fact, FactId, Instant, Month, decision::PeriodClosed};
 use proptest::prelude::*;
 
 proptest! {
@@ -76,6 +76,71 @@ proptest! {
         prop_assert_eq!(folded.conversions, whole.conversions);
         prop_assert_eq!(folded.postings, whole.postings);
     }
+
+    /// SPEC 9: a closed month stays as it was. What takes effect in it later stands in an open one
+    /// and names it; nothing is lost, and what anybody has coming is what it would be without.
+    #[test]
+    fn a_closed_month_gets_no_more_postings(story in story(), first in 0_usize..60, then in 0_usize..60) {
+        let (facts, january, february) = with_closes(&story, first, then);
+        let (mut folded, mut book) = (Folded::default(), Book::new());
+        let mut frozen = Vec::new();
+        for (position, envelope) in (1..).zip(&facts) {
+            folded.apply(&mut book, position, envelope, &facts);
+            if let Fact::PeriodClosed(closed) = &envelope.fact {
+                frozen.push((closed.period, of_month(&folded, closed.period)));
+            }
+        }
+        prop_assert_eq!(frozen.iter().map(|(month, _)| *month).collect::<Vec<_>>(), [january, february]);
+        for (month, postings) in frozen {
+            prop_assert_eq!(of_month(&folded, month), postings, "{}", month);
+        }
+        for posting in &folded.postings {
+            let effect = Month::of(posting.effective_at);
+            match posting.period.corrects {
+                None => prop_assert_eq!(posting.period.month, effect),
+                Some(corrected) => {
+                    prop_assert_eq!(corrected, effect);
+                    prop_assert!(posting.period.month > corrected);
+                }
+            }
+        }
+        prop_assert_eq!(folded.balances(), fold(&story.facts).balances());
+    }
+}
+
+/// A story in which January and February are closed somewhere.
+fn with_closes(story: &Story, first: usize, then: usize) -> (Vec<Envelope>, Month, Month) {
+    let mut facts = story.facts.clone();
+    let months = [
+        (first.min(then), "2026-01", 0xc1),
+        (first.max(then), "2026-02", 0xc2),
+    ];
+    let [january, february] = months.map(|(_, month, _)| month.parse().expect("a month"));
+    for (place, month, id) in months.into_iter().rev() {
+        let place = place.min(story.facts.len());
+        let Some(before) = facts.get(place.saturating_sub(1)).cloned() else {
+            continue;
+        };
+        let period = month.parse().expect("a month");
+        let reason = "r".to_owned();
+        facts.insert(
+            place,
+            Envelope {
+                id: FactId::from_u128(id),
+                fact: Fact::PeriodClosed(PeriodClosed { period, reason }),
+                ..before
+            },
+        );
+    }
+    (facts, january, february)
+}
+
+fn of_month(folded: &Folded, month: Month) -> Vec<Posting> {
+    let postings = folded.postings.iter();
+    postings
+        .filter(|posting| posting.period.month == month)
+        .cloned()
+        .collect()
 }
 
 /// Guards the laws against saying nothing: the generated stories must reach what they are about.

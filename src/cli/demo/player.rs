@@ -197,6 +197,11 @@ impl Player<'_> {
         let Some(id) = ending.id else {
             return Err(CliError::failed("a payout was proposed without an id"));
         };
+        let body = json!({"reason": "checked"});
+        let approval = Outgoing::json(&body).bearer(&self.keys.admin_token);
+        self.client
+            .send(&format!("/v1/payouts/{id}/approve"), approval)
+            .await?;
         let body = json!({"reference": format!("demo-{partner}"), "reason": "sent by the bank"});
         let outgoing = Outgoing::json(&body).bearer(token);
         let settled = self

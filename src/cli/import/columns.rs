@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, str::FromStr};
 use postbook_schemas::{OfferRef, traffic::Click};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
+use sha2::{Digest, Sha256};
 
 use super::super::exit::{CliError, Exit};
 use crate::rows::{Cells, Row};
@@ -49,33 +50,82 @@ impl FromStr for Column {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns(BTreeMap<String, String>);
 
+/// What `--mapping` says.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Mapping {
+    /// The columns go by their names, under the mapping of the offer if it has one.
+    #[default]
+    Current,
+    /// Which column carries which field.
+    Columns(BTreeMap<String, String>),
+    /// The text of a programme file with the mapping that the rows are read under.
+    Own(String),
+}
+
+impl Mapping {
+    /// Reads `--mapping`.
+    pub(super) fn read(given: Option<&str>) -> Result<Self, CliError> {
+        let usage = |message: String| CliError::new(Exit::Usage, message);
+        let Some(path) = given.filter(|given| *given != "current") else {
+            return Ok(Self::Current);
+        };
+        let text = fs::read_to_string(path)
+            .map_err(|error| usage(format!("{path} cannot be read: {error}")))?;
+        let table: toml::Table =
+            toml::from_str(&text).map_err(|error| usage(format!("{path}: {error}")))?;
+        if table.contains_key("mapping") {
+            return Ok(Self::Own(text));
+        }
+        let file: ColumnsFile = table.try_into().map_err(|error| {
+            usage(format!(
+                "{path} has neither [columns] nor a [[mapping]] of the offer: {error}"
+            ))
+        })?;
+        Ok(Self::Columns(file.columns))
+    }
+
+    /// The programme file that is sent along, if there is one.
+    pub(super) fn own(&self) -> Option<&str> {
+        match self {
+            Self::Own(text) => Some(text),
+            Self::Current | Self::Columns(_) => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MappingFile {
+struct ColumnsFile {
     columns: BTreeMap<String, String>,
 }
 
 impl Columns {
     /// What `--mapping` and `--column` say; the latter wins.
-    pub(super) fn read(given: &[Column], mapping: Option<&str>) -> Result<Self, CliError> {
-        let usage = |message: String| CliError::new(Exit::Usage, message);
+    pub(super) fn new(given: &[Column], mapping: &Mapping) -> Self {
         let mut columns = BTreeMap::new();
-        if let Some(path) = mapping.filter(|mapping| *mapping != "current") {
-            let text = fs::read_to_string(path)
-                .map_err(|error| usage(format!("{path} cannot be read: {error}")))?;
-            let file: MappingFile =
-                toml::from_str(&text).map_err(|error| usage(format!("{path}: {error}")))?;
-            columns.extend(
-                file.columns
-                    .into_iter()
-                    .map(|(field, column)| (column, field)),
-            );
+        if let Mapping::Columns(named) = mapping {
+            let named = named.iter();
+            columns.extend(named.map(|(field, column)| (column.clone(), field.clone())));
         }
         for one in given {
             columns.retain(|_, field| *field != one.field);
             columns.insert(one.column.clone(), one.field.clone());
         }
-        Ok(Self(columns))
+        Self(columns)
+    }
+
+    /// What tells one reading of a file from another; `None` if nothing is said.
+    pub(super) fn fingerprint(&self, mapping: &Mapping) -> Option<String> {
+        let own = mapping.own();
+        if self.0.is_empty() && own.is_none() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        for (column, field) in &self.0 {
+            hash.update(format!("{column}\u{1f}{field}\u{1e}"));
+        }
+        hash.update(own.unwrap_or_default());
+        Some(hex::encode(hash.finalize()))
     }
 
     fn field<'f>(&'f self, column: &'f str) -> &'f str {

@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use postbook_schemas::OfferRef;
 
 use self::{
-    columns::{Column, Columns},
+    columns::{Column, Columns, Mapping},
     file::Input,
     results::{Results, State, Summary},
     target::Target,
@@ -57,8 +57,8 @@ pub(super) struct Import {
     /// Reads a field from a column, as `txn_id=order`; may be repeated
     #[arg(long, value_name = "FIELD=COLUMN")]
     column: Vec<Column>,
-    /// A TOML file of `field = "column"` pairs below `[columns]`, or `current`: the columns go to
-    /// the offer under their own names, as over HTTP
+    /// A TOML file with the `[[mapping]]` of the offer that the rows are read under, or with pairs
+    /// `field = "column"` below `[columns]`; or `current`: the columns are read as over HTTP
     #[arg(long, value_name = "FILE|current")]
     mapping: Option<String>,
     /// Import through the running server at this URL instead of opening the data directory
@@ -117,7 +117,12 @@ impl Kind {
 impl Import {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
-        let columns = Columns::read(&self.column, self.mapping.as_deref())?;
+        let mapping = Mapping::read(self.mapping.as_deref())?;
+        if self.kind == Kind::Clicks && mapping.own().is_some() {
+            let message = "clicks have no [[mapping]]: name their columns below [columns]";
+            return Err(CliError::new(Exit::Usage, message));
+        }
+        let columns = Columns::new(&self.column, &mapping);
         let format = self.format()?;
         let input = Input::open(&self.file)?;
         let state = State {
@@ -126,6 +131,7 @@ impl Import {
             offer: self.offer.as_ref().map(ToString::to_string),
             target: Target::name(self.server.as_deref(), global),
             dry_run: self.dry_run,
+            mapping: columns.fingerprint(&mapping),
         };
         let (mut results, done_to) = Results::open(&self.results_path(), &state)?;
         let mut rows = Rows::open(input.reader()?, format)?;
@@ -133,15 +139,16 @@ impl Import {
         if done_to > 0 {
             output::note(&format!("going on after row {done_to}"));
         }
-        let target = Target::open(self.server.as_deref(), self.token.as_deref(), global).await?;
-        let progress = output::progress("bytes", input.length);
         let job = Job {
             kind: self.kind,
             offer: self.offer.as_ref(),
             columns: &columns,
+            mapping: mapping.own(),
             file: input.named()?,
             is_dry_run: self.dry_run,
         };
+        let target = self.target(&job, global).await?;
+        let progress = output::progress("bytes", input.length);
         let sent = job
             .send_all(&target, &mut rows, &mut results, &progress)
             .await;
@@ -173,6 +180,13 @@ impl Import {
         }
     }
 
+    async fn target(&self, job: &Job<'_>, global: &Global) -> Result<Target, CliError> {
+        match self.server.as_deref().zip(self.token.as_deref()) {
+            Some((url, token)) => Target::server(url, token),
+            None => Target::here(job, global).await,
+        }
+    }
+
     fn results_path(&self) -> PathBuf {
         self.results.clone().unwrap_or_else(|| {
             let mut name = self.file.clone().into_os_string();
@@ -188,6 +202,8 @@ struct Job<'j> {
     kind: Kind,
     offer: Option<&'j OfferRef>,
     columns: &'j Columns,
+    /// A programme file with the mapping of the rows.
+    mapping: Option<&'j str>,
     file: crate::intake::bulk::File,
     is_dry_run: bool,
 }
@@ -200,9 +216,10 @@ impl Job<'_> {
         results: &mut Results,
         progress: &ProgressBar,
     ) -> Result<(), CliError> {
+        let rows_max = target.rows_max(self);
         loop {
             let (mut batch, mut bytes) = (Vec::new(), 0);
-            while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+            while batch.len() < rows_max && bytes < BATCH_BYTES {
                 let Some(row) = rows.next()? else {
                     break;
                 };

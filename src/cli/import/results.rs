@@ -22,6 +22,9 @@ pub(super) struct State {
     pub(super) offer: Option<String>,
     pub(super) target: String,
     pub(super) dry_run: bool,
+    /// What tells the mapping and columns from others.
+    #[serde(default)]
+    pub(super) mapping: Option<String>,
 }
 
 /// Results being written.
@@ -56,7 +59,8 @@ impl Results {
         let failed = |error: std::io::Error| {
             CliError::failed(format!("{} cannot be written: {error}", path.display()))
         };
-        let is_new = !path.exists();
+        // An import that was refused before its first row leaves nothing to go on with.
+        let is_new = !path.exists() || state_path(path).exists() && is_without_rows(path);
         if is_new {
             write_state(&state_path(path), state).map_err(failed)?;
         } else {
@@ -120,6 +124,11 @@ impl Results {
     }
 }
 
+fn is_without_rows(path: &Path) -> bool {
+    let empty = HEADERS.len() as u64 + 1;
+    fs::metadata(path).is_ok_and(|metadata| metadata.len() <= empty)
+}
+
 fn state_path(path: &Path) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(".state");
@@ -150,6 +159,7 @@ fn check_state(path: &Path, state: &State) -> Result<(), CliError> {
         offer,
         target,
         dry_run,
+        mapping,
     } = &known;
     match () {
         () if *kind != state.kind => Err(refused(&format!("of {kind}"))),
@@ -160,6 +170,7 @@ fn check_state(path: &Path, state: &State) -> Result<(), CliError> {
         () if *target != state.target => Err(refused(&format!("of an import into {target}"))),
         () if *dry_run != state.dry_run && *dry_run => Err(refused("of a dry run")),
         () if *dry_run != state.dry_run => Err(refused("of an import that was no dry run")),
+        () if *mapping != state.mapping => Err(refused("of other columns or another mapping")),
         () => Ok(()),
     }
 }

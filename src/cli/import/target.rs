@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use serde_json::json;
+
 use super::{
     super::{
         client::{Answer, Client, Outgoing, refusal},
@@ -12,6 +14,7 @@ use super::{
     Job, Kind,
 };
 use crate::{
+    commands::draft_mapping,
     intake::bulk::{self, Line, LineAnswer, STOPPED, Sending},
     secrets::{Caller, Role, Scope},
     service::Service,
@@ -24,10 +27,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A row by its number: the line that intake takes, or why there is none.
 pub(super) type Batch = Vec<(u64, Result<String, String>)>;
 
+/// Rows of a dry run that are sent to a server at once: of these it can tell which repeat others.
+const DRY_ROWS_MAX: usize = 50_000;
+
 /// Where rows go.
 pub(super) enum Target {
     /// The data directory.
-    Here(Arc<Service>, Arc<Caller>),
+    Here(Arc<Service>, Sending),
     /// A running server, with a token for it.
     Server(Client, String),
 }
@@ -51,14 +57,25 @@ impl Target {
         server.map_or_else(here, str::to_owned)
     }
 
-    pub(super) async fn open(
-        server: Option<&str>,
-        token: Option<&str>,
-        global: &Global,
-    ) -> Result<Self, CliError> {
-        if let Some((url, token)) = server.zip(token) {
-            return Ok(Self::Server(Client::try_new(url)?, token.to_owned()));
-        }
+    /// A running server.
+    pub(super) fn server(url: &str, token: &str) -> Result<Self, CliError> {
+        Ok(Self::Server(Client::try_new(url)?, token.to_owned()))
+    }
+
+    /// The data directory.
+    pub(super) async fn here(job: &Job<'_>, global: &Global) -> Result<Self, CliError> {
+        let service = own::open(global).await?;
+        let rules = match job.offer.zip(job.mapping) {
+            Some((offer, text)) => draft_mapping::read(&service, offer, text).await,
+            None => Ok(None),
+        };
+        let rules = match rules {
+            Ok(rules) => rules,
+            Err(error) => {
+                service.shut_down().await;
+                return Err(error.into());
+            }
+        };
         let caller = Caller {
             key_id: own::ACTOR.into(),
             name: own::ACTOR.into(),
@@ -66,7 +83,21 @@ impl Target {
             role: Role::Admin,
             scope: Scope::All,
         };
-        Ok(Self::Here(own::open(global).await?, Arc::new(caller)))
+        let sending = Sending {
+            caller: Arc::new(caller),
+            file: Some(job.file.clone()),
+            rules,
+            dry_run: job.is_dry_run.then(Arc::default),
+        };
+        Ok(Self::Here(service, sending))
+    }
+
+    /// How many rows are sent at once.
+    pub(super) fn rows_max(&self, job: &Job<'_>) -> usize {
+        match self {
+            Self::Server(..) if job.is_dry_run => DRY_ROWS_MAX,
+            Self::Server(..) | Self::Here(..) => super::BATCH_ROWS,
+        }
     }
 
     pub(super) async fn close(self) {
@@ -91,7 +122,7 @@ impl Target {
         }
         if !good.is_empty() {
             let told = match self {
-                Self::Here(service, caller) => here(service, caller, job, &good).await?,
+                Self::Here(service, sending) => here(service, sending, job, good).await?,
                 Self::Server(client, token) => through(client, token, job, &good).await?,
             };
             answers.extend(told);
@@ -103,25 +134,20 @@ impl Target {
 
 async fn here(
     service: &Service,
-    caller: &Arc<Caller>,
+    sending: &Sending,
     job: &Job<'_>,
-    rows: &[(u64, String)],
+    rows: Vec<(u64, String)>,
 ) -> Result<Vec<LineAnswer>, CliError> {
-    let sending = Sending {
-        caller: Arc::clone(caller),
-        file: Some(job.file.clone()),
-        is_dry_run: job.is_dry_run,
-    };
-    let lines = rows.iter().map(|(number, text)| Line {
-        number: *number,
-        text: Ok(text.clone()),
+    let lines = rows.into_iter().map(|(number, text)| Line {
+        number,
+        text: Ok(text),
     });
     let lines = lines.collect();
     let answers = match (job.kind, job.offer) {
         (Kind::Postbacks, Some(offer)) => {
-            bulk::postbacks::take(service, &sending, &job.file, offer, lines).await
+            bulk::postbacks::take(service, sending, &job.file, offer, lines).await
         }
-        _ => bulk::clicks::record(service, &sending, lines).await,
+        _ => bulk::clicks::record(service, sending, lines).await,
     };
     answers.map_err(CliError::from)
 }
@@ -133,7 +159,13 @@ async fn through(
     rows: &[(u64, String)],
 ) -> Result<Vec<LineAnswer>, CliError> {
     let path = path(job);
-    let body: String = rows.iter().flat_map(|(_, line)| [line, "\n"]).collect();
+    let mapping = job
+        .mapping
+        .map(|text| json!({ "mapping": text }).to_string());
+    let lines = rows.iter().map(|(_, line)| line);
+    let lines = mapping.iter().chain(lines);
+    let body: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let first_line = if mapping.is_some() { 2 } else { 1 };
     for _ in 0..TRIES {
         let outgoing = Outgoing {
             headers: Vec::new(),
@@ -144,7 +176,7 @@ async fn through(
         if !is_busy && !answer.status.is_success() {
             return Err(refusal(&answer));
         }
-        if !is_busy && let Some(answers) = numbered(&answer, rows)? {
+        if !is_busy && let Some(answers) = numbered(&answer, rows, first_line)? {
             return Ok(answers);
         }
         // What was kept of it is recognised when it comes again.
@@ -173,7 +205,11 @@ fn path(job: &Job<'_>) -> String {
 }
 
 /// The answers by the numbers of their rows; `None` if the server stopped before the last one.
-fn numbered(answer: &Answer, rows: &[(u64, String)]) -> Result<Option<Vec<LineAnswer>>, CliError> {
+fn numbered(
+    answer: &Answer,
+    rows: &[(u64, String)],
+    first_line: u64,
+) -> Result<Option<Vec<LineAnswer>>, CliError> {
     let unreadable = || CliError::failed("the server's answer cannot be understood");
     let mut answers = Vec::with_capacity(rows.len());
     for line in answer.body.split(|byte| *byte == b'\n') {
@@ -184,9 +220,10 @@ fn numbered(answer: &Answer, rows: &[(u64, String)]) -> Result<Option<Vec<LineAn
         if told.outcome == STOPPED {
             return Ok(None);
         }
-        let index = usize::try_from(told.line)
-            .ok()
-            .and_then(|line| line.checked_sub(1));
+        let index = told
+            .line
+            .checked_sub(first_line)
+            .and_then(|index| usize::try_from(index).ok());
         let row = index
             .and_then(|index| rows.get(index))
             .ok_or_else(unreadable)?;

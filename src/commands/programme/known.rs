@@ -84,11 +84,6 @@ impl Known {
         self.partners.get(partner).is_some()
     }
 
-    /// Whether an offer is defined.
-    pub fn has_offer(&self, offer: &OfferRef) -> bool {
-        self.offers.get(offer).is_some()
-    }
-
     /// The partners to whom the files give another currency.
     pub(super) fn currency_changes(&self, files: &[ProgrammeFile]) -> Vec<Slug> {
         let partners = files.iter().flat_map(|file| &file.programme().partners);

@@ -6,7 +6,7 @@
 
 mod lines;
 
-use std::sync::Arc;
+use std::{fmt::Display, str::FromStr, sync::Arc};
 
 use axum::{
     Extension,
@@ -16,12 +16,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use postbook_schemas::OfferRef;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::lines::{End, Lines};
 use super::{auth::Authenticated, problem::Problem};
 use crate::{
+    commands::draft_mapping,
     intake::bulk::{self, BulkResult, File, Line, LineAnswer, Sending},
     secrets::Role,
     service::Service,
@@ -54,10 +55,27 @@ impl Slots {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Asked {
+    #[serde(deserialize_with = "given")]
     offer: Option<String>,
+    #[serde(deserialize_with = "given")]
     file: Option<String>,
+    #[serde(deserialize_with = "given")]
     sha256: Option<String>,
+    #[serde(deserialize_with = "given")]
     dry_run: Option<bool>,
+}
+
+/// What is empty counts as not given, as in all of `/v1`.
+fn given<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(value)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(de::Error::custom)
 }
 
 /// What the query says, or what is wrong with it.
@@ -88,20 +106,23 @@ pub(super) async fn clicks(
     body: Body,
 ) -> Result<Response, Problem> {
     let sending = asked.sending(caller)?;
-    run(slots, body, Taker::Clicks(service, sending)).await
+    let slot = slots.take()?;
+    let mut lines = Lines::new(body);
+    let first = lines.group().await;
+    run(slot, lines, first, Taker::Clicks(service, sending)).await
 }
 
 /// Rows of a file as postbacks of one offer, each through the same decisions as one over HTTP:
-/// a line is `{"row": 12, "fields": {…}}`.
+/// a line is `{"row": 12, "fields": {…}}`. A first line `{"mapping": "…"}`, which is not answered, may
+/// hold a programme file (TOML) with the `[[mapping]]` that the rows are read under, in the place of
+/// the offer's.
 #[utoipa::path(post, path = "/v1/imports/postbacks", tag = "intake", params(
     ("offer" = String, Query, description = "brand/offer"),
     ("file" = String, Query, description = "the file's name, for the facts"),
     ("sha256" = String, Query, description = "of the file; with a row's number it makes unique what nothing else does"),
     ("dry_run" = Option<bool>, Query, description = "keep nothing, only tell"),
 ), request_body(content = String, content_type = "application/x-ndjson"),
-    responses((status = 200, description = "an answer per line", body = LineAnswer, content_type = "application/x-ndjson"),
-        (status = 422, description = "a parameter is missing or wrong"),
-        (status = 503, description = "nothing was taken: try again")))]
+    responses((status = 200, description = "a `LineAnswer` per line", body = String, content_type = "application/x-ndjson")))]
 pub(super) async fn postbacks(
     State(service): State<Arc<Service>>,
     Extension(slots): Extension<Slots>,
@@ -118,12 +139,36 @@ pub(super) async fn postbacks(
         ));
     }
     let offer = asked.offer()?;
-    let sending = asked.sending(caller)?;
+    let mut sending = asked.sending(caller)?;
     let Some(file) = sending.file.clone() else {
         return Err(Problem::missing("file", "name the file and its sha256"));
     };
+    let slot = slots.take()?;
+    let mut lines = Lines::new(request.into_body());
+    let mut first = lines.group().await;
+    if let Some(text) = own_mapping(&mut first) {
+        if !sending.caller.is_for(&offer) {
+            return Err(Problem::invalid("offer", "the token is not for this offer"));
+        }
+        sending.rules = draft_mapping::read(&service, &offer, &text).await?;
+    }
     let taker = Taker::Postbacks(service, sending, file, offer);
-    run(&slots, request.into_body(), taker).await
+    run(slot, lines, first, taker).await
+}
+
+/// A first line that brings the mapping of the rows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnMapping {
+    mapping: String,
+}
+
+/// Takes the mapping off the first lines, if they begin with one.
+fn own_mapping(first: &mut Vec<Line>) -> Option<String> {
+    let text = first.first()?.text.as_deref().ok()?;
+    let own: OwnMapping = serde_json::from_str(text).ok()?;
+    first.remove(0);
+    Some(own.mapping)
 }
 
 /// What takes the lines.
@@ -170,17 +215,20 @@ impl Asked {
         Ok(Sending {
             caller: caller.0,
             file,
-            is_dry_run: self.dry_run.unwrap_or(false),
+            rules: None,
+            dry_run: self.dry_run.unwrap_or(false).then(Arc::default),
         })
     }
 }
 
 /// Reads the next lines while those before them are appended.
-async fn run(slots: &Slots, body: Body, taker: Taker) -> Result<Response, Problem> {
-    let _slot = slots.take()?;
-    let mut lines = Lines::new(body);
+async fn run(
+    _slot: SemaphorePermit<'_>,
+    mut lines: Lines,
+    mut waiting: Vec<Line>,
+    taker: Taker,
+) -> Result<Response, Problem> {
     let mut out = Vec::new();
-    let mut waiting = lines.group().await;
     let mut is_first = true;
     while let Some(from) = waiting.first().map(|line| line.number) {
         let (answers, next) = tokio::join!(taker.take(std::mem::take(&mut waiting)), lines.group());

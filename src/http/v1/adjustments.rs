@@ -1,47 +1,158 @@
-//! `POST /v1/adjustments`: an amount that no conversion explains.
+//! `/v1/adjustments`, `/v1/write-offs`: amounts that no conversion explains, and debts given up.
 
-use axum::response::Response;
-use serde::Deserialize;
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use postbook_schemas::{Fact, decision::AdjustmentKind};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use super::{super::problem::Problem, context::Actor, fields::Fields, kept::kept};
-use crate::{commands::adjustment, secrets::Role};
+use super::{
+    super::problem::Problem,
+    context::Actor,
+    fields::{self, Fields},
+    kept::kept,
+    parts::Segment,
+};
+use crate::{
+    commands::{
+        adjustment::{self, Amount},
+        record::Kept,
+    },
+    secrets::Role,
+};
 
 /// What to post.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewAdjustment {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     partner: String,
     /// Positive in the partner's favour.
+    #[schema(minimum = -1_000_000_000_000_000_i64, maximum = 1_000_000_000_000_000_i64)]
     amount_minor: i64,
     /// The partner's own if absent.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
+}
+
+/// What to give up.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose fields are taken one by one"
+)]
+pub(super) struct NewWriteOff {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    partner: String,
+    /// How much of the debt.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
+    amount_minor: i64,
+    /// The partner's own if absent.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
+    currency: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
+    reason: String,
+}
+
+/// Something that a second person has to agree to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Awaiting {
+    proposal_id: Uuid,
+    position: u64,
+    detail: &'static str,
 }
 
 /// Posts an amount that no conversion explains.
 #[utoipa::path(post, path = "/v1/adjustments", tag = "decisions", request_body = NewAdjustment,
     params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = super::kept::KeptFact)))]
-pub(super) async fn adjust(actor: Actor, mut fields: Fields) -> Result<Response, Problem> {
-    let author = actor.author(Role::Finance, "POST /v1/adjustments")?;
-    let partner = fields.required_parsed("partner")?;
-    let amount_minor = fields
-        .minor("amount_minor")?
-        .ok_or_else(|| Problem::missing("amount_minor", "`amount_minor` is missing"))?;
-    let currency = fields.parsed("currency")?;
-    let reason = fields.reason()?;
+    responses((status = 201, body = super::kept::KeptFact),
+        (status = 202, body = Awaiting, description = "above the limit: a second person has to agree")))]
+pub(super) async fn adjust(actor: Actor, fields: Fields) -> Result<Response, Problem> {
+    enter(
+        actor,
+        fields,
+        AdjustmentKind::Adjustment,
+        "POST /v1/adjustments",
+    )
+    .await
+}
+
+/// Gives up a debt, at most what is outstanding.
+#[utoipa::path(post, path = "/v1/write-offs", tag = "decisions", request_body = NewWriteOff,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = super::kept::KeptFact),
+        (status = 202, body = Awaiting, description = "above the limit: a second person has to agree"),
+        (status = 409, description = "less is outstanding")))]
+pub(super) async fn write_off(actor: Actor, fields: Fields) -> Result<Response, Problem> {
+    enter(
+        actor,
+        fields,
+        AdjustmentKind::WriteOff,
+        "POST /v1/write-offs",
+    )
+    .await
+}
+
+async fn enter(
+    actor: Actor,
+    mut fields: Fields,
+    kind: AdjustmentKind,
+    endpoint: &'static str,
+) -> Result<Response, Problem> {
+    let author = actor.author(Role::Finance, endpoint)?;
+    let amount = Amount {
+        kind,
+        partner: fields.required_parsed("partner")?,
+        amount_minor: fields
+            .minor("amount_minor")?
+            .ok_or_else(|| Problem::missing("amount_minor", "`amount_minor` is missing"))?,
+        currency: fields.parsed("currency")?,
+        reason: fields.reason()?,
+    };
     fields.done()?;
-    let adjusted = adjustment::adjust(
-        &actor.service,
-        &author,
-        partner,
-        amount_minor,
-        currency,
-        reason,
-    );
-    Ok(kept(&adjusted.await?))
+    let entered = adjustment::adjust(&actor.service, &author, amount).await?;
+    Ok(answer(&entered))
+}
+
+fn answer(entered: &Kept) -> Response {
+    let Fact::AdjustmentProposed(proposed) = &entered.recorded.envelope.fact else {
+        return kept(entered);
+    };
+    let body = Awaiting {
+        proposal_id: proposed.proposal_id,
+        position: entered.recorded.position,
+        detail: "above the partner's limit: a second person has to agree",
+    };
+    (StatusCode::ACCEPTED, Json(body)).into_response()
+}
+
+/// Agrees to an adjustment or write-off that somebody else proposed.
+#[utoipa::path(post, path = "/v1/adjustments/{proposal_id}/approve", tag = "decisions",
+    params(("proposal_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = super::kept::KeptFact),
+        (status = 403, description = "by whoever proposed it"),
+        (status = 409, description = "agreed to before")))]
+pub(super) async fn approve(
+    actor: Actor,
+    Segment(id): Segment,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let endpoint = "POST /v1/adjustments/{proposal_id}/approve";
+    let author = actor.author(Role::Finance, endpoint)?;
+    fields.done()?;
+    let id = fields::id(&id)?;
+    Ok(kept(
+        &adjustment::approve(&actor.service, &author, id).await?,
+    ))
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/attempts`: every postback that came in, whatever became of it.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, response::Response};
 use postbook_schemas::Outcome;
 
 use super::{
@@ -8,6 +8,7 @@ use super::{
     context::Reader,
     fields::{self, Params},
     page::{page, with_one_more},
+    parts::Segment,
 };
 use crate::{
     inquiry::attempt::{self, AttemptTold},
@@ -15,7 +16,8 @@ use crate::{
 };
 
 /// Attempts in the order in which they came, each whole: the raw request, how it was
-/// authenticated, and for a refusal what was expected beside what was received.
+/// authenticated, for a refusal what was expected beside what was received, and where it was read
+/// again, what it became. Ids that are personal data are found by themselves.
 #[utoipa::path(get, path = "/v1/attempts", tag = "intake", params(
     ("outcome" = Option<String>, Query, description = "one of the closed list, as bad_credentials"),
     ("offer" = Option<String>, Query, description = "brand/offer"),
@@ -42,10 +44,9 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     };
     let slice = params.slice()?;
     params.done()?;
-    let tables = reader.tables();
-    let rows = tables.attempts(&filter, with_one_more(slice)).await?;
     let directory = reader.service.directory.load_full();
-    let told = attempt::tell_all(&reader.sources(&directory), rows).await?;
+    let sources = reader.sources(&directory);
+    let told = attempt::search(&sources, filter, with_one_more(slice)).await?;
     Ok(page(
         told,
         slice,
@@ -60,7 +61,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     responses((status = 200, body = AttemptTold), (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<AttemptTold>, Problem> {
     params.done()?;

@@ -9,14 +9,18 @@ use crate::{commands::correction, secrets::Role};
 
 /// Who is credited.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewCorrection {
+    #[schema(value_type = Uuid)]
     conversion_id: String,
     /// Nobody if absent.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     partner: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 

@@ -1,11 +1,13 @@
 //! `GET /v1/partners/{slug}/balances`: what a partner has coming, as of any time.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use postbook_schemas::{Instant, Slug};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{super::problem::Problem, context::Reader, fields::Params, view::BalanceView};
+use super::{
+    super::problem::Problem, context::Reader, fields::Params, parts::Segment, view::BalanceView,
+};
 use crate::tables::query::balances::AsOf;
 
 /// Balances by currency.
@@ -21,7 +23,7 @@ pub(super) struct Balances {
 ), responses((status = 200, body = Balances), (status = 404, description = "there is no such partner")))]
 pub(super) async fn of_partner(
     reader: Reader,
-    Path(slug): Path<String>,
+    Segment(slug): Segment,
     mut params: Params,
 ) -> Result<Json<Balances>, Problem> {
     reader.require_no_offer_scope()?;

@@ -1,12 +1,13 @@
 //! The five checks of a postback that did not arrive.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 
 use super::{
     super::problem::Problem,
     attempts::refuse_partners,
     context::Reader,
     fields::{self, Params},
+    parts::Segment,
 };
 use crate::inquiry::checks::{self, Checks, Subject};
 
@@ -16,7 +17,7 @@ use crate::inquiry::checks::{self, Checks, Subject};
     params(("click_id" = String, Path)), responses((status = 200, body = Checks)))]
 pub(super) async fn of_click(
     reader: Reader,
-    Path(click_id): Path<String>,
+    Segment(click_id): Segment,
     params: Params,
 ) -> Result<Json<Checks>, Problem> {
     params.done()?;
@@ -29,7 +30,7 @@ pub(super) async fn of_click(
     responses((status = 200, body = Checks), (status = 404, description = "there is none")))]
 pub(super) async fn of_attempt(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<Checks>, Problem> {
     params.done()?;

@@ -61,6 +61,7 @@ impl Reader {
             tables: &self.service.tables,
             click_ids: &self.service.click_ids,
             directory,
+            pseudonyms: self.service.secrets.pseudonyms(),
             now: self.service.clock.now(),
         }
     }

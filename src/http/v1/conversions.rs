@@ -1,6 +1,6 @@
 //! `GET /v1/conversions`: what happened at the advertisers, and what it earns.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, response::Response};
 use postbook_projections::rows::ConversionRow;
 use postbook_schemas::Status;
 
@@ -9,6 +9,7 @@ use super::{
     context::Reader,
     fields::{self, Params},
     page::{page, with_one_more},
+    parts::Segment,
     view::Conversion,
 };
 use crate::tables::query::conversions::ConversionFilter;
@@ -37,12 +38,14 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
         },
         "pending, approved, rejected or reversed",
     )?;
+    let names = reader.service.secrets.pseudonyms();
+    let kept = |id: Option<String>| id.map(|id| names.id(&id).into_owned());
     let filter = ConversionFilter {
         offer: reader.offer(params.parsed("offer")?)?,
         partner: reader.partner(params.parsed("partner")?)?,
-        txn_id: params.text("txn_id"),
-        click_id: params.text("click_id"),
-        customer_id: params.text("customer_id"),
+        txn_id: kept(params.text("txn_id")),
+        click_id: kept(params.text("click_id")),
+        customer_id: kept(params.text("customer_id")),
         status: status.map(|status| (status, now)),
         from: params.time("from")?,
         to: params.time("to")?,
@@ -65,7 +68,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     responses((status = 200, body = Conversion), (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<Conversion>, Problem> {
     params.done()?;

@@ -10,14 +10,18 @@ use crate::{commands::decision, secrets::Role};
 
 /// What was decided.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewDecision {
+    #[schema(value_type = Uuid)]
     conversion_id: String,
     /// `approve`, `reject`, `reverse` or `release`.
+    #[schema(pattern = "^(approve|reject|reverse|release)$")]
     decision: String,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 

@@ -5,6 +5,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use postbook_schemas::{FactType, envelope::RawEnvelope};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{
     super::problem::Problem,
@@ -16,18 +19,46 @@ use crate::store::Filter;
 /// How many bytes of lines are read at a time.
 const PAGE_BYTES: usize = 1 << 18;
 
+/// Kept lines.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Events {
+    items: Vec<Event>,
+    /// Where to go on; `null` at the end of the log.
+    next_from: Option<u64>,
+}
+
+/// A kept line, its position before it. `docs/reference/facts.md` says what each type holds.
+#[derive(Serialize, ToSchema)]
+struct Event {
+    position: u64,
+    id: Uuid,
+    r#type: String,
+    version: u32,
+    occurred_at: chrono::DateTime<chrono::Utc>,
+    recorded_at: chrono::DateTime<chrono::Utc>,
+    actor: String,
+    #[schema(value_type = Object)]
+    source: serde_json::Value,
+    #[schema(value_type = Object)]
+    data: serde_json::Value,
+}
+
 /// Facts from a position on. Each item is the kept line with its position before it.
 #[utoipa::path(get, path = "/v1/events", tag = "log", params(
-    ("from" = Option<u64>, Query, description = "the first position; default 1"),
+    ("from" = Option<u64>, Query, minimum = 1, description = "the first position; default 1"),
     ("type" = Option<String>, Query, description = "only facts of this type, as ftd.reported"),
     ("limit" = Option<u32>, Query),
-), responses((status = 200, description = "`items` and `next_from`, which is null at the end of the log",
-    body = serde_json::Value)))]
+), responses((status = 200, body = Events)))]
 pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
     reader.caller.require_unscoped()?;
     let from = params.word(
         "from",
-        |text| text.parse::<u64>().ok().filter(|&from| from > 0),
+        |text| {
+            text.parse::<i64>()
+                .ok()
+                .filter(|&from| from > 0)
+                .map(i64::unsigned_abs)
+        },
         "a position: a whole number from 1",
     )?;
     let fact_type = params.word("type", FactType::from_name, "not a type of fact")?;

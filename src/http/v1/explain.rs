@@ -1,6 +1,6 @@
 //! `GET /v1/conversions/{id}/explain`: why a conversion earns what it earns, step by step.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use postbook_projections::explain::Explanation;
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use super::{
     context::{Reader, internal},
     conversions::visible,
     fields::Params,
+    parts::Segment,
 };
 use crate::commands::explain;
 
@@ -19,7 +20,7 @@ use crate::commands::explain;
     responses((status = 200, body = serde_json::Value), (status = 404, description = "there is none")))]
 pub(super) async fn conversion(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<Value>, Problem> {
     params.done()?;

@@ -4,19 +4,18 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
     http::request::Parts,
 };
 use postbook_schemas::{FactId, Instant};
 use serde_json::Value;
 
-use super::super::problem::Problem;
+use super::{super::problem::Problem, parts::Whole};
 use crate::tables::query::Slice;
 
 /// How many rows a page has unless asked otherwise, and at most.
-const LIMIT_DEFAULT: u32 = 100;
-const LIMIT_MAX: u32 = 1000;
+pub(super) const LIMIT_DEFAULT: u32 = 100;
+pub(super) const LIMIT_MAX: u32 = 1000;
 
 /// The longest reason and other free text, in characters.
 const TEXT_MAX: usize = 1000;
@@ -129,8 +128,12 @@ pub(super) fn cursor(after: u64) -> String {
 }
 
 fn parse_cursor(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix('c')?, 16)
+    let digits = text.strip_prefix('c')?;
+    // A sign is none of ours.
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(digits, 16)
         .ok()
+        .filter(|_| are_digits)
         .filter(|&after| i64::try_from(after).is_ok())
 }
 
@@ -142,9 +145,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| Problem::invalid("body", error.body_text()))?;
+        let Whole(body) = Whole::from_request(request, state).await?;
         if body.is_empty() {
             return Ok(Self(serde_json::Map::new()));
         }
@@ -217,6 +218,20 @@ impl Fields {
                 .filter(|minor| (-AMOUNT_MINOR_MAX..=AMOUNT_MINOR_MAX).contains(minor))
                 .map(Some)
                 .ok_or_else(|| Problem::invalid(name, "not a whole number of minor units")),
+        }
+    }
+
+    /// A value of any form.
+    pub(super) fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// Yes or no; no if it is not given.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(Problem::invalid(name, "write true or false")),
         }
     }
 

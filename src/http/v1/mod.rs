@@ -5,6 +5,7 @@ mod attempts;
 mod attribution_corrections;
 mod balances;
 mod checks;
+mod clawbacks;
 mod context;
 mod conversions;
 mod decisions;
@@ -15,10 +16,14 @@ mod kept;
 pub mod openapi;
 mod page;
 mod parked;
+mod parts;
+mod payout_runs;
 mod payouts;
+mod periods;
 mod postings;
 mod programme;
 mod requeue;
+mod statements;
 mod timeline;
 mod trial_balance;
 mod view;
@@ -31,7 +36,6 @@ use axum::{
     routing::{get, post},
 };
 
-use super::problem::Problem;
 use crate::service::Service;
 
 /// The routes below `/v1`.
@@ -55,12 +59,25 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/checks", get(checks::search))
         .route("/v1/parked", get(parked::list))
         .route("/v1/events", get(events::list))
+        .route("/v1/periods", get(periods::list))
+        .route("/v1/periods/{period}/close", post(periods::close))
+        .route(
+            "/v1/partners/{slug}/statements",
+            get(statements::of_partner),
+        )
+        .route("/v1/statements", get(statements::list))
+        .route("/v1/statements/{id}", get(statements::one))
         .route("/v1/payouts", get(payouts::list).post(payouts::propose))
         .route("/v1/payouts/{id}", get(payouts::one))
         .route("/v1/payouts/{id}/approve", post(payouts::approve))
         .route("/v1/payouts/{id}/send", post(payouts::send))
         .route("/v1/payouts/{id}/settle", post(payouts::settle))
         .route("/v1/payouts/{id}/fail", post(payouts::fail))
+        .route("/v1/payouts/{id}/return", post(payouts::return_it))
+        .route("/v1/payout-runs", post(payout_runs::propose_all))
+        .route("/v1/payout-files/{format}", get(payout_runs::file))
+        .route("/v1/payout-results", post(payout_runs::results))
+        .route("/v1/clawbacks", get(clawbacks::list))
         .route(
             "/v1/programme",
             post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
@@ -69,18 +86,13 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/decisions", post(decisions::decide))
         .route("/v1/adjustments", post(adjustments::adjust))
         .route(
+            "/v1/adjustments/{proposal_id}/approve",
+            post(adjustments::approve),
+        )
+        .route("/v1/write-offs", post(adjustments::write_off))
+        .route(
             "/v1/attribution-corrections",
             post(attribution_corrections::correct),
         )
-        .method_not_allowed_fallback(method_not_allowed)
         .with_state(service)
-}
-
-async fn method_not_allowed() -> Problem {
-    Problem::new(
-        axum::http::StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "Method not allowed",
-        "this path takes another method",
-    )
 }

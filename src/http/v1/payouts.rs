@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    extract::Path,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -16,6 +15,7 @@ use super::{
     context::{Actor, Reader},
     fields::{self, Fields, Params},
     page::{page, with_one_more},
+    parts::Segment,
     view::PayoutView,
 };
 use crate::{
@@ -26,28 +26,36 @@ use crate::{
 
 /// What to propose.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct NewPayout {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     partner: String,
     /// The partner's own if absent.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
     /// All that is payable if absent.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
     amount_minor: Option<i64>,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 
 /// What to say with a move.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the body, whose fields are taken one by one"
 )]
 pub(super) struct PayoutMove {
     /// The bank's reference.
+    #[schema(max_length = 1000)]
     reference: Option<String>,
+    #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
 }
 
@@ -73,7 +81,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     Ok(page(rows, slice, key, PayoutView::from))
 }
 
-fn state(word: &str) -> Option<PayoutState> {
+pub(super) fn state(word: &str) -> Option<PayoutState> {
     serde_json::from_value(word.into()).ok()
 }
 
@@ -82,7 +90,7 @@ fn state(word: &str) -> Option<PayoutState> {
     responses((status = 200, body = PayoutView), (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<PayoutView>, Problem> {
     params.done()?;
@@ -143,7 +151,7 @@ macro_rules! moves {
                 (status = 409, description = "its state does not allow it")))]
         pub(super) async fn $name(
             actor: Actor,
-            Path(id): Path<String>,
+            Segment(id): Segment,
             fields: Fields,
         ) -> Result<Json<PayoutView>, Problem> {
             move_on(actor, id, fields, Move::$step, concat!("POST ", $path)).await
@@ -160,4 +168,6 @@ moves! {
     settle = Settle, "/v1/payouts/{id}/settle";
     /// It cannot be made.
     fail = Fail, "/v1/payouts/{id}/fail";
+    /// It came back.
+    return_it = Return, "/v1/payouts/{id}/return";
 }

@@ -8,13 +8,14 @@ use axum::{
 };
 use postbook_schemas::Source;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     super::problem::{PROBLEM_JSON, Problem},
     context::{Actor, internal},
     fields::Params,
+    parts::Whole,
 };
 use crate::{
     commands::programme::{
@@ -60,14 +61,16 @@ pub(super) struct AppliedView {
 
 /// Plans programme files and applies them. The body is JSON, or one file as `application/toml` (then
 /// `?dry_run=true` only plans). Answers what changes; mistakes come with file, line and key.
-#[utoipa::path(post, path = "/v1/programme", tag = "programme", request_body = Files,
-    params(("dry_run" = Option<bool>, Query)),
-    responses((status = 200, body = AppliedView), (status = 422, description = "mistakes in the files")))]
+#[utoipa::path(post, path = "/v1/programme", tag = "programme",
+    request_body(content((Files = "application/json"), (String = "application/toml"))),
+    params(("dry_run" = Option<bool>, Query, description = "only plan")),
+    responses((status = 200, body = AppliedView, description = "what is applied, or would be"),
+        (status = 422, body = Refused, content_type = "application/problem+json", description = "mistakes in the files")))]
 pub(super) async fn apply(
     actor: Actor,
     mut params: Params,
     headers: HeaderMap,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let author = actor.author(Role::Admin, ENDPOINT)?;
     let dry_run = params.parsed::<bool>("dry_run")?;
@@ -126,26 +129,51 @@ fn read(headers: &HeaderMap, body: &Bytes) -> Result<Files, Problem> {
     })
 }
 
+/// Programme files with mistakes. Nothing of them was applied.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProgrammeRefused)]
+pub(super) struct Refused {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    /// Every mistake, in the order of files and lines; absent where the request itself is wrong.
+    #[schema(required = false)]
+    problems: Vec<Mistake>,
+}
+
+/// A mistake in a programme file.
+#[derive(Serialize, ToSchema)]
+struct Mistake {
+    file: String,
+    line: usize,
+    /// What it is about, as `offer acme/casino`.
+    subject: Option<String>,
+    key: Option<String>,
+    detail: String,
+    /// All of this in a line.
+    text: String,
+}
+
 /// 422 with every mistake.
 fn refused(problems: &[programmes::Problem]) -> Response {
-    let items = problems.iter().map(|problem| {
-        json!({
-            "file": problem.file,
-            "line": problem.line,
-            "subject": problem.subject,
-            "key": problem.key,
-            "detail": problem.detail,
-            "text": problem.to_string(),
-        })
+    let mistakes = problems.iter().map(|problem| Mistake {
+        file: problem.file.clone(),
+        line: problem.line,
+        subject: problem.subject.clone(),
+        key: problem.key.clone(),
+        detail: problem.detail.clone(),
+        text: problem.to_string(),
     });
-    let body = json!({
-        "type": "about:blank",
-        "title": "Programme refused",
-        "status": 422,
-        "code": "programme_refused",
-        "detail": format!("{} mistakes; nothing was applied", problems.len()),
-        "problems": items.collect::<Vec<_>>(),
-    });
+    let body = Refused {
+        r#type: "about:blank",
+        title: "Programme refused",
+        status: 422,
+        code: "programme_refused",
+        detail: format!("{} mistakes; nothing was applied", problems.len()),
+        problems: mistakes.collect(),
+    };
     let mut response = (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response();
     response
         .headers_mut()

@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::Bytes,
     response::{IntoResponse, Response},
 };
 use postbook_schemas::{Instant, OfferRef, Outcome};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{super::problem::Problem, context::Actor};
+use super::{super::problem::Problem, context::Actor, parts::Whole};
 use crate::{
     commands::requeue::{self as command, LIMIT_MAX},
     secrets::Role,
@@ -77,9 +76,8 @@ pub(super) struct RequeuedView {
 #[utoipa::path(post, path = "/v1/requeue", tag = "intake", request_body = Requeue,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = RequeuedView),
-        (status = 404, description = "there is no such offer"),
-        (status = 422, description = "a field cannot be used")))]
-pub(super) async fn requeue(actor: Actor, body: Bytes) -> Result<Response, Problem> {
+        (status = 404, description = "there is no such offer")))]
+pub(super) async fn requeue(actor: Actor, Whole(body): Whole) -> Result<Response, Problem> {
     let author = actor.author(Role::Manager, ENDPOINT)?;
     let asked: Requeue = serde_json::from_slice(&body)
         .map_err(|error| Problem::invalid("body", format!("not a requeue: {error}")))?;

@@ -1,6 +1,6 @@
 //! `GET /v1/conversions/{id}/timeline`: every fact that concerns a conversion.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use postbook_schemas::{Envelope, Instant, Source, envelope::Recorded};
 use serde::Serialize;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use super::{
     context::{Reader, internal},
     conversions::visible,
     fields::Params,
+    parts::Segment,
 };
 use crate::commands::record;
 
@@ -45,7 +46,7 @@ struct TimelineFact {
     responses((status = 200, body = Timeline), (status = 404, description = "there is none")))]
 pub(super) async fn of_conversion(
     reader: Reader,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<Timeline>, Problem> {
     params.done()?;

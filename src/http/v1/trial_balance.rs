@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
+use postbook_schemas::Instant;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,6 +12,7 @@ use super::{
     context::{Reader, internal},
     fields::Params,
 };
+use crate::tables::query::balances::AsOf;
 
 /// Sums of all accounts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -36,15 +38,21 @@ struct Total {
     amount_minor: i64,
 }
 
-/// Every account, and that each currency adds up to zero.
-#[utoipa::path(get, path = "/v1/trial-balance", tag = "balances",
+/// Every account as of a time and as known at a time, and that each currency adds up to zero.
+#[utoipa::path(get, path = "/v1/trial-balance", tag = "balances", params(
+    ("as_of" = Option<String>, Query, description = "default: all that is posted, whenever it takes effect"),
+    ("known_at" = Option<String>, Query, description = "default: all that is recorded")),
     responses((status = 200, body = TrialBalance)))]
-pub(super) async fn all(reader: Reader, params: Params) -> Result<Json<TrialBalance>, Problem> {
+pub(super) async fn all(reader: Reader, mut params: Params) -> Result<Json<TrialBalance>, Problem> {
     reader.caller.require_unscoped()?;
+    let as_of = AsOf {
+        effective: params.time("as_of")?.unwrap_or(Instant::MAX),
+        known: params.time("known_at")?.unwrap_or(Instant::MAX),
+    };
     params.done()?;
     let mut sums = BTreeMap::<String, i128>::new();
     let mut items = Vec::new();
-    for total in reader.tables().trial_balance().await? {
+    for total in reader.tables().trial_balance(as_of).await? {
         *sums.entry(total.currency.clone()).or_default() += i128::from(total.amount_minor);
         items.push(Account {
             account: total.account,

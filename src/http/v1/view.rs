@@ -68,7 +68,10 @@ pub(super) struct PostingView {
     effective_at: Instant,
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     recorded_at: Instant,
+    /// The month in whose books it stands.
     period: String,
+    /// The closed month in which it takes effect.
+    corrects: Option<String>,
     entries: Vec<EntryView>,
 }
 
@@ -101,7 +104,8 @@ impl From<Posting> for PostingView {
             payout_id: posting.payout_id,
             effective_at: posting.effective_at,
             recorded_at: posting.recorded_at,
-            period: posting.period,
+            period: posting.period.month.to_string(),
+            corrects: posting.period.corrects.map(|month| month.to_string()),
             entries: entries.collect(),
         }
     }

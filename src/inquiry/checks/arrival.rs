@@ -13,7 +13,12 @@ use super::{
 /// Did a request come in?
 pub(super) fn request_received(case: &Case) -> Check {
     let check = |state, detail: String| Check::new("request_received", state, detail);
-    let (Some(first), Some(last)) = (case.attempts.first(), case.attempts.last()) else {
+    // What was read again came in once.
+    let requests = || {
+        let all = case.attempts.iter();
+        all.filter(|attempt| attempt.requeued.is_none())
+    };
+    let (Some(first), Some(last)) = (requests().next(), requests().next_back()) else {
         let next = "whether the id reached the backend (the order's payload), and whether the \
                     backend's own log shows the request: a wrong address or a firewall stops it";
         if case.nearby.is_empty() {
@@ -28,7 +33,7 @@ pub(super) fn request_received(case: &Case) -> Check {
             .showing(shown)
             .next("those requests: one of them may be the one that is missed");
     };
-    let mut detail = match case.attempts.len() {
+    let mut detail = match requests().count() {
         1 => format!("one request, at {}", first.recorded_at),
         count => format!(
             "{count} requests, from {} to {}",
@@ -41,10 +46,10 @@ pub(super) fn request_received(case: &Case) -> Check {
             .iter()
             .any(|warning| warning.contains("redacted"))
     };
-    if case.attempts.iter().any(|attempt| redacted(&attempt)) {
+    if requests().any(|attempt| redacted(&attempt)) {
         detail.push_str("; personal data was taken out of what is kept");
     }
-    check(Ok, detail).showing(case.attempts.iter().map(received).collect())
+    check(Ok, detail).showing(requests().map(received).collect())
 }
 
 fn received(attempt: &AttemptTold) -> Evidence {
@@ -91,6 +96,9 @@ pub(super) fn answer_given(case: &Case) -> Check {
         .find(|attempt| !attempt.outcome.is_rejection())
     {
         let mut detail = told(good);
+        if let Some(refused) = before(case, good) {
+            detail = format!("{detail}; when it came in: {}", told(refused));
+        }
         for warning in &good.warnings {
             detail.push_str("; warning: ");
             detail.push_str(warning);
@@ -105,7 +113,11 @@ fn answered(attempt: &AttemptTold) -> Evidence {
 }
 
 fn told(attempt: &AttemptTold) -> String {
-    let mut text = format!("{} ({})", attempt.outcome.code(), attempt.http_status);
+    let outcome = attempt.outcome.code();
+    if let Some(requeued) = &attempt.requeued {
+        return format!("{outcome}, read again: {}", requeued.reason);
+    }
+    let mut text = format!("{outcome} ({})", attempt.http_status);
     if let Some(field) = &attempt.field {
         text.push_str(", ");
         text.push_str(field);
@@ -117,6 +129,13 @@ fn told(attempt: &AttemptTold) -> String {
     text
 }
 
+/// The refusal that was read again.
+fn before<'c>(case: &'c Case, attempt: &AttemptTold) -> Option<&'c AttemptTold> {
+    let requeued = attempt.requeued.as_ref()?;
+    let mut all = case.attempts.iter();
+    all.find(|one| one.id == requeued.attempt_id)
+}
+
 /// Where to look after a refusal.
 fn next(attempt: &AttemptTold) -> String {
     let at_fault = attempt.expected.iter().find(|row| row.at_fault);
@@ -124,7 +143,8 @@ fn next(attempt: &AttemptTold) -> String {
         let received = row.received.as_deref().unwrap_or("nothing");
         format!(
             "{}: expected {}; received {received}",
-            row.parameter, row.expected
+            row.label(),
+            row.expected
         )
     });
     let hint = match attempt.outcome {

@@ -69,7 +69,12 @@ impl Case {
         subject: &Subject,
         only: Option<&OfferRef>,
     ) -> Result<Self, CommandError> {
-        let rows = attempts(sources, subject, only).await?;
+        let mut rows = attempts(sources, subject, only).await?;
+        let mut told = attempt::tell_all(sources, rows.clone()).await?;
+        let others = read_again(sources, &told).await?;
+        told.extend(attempt::tell_all(sources, others.clone()).await?);
+        told.sort_by_key(|attempt| attempt.position);
+        rows.extend(others);
         let conversions = conversions(sources, subject, &rows, only).await?;
         let click_id = match subject {
             Subject::Click(click_id) => Some(click_id.clone()),
@@ -94,7 +99,7 @@ impl Case {
                 .as_ref()
                 .and_then(|found| directory.offer(found.click.offer.as_str()))
                 .map(Arc::clone),
-            attempts: attempt::tell_all(sources, rows).await?,
+            attempts: told,
             nearby: attempt::tell_all(sources, nearby).await?,
             click_id,
             click,
@@ -131,6 +136,37 @@ async fn attempts(
     Ok(sources.tables.attempts(&filter, first(ROWS_MAX)).await?)
 }
 
+/// The other side of each attempt that was read again: the refusal, and what that became. Under the
+/// mapping that was wrong, the refusal may name nothing that it is found by.
+async fn read_again(
+    sources: &Sources<'_>,
+    told: &[AttemptTold],
+) -> Result<Vec<AttemptRow>, CommandError> {
+    let became = told
+        .iter()
+        .filter_map(|one| Some(one.became.as_ref()?.position));
+    let before = told
+        .iter()
+        .filter_map(|one| one.requeued.as_ref()?.position);
+    let mut positions: Vec<u64> = became.chain(before).collect();
+    positions.retain(|position| told.iter().all(|one| one.position != *position));
+    positions.sort_unstable();
+    positions.dedup();
+    let mut rows = Vec::new();
+    for position in positions {
+        let slice = Slice {
+            after: position - 1,
+            limit: 1,
+        };
+        let found = sources
+            .tables
+            .attempts(&AttemptFilter::default(), slice)
+            .await?;
+        rows.extend(found.into_iter().filter(|row| row.position == position));
+    }
+    Ok(rows)
+}
+
 /// The conversions that the subject names, or that its attempts reported.
 async fn conversions(
     sources: &Sources<'_>,
@@ -148,11 +184,14 @@ async fn conversions(
         Subject::Txn(txn_id) => filter.txn_id = Some(txn_id.clone()),
         Subject::Customer(customer_id) => filter.customer_id = Some(customer_id.clone()),
         Subject::Attempt(id) => {
-            if let Some(conversion) = sources.tables.conversion(*id).await? {
-                return Ok(vec![conversion]);
+            // A refusal may have become one when it was read again.
+            for id in attempts.iter().map(|row| row.id).chain([*id]) {
+                if let Some(conversion) = sources.tables.conversion(id).await? {
+                    return Ok(vec![conversion]);
+                }
             }
             // A repeat, a change or a refusal: what it names may be known from another attempt.
-            let Some(row) = attempts.first() else {
+            let Some(row) = attempts.last() else {
                 return Ok(Vec::new());
             };
             filter.offer = row.offer.clone().or(filter.offer);

@@ -163,7 +163,8 @@ fn problem(case: &Case, one: &ConversionRow) -> Option<(String, String)> {
         .earnings
         .iter()
         .any(|line| line.state != LineState::Zero);
-    if !earns && one.amount_minor.is_some() {
+    // What is worth nothing need not earn anything.
+    if !earns && one.amount_minor.is_some_and(|amount| amount != 0) {
         let next = "explain: the reason of the zero";
         return Some((
             format!("it landed and earns nothing: {what}"),

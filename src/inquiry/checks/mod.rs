@@ -120,7 +120,14 @@ pub async fn walk(
     subject: &Subject,
     only: Option<&OfferRef>,
 ) -> Result<Checks, CommandError> {
-    let case = Case::gather(sources, subject, only).await?;
+    let kept = |id: &String| sources.pseudonyms.id(id).into_owned();
+    let subject = match subject {
+        Subject::Click(id) => Subject::Click(kept(id)),
+        Subject::Txn(id) => Subject::Txn(kept(id)),
+        Subject::Customer(id) => Subject::Customer(kept(id)),
+        Subject::Attempt(id) => Subject::Attempt(*id),
+    };
+    let case = Case::gather(sources, &subject, only).await?;
     Ok(judge(case))
 }
 

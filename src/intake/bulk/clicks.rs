@@ -36,7 +36,7 @@ pub async fn record(service: &Service, sending: &Sending, lines: Vec<Line>) -> B
     }
     let endpoint = sending.file.as_ref().map(super::File::source);
     let endpoint = endpoint.as_deref().unwrap_or(ENDPOINT);
-    let recorded = if sending.is_dry_run {
+    let recorded = if sending.dry_run.is_some() {
         foreign::preview(service, &sending.caller, &clicks).await?
     } else {
         foreign::record(service, &sending.caller, clicks, endpoint).await?

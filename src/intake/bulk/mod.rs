@@ -6,10 +6,13 @@ pub mod postbacks;
 
 use std::sync::Arc;
 
+use postbook_schemas::FileRow;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
+use super::{mapping::Rules, pretend::Pretend, request::file_source};
 use crate::{secrets::Caller, store::StoreError};
 
 /// Longest line, in bytes: as long as a postback's body may be.
@@ -110,8 +113,11 @@ pub struct Sending {
     pub caller: Arc<Caller>,
     /// Out of which file, if it is one.
     pub file: Option<File>,
-    /// Whether nothing is kept: what would become of each line is only told.
-    pub is_dry_run: bool,
+    /// Under which mapping its rows are read, if not under the offer's.
+    pub rules: Option<Arc<Rules>>,
+    /// Where nothing is kept and what would become of each line is only told: what the lines before
+    /// would have brought.
+    pub dry_run: Option<Arc<Mutex<Pretend>>>,
 }
 
 /// A file that is imported.
@@ -165,13 +171,16 @@ impl File {
 
     /// How facts name it as their source.
     pub fn source(&self) -> String {
-        let beginning = self.sha256.get(..16).unwrap_or_default();
-        format!("import {} sha256:{beginning}", self.name)
+        file_source(&self.name, &self.sha256)
     }
 
-    /// What makes a row unique that has nothing else to tell it by.
-    pub fn row_key(&self, row: u64) -> String {
-        format!("import:{}:{row}", self.sha256)
+    /// One of its rows.
+    pub fn row(&self, row: u64) -> FileRow {
+        FileRow {
+            file: self.name.clone(),
+            sha256: self.sha256.clone(),
+            row,
+        }
     }
 }
 

@@ -1,15 +1,12 @@
 //! Many postbacks out of a file, each through the same decisions as one over HTTP.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use postbook_schemas::{OfferRef, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use tokio::sync::Mutex;
 
 use super::{BulkResult, File, Line, LineAnswer, Sending};
 use crate::{
@@ -18,6 +15,7 @@ use crate::{
         fields::{self, Name},
         mapping::Rules,
         personal::Pseudonyms,
+        pretend::{Pretend, Would, hash},
         request::{Endpoint, Imported, Method, Request},
     },
     service::Service,
@@ -27,6 +25,9 @@ use crate::{
 /// How many rows are under way at once: enough to fill commits, but a few rows go one by one.
 const LANES_MAX: usize = 256;
 const ROWS_OF_A_LANE: usize = 4;
+
+/// What is said of a repeat that differs.
+const DIFFERS: &str = "it says something else than the first";
 
 /// The status of an answer that says that the postback could not be kept.
 const UNAVAILABLE: u16 = 503;
@@ -59,11 +60,14 @@ pub async fn take(
     let mut answers = BTreeMap::new();
     let mut lanes: BTreeMap<u64, Vec<(u64, Request)>> = BTreeMap::new();
     let directory = service.directory.load_full();
-    let (rules, names) = (
-        directory.mapping(offer.as_str()),
-        service.secrets.pseudonyms(),
-    );
-    let lane_count = (lines.len() / ROWS_OF_A_LANE).clamp(1, LANES_MAX) as u64;
+    let own = sending.rules.as_ref();
+    let rules = own.or_else(|| directory.mapping(offer.as_str()));
+    let names = service.secrets.pseudonyms();
+    let lane_count = match sending.dry_run {
+        // What is kept nowhere is not waited for.
+        Some(_) => 1,
+        None => (lines.len() / ROWS_OF_A_LANE).clamp(1, LANES_MAX) as u64,
+    };
     for line in lines {
         match request(&line, sending, file, offer) {
             Ok(request) => {
@@ -79,10 +83,9 @@ pub async fn take(
             }
         }
     }
-    let is_dry_run = sending.is_dry_run;
     let lanes = lanes
         .into_values()
-        .map(|rows| Box::pin(lane(service, rows, is_dry_run)));
+        .map(|rows| Box::pin(lane(service, rows, sending.dry_run.as_deref())));
     for lane in join_all(lanes).await {
         answers.extend(lane?.into_iter().map(|answer| (answer.line, answer)));
     }
@@ -98,7 +101,6 @@ fn request(
 ) -> Result<Request, String> {
     let text = line.text.as_ref().map_err(|fault| (*fault).to_owned())?;
     let row: Row<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let source = format!("{} row {}", file.source(), row.row);
     let endpoint = Endpoint::Offer(offer.as_str().to_owned());
     let path = format!("/api/postback/{offer}");
     let body = row.fields.get().as_bytes().to_vec();
@@ -107,9 +109,9 @@ fn request(
         body_bytes: body.len() as u64,
         body: body.into(),
         imported: Some(Arc::new(Imported {
-            caller: Arc::clone(&sending.caller),
-            source,
-            row_key: file.row_key(row.row),
+            caller: Some(Arc::clone(&sending.caller)),
+            row: file.row(row.row),
+            rules: sending.rules.clone(),
         })),
         ..Request::bare(endpoint, Method::Post, path)
     })
@@ -123,23 +125,16 @@ fn subject(request: &Request, rules: Option<&Arc<Rules>>, names: &Pseudonyms) ->
         .find_map(|name| fields.get(name).map(str::to_owned))
 }
 
-fn hash(subject: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    subject.hash(&mut hasher);
-    hasher.finish()
-}
-
 async fn lane(
     service: &Service,
     rows: Vec<(u64, Request)>,
-    is_dry_run: bool,
+    dry_run: Option<&Mutex<Pretend>>,
 ) -> Result<Vec<LineAnswer>, StoreError> {
     let mut answers = Vec::with_capacity(rows.len());
     for (line, request) in rows {
-        let answer = if is_dry_run {
-            previewed(service, &request).await?
-        } else {
-            taken(service, &request).await?
+        let answer = match dry_run {
+            Some(pretend) => previewed(service, &request, &mut *pretend.lock().await).await?,
+            None => taken(service, &request).await?,
         };
         answers.push(LineAnswer { line, ..answer });
     }
@@ -168,7 +163,7 @@ async fn taken(service: &Service, request: &Request) -> Result<LineAnswer, Store
     let outcome = Outcome::from_code(&status).unwrap_or(Outcome::Accepted);
     let mut details = answer.warnings;
     if data["differs"].as_bool() == Some(true) {
-        details.insert(0, "it says something else than the first".to_owned());
+        details.insert(0, DIFFERS.to_owned());
     }
     Ok(LineAnswer {
         outcome: outcome.code().to_owned(),
@@ -179,16 +174,26 @@ async fn taken(service: &Service, request: &Request) -> Result<LineAnswer, Store
     })
 }
 
-async fn previewed(service: &Service, request: &Request) -> Result<LineAnswer, StoreError> {
-    let (outcome, refusal) = intake::preview(service, request).await?;
-    Ok(LineAnswer {
+async fn previewed(
+    service: &Service,
+    request: &Request,
+    pretend: &mut Pretend,
+) -> Result<LineAnswer, StoreError> {
+    let answer = |outcome: Outcome| LineAnswer {
         outcome: outcome.code().to_owned(),
         http_status: outcome.http_status(),
-        field: refusal
-            .as_ref()
-            .and_then(|refusal| refusal.field.as_ref())
-            .map(ToString::to_string),
-        detail: refusal.map(|refusal| refusal.detail.into_owned()),
         ..LineAnswer::default()
+    };
+    Ok(match intake::preview(service, request, pretend).await? {
+        Ok(Would::BeNew(outcome)) => answer(outcome),
+        Ok(Would::Repeat { differs, .. }) => LineAnswer {
+            detail: differs.then(|| DIFFERS.to_owned()),
+            ..answer(Outcome::Duplicate)
+        },
+        Err(refusal) => LineAnswer {
+            field: refusal.field.map(Cow::into_owned),
+            detail: Some(refusal.detail.into_owned()),
+            ..answer(refusal.outcome)
+        },
     })
 }

@@ -1,6 +1,7 @@
 //! Clicks that were made elsewhere, under ids of their own.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
@@ -14,10 +15,12 @@ use postbook_schemas::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, cut};
+use super::{
+    PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, clean, cut,
+};
 use crate::{
     directory::Directory,
-    intake::{lookup, request::truncated},
+    intake::{lookup, personal::Pseudonyms, request::truncated},
     secrets::Caller,
     service::Service,
     store::{Append, Appended, StoreError},
@@ -46,7 +49,7 @@ pub struct ForeignClick {
     /// ISO 3166 country.
     pub country: Option<String>,
     /// Class of device; told from the browser's description if absent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(desktop|mobile|tablet|bot|unknown)$")]
     pub device: Option<Device>,
     /// The browser's description of itself.
     pub user_agent: Option<String>,
@@ -102,7 +105,8 @@ pub async fn record(
     let now = service.clock.now();
     let mut recorded = Vec::with_capacity(clicks.len());
     let (mut places, mut appends) = (Vec::new(), Vec::new());
-    for (place, click) in clicks.into_iter().enumerate() {
+    for (place, mut click) in clicks.into_iter().enumerate() {
+        clean(service, &mut click);
         if let Some(position) = ours(service, &click.click_id).await? {
             let position = Some(position);
             recorded.push(Recorded::Known { position });
@@ -160,7 +164,8 @@ pub async fn preview(
 
 /// Where a click of this id from elsewhere is.
 async fn theirs(service: &Service, click_id: &str) -> Result<Option<u64>, StoreError> {
-    let key = dedupe::foreign_click_key(click_id);
+    let click_id = kept_id(service.secrets.pseudonyms(), click_id);
+    let key = dedupe::foreign_click_key(&click_id);
     let Some(position) = service.log.store().find(&key).await? else {
         return Ok(None);
     };
@@ -351,5 +356,38 @@ fn append(
         not_at: Vec::new(),
         references: Vec::new(),
         seat: None,
+    }
+}
+
+/// Keeps personal data out: of what is only passed on nothing is left; of the id the name under which
+/// postbacks that name it find it.
+fn clean(service: &Service, click: &mut ForeignClick) {
+    let names = service.secrets.pseudonyms();
+    let texts = click.parameters.iter();
+    let is_suspect = texts
+        .flat_map(|(name, value)| [name, value])
+        .any(|text| clean::is_suspect(Some(text)));
+    let mut is_found = clean::clean_parameters(&mut click.parameters, is_suspect);
+    for text in [&mut click.referrer, &mut click.campaign] {
+        if let Some(cleaned) = text.as_deref().and_then(clean::cleaned) {
+            *text = Some(cleaned);
+            is_found = true;
+        }
+    }
+    if let Cow::Owned(name) = kept_id(names, &click.click_id) {
+        click.click_id = name;
+        is_found = true;
+    }
+    if is_found {
+        service.meters.click_redacted();
+    }
+}
+
+/// The id as it is kept.
+fn kept_id<'i>(names: &Pseudonyms, id: &'i str) -> Cow<'i, str> {
+    if clean::is_suspect(Some(id)) {
+        names.id(id)
+    } else {
+        id.into()
     }
 }

@@ -1,5 +1,6 @@
 //! A link is followed: the click is kept, then the visitor is sent on.
 
+mod clean;
 mod destination;
 mod device;
 pub mod foreign;
@@ -66,8 +67,11 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
     drop(directory);
     let now = service.clock.now();
     let id = service.clock.new_id();
-    let click = click(service, &visit, &entry, &offer, now, id);
-    let destination = click.destination.clone().unwrap_or_default();
+    let Followed {
+        click,
+        destination,
+        is_redacted,
+    } = click(service, &visit, &entry, &offer, now, id);
     let seat = ClickHead {
         link_position: entry.position,
         occurred_at: now,
@@ -85,6 +89,9 @@ pub async fn follow(service: &Service, visit: Visit<'_>) -> Result<Option<String
         ));
     };
     service.meters.click();
+    if is_redacted {
+        service.meters.click_redacted();
+    }
     Ok(Some(with_click_id(
         &destination,
         &offer.click_param,
@@ -98,8 +105,18 @@ pub fn look(service: &Service, visit: &Visit<'_>) -> Option<String> {
     let entry = directory.link(visit.slug)?;
     let offer = directory.offer(entry.link.offer.as_str())?;
     let id = service.clock.new_id();
-    let click = click(service, visit, entry, offer, service.clock.now(), id);
-    click.destination.map(|d| destination::without_click_id(&d))
+    let followed = click(service, visit, entry, offer, service.clock.now(), id);
+    Some(destination::without_click_id(&followed.destination))
+}
+
+/// What comes of following a link.
+struct Followed {
+    /// The click as it is kept.
+    click: Click,
+    /// Where the visitor is sent, with what it brought: that is between the link's owner and the
+    /// destination's. What is kept of it is without personal data.
+    destination: String,
+    is_redacted: bool,
 }
 
 fn click(
@@ -109,7 +126,7 @@ fn click(
     offer: &Offer,
     now: Instant,
     id: FactId,
-) -> Click {
+) -> Followed {
     let link = &entry.link;
     let device = visit
         .user_agent
@@ -117,7 +134,7 @@ fn click(
     let country = visit
         .country
         .and_then(|letters| String::from_utf8(letters.to_vec()).ok());
-    let parameters = kept_parameters(visit.query.unwrap_or(""));
+    let mut parameters = kept_parameters(visit.query.unwrap_or(""));
     let routed = route::choose(
         &offer.routes,
         &route::Visitor {
@@ -130,24 +147,45 @@ fn click(
     let template = routed
         .or(link.destination.as_deref())
         .unwrap_or(&offer.destination);
-    let macros = Macros {
-        link,
-        parameters: &parameters,
-        country: country.as_deref(),
-        device,
+    let filled = |parameters: &BTreeMap<String, String>| {
+        let macros = Macros {
+            link,
+            parameters,
+            country: country.as_deref(),
+            device,
+        };
+        macros.fill(template)
     };
-    Click {
+    let destination = filled(&parameters);
+    let mut kept_destination = None;
+    let referrer = visit.referrer.and_then(clean::cleaned);
+    let mut is_redacted = referrer.is_some();
+    if !parameters.is_empty()
+        && clean::clean_parameters(&mut parameters, clean::is_suspect(visit.query))
+    {
+        kept_destination = Some(filled(&parameters));
+        is_redacted = true;
+    }
+    let click = Click {
         click_id: PLACEHOLDER.to_owned(),
         link: Some(link.slug.clone()),
         offer: link.offer.clone(),
         partner: link.partner.clone(),
         campaign: link.campaign.clone(),
-        destination: Some(macros.fill(template)),
+        destination: Some(kept_destination.unwrap_or_else(|| destination.clone())),
         country,
         device,
         user_agent: visit.user_agent.map(|text| cut(text, USER_AGENT_BYTES_MAX)),
-        referrer: visit.referrer.map(|text| cut(text, REFERRER_BYTES_MAX)),
+        referrer: referrer
+            .as_deref()
+            .or(visit.referrer)
+            .map(|text| cut(text, REFERRER_BYTES_MAX)),
         parameters,
+    };
+    Followed {
+        click,
+        destination,
+        is_redacted,
     }
 }
 

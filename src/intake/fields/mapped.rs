@@ -27,6 +27,10 @@ impl<'r> Fields<'r> {
         let Some(rules) = self.rules.clone() else {
             return Ok(false);
         };
+        if rules.carries_signature(parameter) {
+            self.sensitive = true;
+            return Ok(true);
+        }
         let Some(fields) = rules.fields_of(parameter) else {
             return Ok(false);
         };

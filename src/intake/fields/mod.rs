@@ -19,6 +19,9 @@ use super::{
 /// Most parameters that are looked at.
 const PARAMETERS_MAX: usize = 1_000;
 
+/// What others call the amount. Whoever sends one that is not read has no mapping, or a wrong one.
+const AMOUNT_NAMES: &[&str] = &["amount", "value", "sum", "revenue", "price", "total"];
+
 /// Why a request could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -68,6 +71,8 @@ pub struct Fields<'r> {
     pub sensitive: bool,
     /// Whether personal data was found: by a parameter's name, or by the form of its value.
     pub personal: bool,
+    /// A parameter that was not read, by a name that others call the amount.
+    unread_amount: Option<&'static str>,
     parameters: usize,
     /// The offer's mapping, where it has one.
     rules: Option<Arc<Rules>>,
@@ -127,6 +132,11 @@ impl<'r> Fields<'r> {
         }
     }
 
+    /// A parameter that was not read, by a name that others call the amount.
+    pub fn unread_amount(&self) -> Option<&'static str> {
+        self.unread_amount
+    }
+
     fn add(&mut self, name: &str, value: Value<'r>) -> Result<(), Fault> {
         self.parameters += 1;
         if self.parameters > PARAMETERS_MAX {
@@ -148,6 +158,10 @@ impl<'r> Fields<'r> {
             };
         }
         self.look_for_personal_data(name, &value);
+        if matches!(value, Value::Scalar(_)) {
+            let named = AMOUNT_NAMES.iter().find(|known| **known == name);
+            self.unread_amount = self.unread_amount.or(named.copied());
+        }
         if name == "metadata" {
             return match value {
                 Value::Object(object) => json::read_metadata(object, self),

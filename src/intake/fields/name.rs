@@ -78,9 +78,10 @@ names! {
 }
 
 impl Name {
-    /// The field that a mapping calls so.
-    pub fn of_field(field: Field) -> Self {
-        match field {
+    /// The field that a mapping calls so; `None` for the signature, which is over what is said and
+    /// says nothing itself.
+    pub fn of_field(field: Field) -> Option<Self> {
+        Some(match field {
             Field::ClickId => Self::ClickId,
             Field::Event => Self::Event,
             Field::Amount => Self::Amount,
@@ -101,7 +102,8 @@ impl Name {
             Field::Timestamp => Self::Timestamp,
             Field::Secret => Self::Secret,
             Field::Test => Self::Test,
-        }
+            Field::Signature => return None,
+        })
     }
 
     /// Whether it is an id by which conversions are found.

@@ -9,19 +9,31 @@ use std::{
 
 use postbook_schemas::{
     Instant, Status,
-    mapping::{AmountUnit, DecimalSeparator, Mapping},
+    mapping::{AmountUnit, DecimalSeparator, Field, Mapping},
 };
+use sha2::{Digest, Sha256};
 
 pub use self::time::TimeFormat;
 use super::{fields::Name, personal::is_personal_name};
 
+/// Where a mapping is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The `mapping.defined` at this position.
+    Position(u64),
+    /// Nothing in the log: the SHA-256 of what it says.
+    Draft(String),
+}
+
 /// A mapping, ready to be applied.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    position: u64,
+    origin: Origin,
     /// Parameter to the fields it may fill, each with its rank: the lower is preferred.
     parameters: BTreeMap<String, Vec<(Name, usize)>>,
     taken: BTreeSet<&'static str>,
+    /// Where a signature is looked for in queries; `None`: under its standard name.
+    signature: Option<Vec<String>>,
     amount_unit: Option<AmountUnit>,
     is_decimal_comma: bool,
     /// By the sender's word in small letters.
@@ -34,12 +46,20 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a mapping that was defined at a position.
-    pub fn new(mapping: &Mapping, position: u64) -> Self {
+    /// The rules of a mapping that is not in the log.
+    pub fn draft(mapping: &Mapping) -> Self {
+        let text = serde_json::to_vec(mapping).unwrap_or_default();
+        Self::new(mapping, Origin::Draft(hex::encode(Sha256::digest(text))))
+    }
+
+    /// The rules of a mapping.
+    pub fn new(mapping: &Mapping, origin: Origin) -> Self {
         let mut parameters: BTreeMap<String, Vec<(Name, usize)>> = BTreeMap::new();
         let mut taken = BTreeSet::new();
         for (field, names) in &mapping.fields {
-            let name = Name::of_field(*field);
+            let Some(name) = Name::of_field(*field) else {
+                continue;
+            };
             taken.insert(name.as_str());
             for (rank, parameter) in names.0.iter().enumerate() {
                 let fields = parameters.entry(parameter.clone()).or_default();
@@ -54,9 +74,13 @@ impl Rules {
         let statuses = mapping.statuses.iter();
         let defaults = mapping.defaults.iter();
         Self {
-            position,
+            origin,
             parameters,
             taken,
+            signature: mapping
+                .fields
+                .get(&Field::Signature)
+                .map(|names| names.0.clone()),
             amount_unit: mapping.amount_unit,
             is_decimal_comma: mapping.decimal_separator == Some(DecimalSeparator::Comma),
             events: events
@@ -67,16 +91,16 @@ impl Rules {
                 .collect(),
             time: TimeFormat::of(mapping),
             defaults: defaults
-                .map(|(field, value)| (Name::of_field(*field), value.clone()))
+                .filter_map(|(field, value)| Some((Name::of_field(*field)?, value.clone())))
                 .collect(),
             repeat_changes_status: mapping.repeat_changes_status == Some(true),
             names_persons,
         }
     }
 
-    /// The position of the mapping's `mapping.defined`.
-    pub fn position(&self) -> u64 {
-        self.position
+    /// Where the mapping is from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The fields that a parameter may fill; `None` for one that the mapping does not name.
@@ -103,9 +127,21 @@ impl Rules {
         fields.iter().any(|(name, _)| *name == Name::Secret)
     }
 
-    /// Whether any parameter may carry the offer's secret under a name of the sender's.
+    /// The parameters of a query that may carry the signature, where they are not called so.
+    pub fn signature_parameters(&self) -> Option<&[String]> {
+        self.signature.as_deref()
+    }
+
+    /// Whether a parameter may carry the signature.
+    pub fn carries_signature(&self, parameter: &str) -> bool {
+        let names = self.signature.as_deref().unwrap_or_default();
+        names.iter().any(|name| name == parameter)
+    }
+
+    /// Whether any parameter may carry the offer's secret or a signature under a name of the
+    /// sender's.
     pub fn carries_secrets(&self) -> bool {
-        self.takes(Name::Secret)
+        self.takes(Name::Secret) || self.signature.is_some()
     }
 
     /// Whether a parameter that fills an id is named after a person.
@@ -113,9 +149,11 @@ impl Rules {
         self.names_persons
     }
 
-    /// The parameters of a field, for messages; `None` if it goes by its standard name.
-    pub fn parameters_of(&self, field: &str) -> Option<String> {
-        let name = Name::parse(field).filter(|name| self.takes(*name))?;
+    /// The parameters of a field, the preferred ones first; `None` if it goes by its standard name.
+    pub fn parameters_of(&self, name: Name) -> Option<Vec<&str>> {
+        if !self.takes(name) {
+            return None;
+        }
         let mut named: Vec<_> = self
             .parameters
             .iter()
@@ -125,8 +163,22 @@ impl Rules {
             })
             .collect();
         named.sort_unstable();
-        let names: Vec<_> = named.into_iter().map(|(_, parameter)| parameter).collect();
-        Some(names.join(", "))
+        Some(named.into_iter().map(|(_, parameter)| parameter).collect())
+    }
+
+    /// The sender's words for events or statuses, with their meaning, for messages.
+    pub fn words(&self, name: Name) -> Vec<(&str, &str)> {
+        let events = self.events.iter();
+        let statuses = self.statuses.iter();
+        match name {
+            Name::Event => events
+                .map(|(word, meaning)| (word.as_str(), meaning.as_str()))
+                .collect(),
+            Name::Status => statuses
+                .map(|(word, status)| (word.as_str(), status.code()))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// What a sender's word for an event means here.
@@ -147,6 +199,11 @@ impl Rules {
     /// The unit of a field that holds money.
     pub fn unit(&self, name: Name) -> AmountUnit {
         self.amount_unit.unwrap_or(standard_unit(name))
+    }
+
+    /// Whether a comma stands before decimals.
+    pub fn is_decimal_comma(&self) -> bool {
+        self.is_decimal_comma
     }
 
     /// A decimal number as it is written with a point; `None` if it has a point where the mapping

@@ -49,18 +49,23 @@ pub fn may_hold(bytes: &[u8]) -> bool {
             b'%' => match bytes.get(at..at + 2) {
                 // Of `@`, of `%` (which may hide anything), and of digits.
                 Some(b"40" | b"25") => return true,
+                // A digit that nobody needs to encode; where nothing is decoded, what follows it.
                 Some(&[b'3', digit @ b'0'..=b'9']) => {
                     run.digit(digit);
+                    run.is_marked = true;
                     at += 2;
                 }
-                _ => {
+                Some(two) if two.iter().all(u8::is_ascii_hexdigit) => {
                     run.is_marked = true;
-                    at = (at + 2).min(bytes.len());
+                    at += 2;
                 }
+                // Decoded, what follows may become part of it: `%%340` is `%40`.
+                _ => return true,
             },
             b'\\' if bytes[at..].starts_with(b"u00") => return true,
-            // Before a number in JSON a space says nothing.
-            b' ' if matches!(before, Some(b':' | b',' | b' ' | b'\n')) => run = Run::default(),
+            // Before a number in JSON a space says nothing; within one it does, twice too.
+            b' ' if matches!(before, Some(b':' | b',' | b'\n')) => run = Run::default(),
+            b' ' if before == Some(b' ') && run.is_fresh() => {}
             b'+' | b' ' | b'(' | b')' | b'/' => run.is_marked = true,
             b'-' | b'.' => run.is_grouped |= run.digits > 0,
             _ => run = Run::default(),
@@ -89,6 +94,11 @@ impl Run {
             self.first = digit;
         }
         self.digits += 1;
+    }
+
+    /// Whether nothing of a number was seen yet.
+    fn is_fresh(&self) -> bool {
+        self.digits == 0 && !self.is_grouped && !self.is_marked
     }
 
     /// Whole runs that do not begin as cards do are let pass: times in milliseconds above all.

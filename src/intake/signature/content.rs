@@ -2,43 +2,61 @@
 
 use std::borrow::Cow;
 
-use crate::intake::request::{Method, Request};
+use crate::intake::{
+    fields::Name,
+    mapping::Rules,
+    request::{Method, Request},
+};
 
-/// The parameter that can carry `X-TDS-Signature` where a sender cannot set headers.
-const PARAMETER: &str = "signature=";
+/// The parameter that can carry `X-TDS-Signature` where a sender cannot set headers, and no mapping
+/// says otherwise.
+const PARAMETER: &str = "signature";
 
 /// What a query may hold beside a signed body: nothing that says anything of the event. The offer is
 /// safe since the key is its own, and `test` since it takes a token.
-const BESIDE_A_BODY: &[&str] = &["secret=", PARAMETER, "offer=", "test="];
+const BESIDE_A_BODY: &[&str] = &["secret", PARAMETER, "offer", "test"];
 
 const UNSIGNED_QUERY: &str =
     "the signature covers the body: send every field there, and none in the query";
 const AMBIGUOUS: &str =
     "what is signed begins with digits and a point, as a signed timestamp would";
 
-/// The `signature` parameter of a query, if it has the form of one; others' parameters may have the
-/// same name.
-pub fn parameter(query: &str) -> Option<&str> {
-    let value = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(PARAMETER))?;
-    super::parse::hmac_hex(value).map(|_| value)
+/// The signature in a query, if it has the form of one; others' parameters may have the same name.
+pub fn parameter<'q>(query: &'q str, rules: Option<&Rules>) -> Option<&'q str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find_map(|(name, value)| {
+        let is_one = carries(name, rules) && super::parse::hmac_hex(value).is_some();
+        is_one.then_some(value)
+    })
+}
+
+fn carries(name: &str, rules: Option<&Rules>) -> bool {
+    match rules.and_then(Rules::signature_parameters) {
+        Some(names) => names.iter().any(|own| own == name),
+        None => name == PARAMETER,
+    }
 }
 
 /// The bytes that are signed: the body as it came; where there is none, the query as it came without
-/// the pair `signature=…`.
+/// the pair that carries the signature.
 ///
 /// # Errors
 /// What is not signed would say something too, or the bytes could be read as another message.
-pub(super) fn signed(request: &Request) -> Result<Cow<'_, [u8]>, &'static str> {
+pub(super) fn signed<'r>(
+    request: &'r Request,
+    rules: Option<&Rules>,
+) -> Result<Cow<'r, [u8]>, &'static str> {
     let query = request.query.as_deref().unwrap_or("");
     let content = if request.method == Method::Post && !request.body.is_empty() {
-        if !query.split('&').all(stands_beside_a_body) {
+        if !query
+            .split('&')
+            .all(|pair| stands_beside_a_body(pair, rules))
+        {
             return Err(UNSIGNED_QUERY);
         }
         Cow::Borrowed(&request.body[..])
     } else {
-        without_parameter(query)
+        without_parameter(query, rules)
     };
     if is_ambiguous(&content) {
         return Err(AMBIGUOUS);
@@ -46,15 +64,26 @@ pub(super) fn signed(request: &Request) -> Result<Cow<'_, [u8]>, &'static str> {
     Ok(content)
 }
 
-fn stands_beside_a_body(pair: &str) -> bool {
-    pair.is_empty() || BESIDE_A_BODY.iter().any(|name| pair.starts_with(name))
+fn stands_beside_a_body(pair: &str, rules: Option<&Rules>) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    // Under a mapping any parameter may be any field.
+    match rules.and_then(|rules| rules.fields_of(name)) {
+        Some(fields) => fields
+            .iter()
+            .all(|(field, _)| matches!(field, Name::Secret | Name::Test)),
+        None => pair.is_empty() || carries(name, rules) || BESIDE_A_BODY.contains(&name),
+    }
 }
 
-fn without_parameter(query: &str) -> Cow<'_, [u8]> {
-    if !query.contains(PARAMETER) {
+fn without_parameter<'q>(query: &'q str, rules: Option<&Rules>) -> Cow<'q, [u8]> {
+    let is_signature = |pair: &&str| {
+        let name = pair.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| carries(name, rules))
+    };
+    if !query.split('&').any(|pair| is_signature(&pair)) {
         return Cow::Borrowed(query.as_bytes());
     }
-    let pairs = query.split('&').filter(|pair| !pair.starts_with(PARAMETER));
+    let pairs = query.split('&').filter(|pair| !is_signature(pair));
     Cow::Owned(pairs.collect::<Vec<_>>().join("&").into_bytes())
 }
 
@@ -87,16 +116,19 @@ mod tests {
             ("a=%31&b", "a=%31&b"),
             ("", ""),
         ] {
-            assert_eq!(&*without_parameter(query), rest.as_bytes(), "{query}");
+            assert_eq!(&*without_parameter(query, None), rest.as_bytes(), "{query}");
         }
     }
 
     #[test]
     fn other_parameters_of_the_name_are_left_alone() {
         let hex = "ab".repeat(32);
-        assert_eq!(parameter(&format!("a=1&signature={hex}")), Some(&*hex));
+        assert_eq!(
+            parameter(&format!("a=1&signature={hex}"), None),
+            Some(&*hex)
+        );
         for query in ["", "a=1", "signature=md5", "xsignature=1", "signature"] {
-            assert_eq!(parameter(query), None, "{query}");
+            assert_eq!(parameter(query, None), None, "{query}");
         }
     }
 

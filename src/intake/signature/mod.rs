@@ -3,12 +3,12 @@
 pub mod content;
 pub mod parse;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use postbook_schemas::{OfferRef, Strength, dedupe};
 
 use self::parse::{Parsed, Sent, Tds, Webhook};
-use super::request::Request;
+use super::{mapping::Rules, request::Request};
 use crate::secrets::{Means, Secrets};
 
 const DOES_NOT_FIT: &str = "the signature does not fit: sign the raw body (without one the raw query) as it is sent, \
@@ -81,20 +81,34 @@ impl Verified {
     }
 }
 
+/// The signatures that came along, if any did: in headers, or in the query. The header wins.
+pub fn sent<'r>(request: &'r Request, rules: Option<&Rules>) -> Option<Cow<'r, Sent>> {
+    let query = request.query.as_deref();
+    let sent = match query.and_then(|query| content::parameter(query, rules)) {
+        None => Cow::Borrowed(request.signature.as_deref()?),
+        Some(parameter) => {
+            let mut sent = request.signature.as_deref().cloned().unwrap_or_default();
+            sent.tds.get_or_insert_with(|| parameter.to_owned());
+            Cow::Owned(sent)
+        }
+    };
+    (sent.tds.is_some() || sent.webhook.is_some()).then_some(sent)
+}
+
 /// Checks the signatures that came along with a request for an offer. All that came must be right:
 /// of two, the stronger counts.
 pub fn check(
     request: &Request,
+    sent: &Sent,
+    rules: Option<&Rules>,
     offer: &OfferRef,
     secrets: &Secrets,
     now: postbook_schemas::Instant,
 ) -> Checked {
-    let Some(sent) = &request.signature else {
-        return Checked::Absent;
-    };
     let check = Check {
         offer: offer.as_str(),
         secrets,
+        rules,
         now,
     };
     match check.all(request, sent) {
@@ -106,13 +120,14 @@ pub fn check(
 struct Check<'c> {
     offer: &'c str,
     secrets: &'c Secrets,
+    rules: Option<&'c Rules>,
     now: postbook_schemas::Instant,
 }
 
 impl Check<'_> {
     fn all(&self, request: &Request, sent: &Sent) -> Result<Verified, &'static str> {
         let Parsed { tds, webhook } = parse::parse(sent)?;
-        let content = content::signed(request)?;
+        let content = content::signed(request, self.rules)?;
         let means = self.secrets.means(self.offer, self.now);
         let tds = tds.map(|tds| self.tds(&tds, &content, means)).transpose()?;
         let webhook = webhook

@@ -21,10 +21,10 @@ const NO_SIGNATURES: &str =
     "webhook-signature holds neither v1, and 32 bytes in base64, nor v1a, and 64";
 const TOO_MANY: &str = "webhook-signature holds more than 4 signatures of a kind";
 
-/// Signatures as they came, in the headers (or, of `X-TDS-Signature`, in the query).
+/// Signatures as they came in the headers (that of `X-TDS-Signature` may be in the query instead).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// `X-TDS-Signature`, or the parameter `signature`.
+    /// `X-TDS-Signature`.
     pub tds: Option<String>,
     /// `X-TDS-Timestamp`.
     pub tds_timestamp: Option<String>,

@@ -56,7 +56,7 @@ impl Ring {
     }
 
     fn check(&self, request: &Request) -> Checked {
-        check(request, &self.offer, &self.secrets, Instant::EPOCH)
+        checked(request, &self.offer, &self.secrets)
     }
 
     fn strength(&self, request: &Request) -> Option<Strength> {
@@ -119,6 +119,13 @@ fn post() -> Request {
 
 fn get() -> Request {
     request(Method::Get, Some(QUERY), b"")
+}
+
+fn checked(request: &Request, offer: &OfferRef, secrets: &Secrets) -> Checked {
+    match sent(request, None) {
+        Some(sent) => check(request, &sent, None, offer, secrets, Instant::EPOCH),
+        None => Checked::Absent,
+    }
 }
 
 #[tokio::test]
@@ -206,7 +213,7 @@ async fn why_a_signature_is_refused_says_what_is_missing() {
     let all = ring.signed(&post(), BODY);
     let why = |request: &Request, offer: &str, secrets: &Secrets| {
         let offer = OfferRef::try_new(offer).expect("an offer");
-        match check(request, &offer, secrets, Instant::EPOCH) {
+        match checked(request, &offer, secrets) {
             Checked::Wrong(why) => why,
             other => panic!("{other:?}"),
         }

@@ -64,18 +64,11 @@ impl SecretsFile {
         now: Instant,
         fact: Option<&Unrecorded>,
     ) -> Result<(), SecretsError> {
-        let mut change = self.pool.begin().await.map_err(writing)?;
-        sqlx::query(
+        let end = sqlx::query(
             "UPDATE offer_secrets SET valid_until = min(coalesce(valid_until, ?1), ?1)
              WHERE id = ?2",
-        )
-        .bind(now.micros())
-        .bind(id)
-        .execute(&mut *change)
-        .await
-        .map_err(writing)?;
-        super::unrecorded::add(&mut change, fact).await?;
-        change.commit().await.map_err(writing)
+        );
+        self.change(end.bind(now.micros()).bind(id), fact).await
     }
 
     pub(in crate::secrets) async fn offer_keys(&self) -> Result<Vec<OfferKeyRow>, SecretsError> {

@@ -3,7 +3,7 @@
 use postbook_schemas::{Instant, OfferRef, Slug};
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{SecretsFile, hash, instant, reading, text, writing};
+use super::{SecretsFile, hash, instant, reading, text};
 use crate::secrets::{Role, Scope, SecretsError, TokenInfo, Unrecorded, plain};
 
 pub(in crate::secrets) struct TokenRow {
@@ -23,8 +23,7 @@ impl SecretsFile {
             Scope::Offer(offer) => (Some(offer.as_str()), None),
             Scope::Partner(partner) => (None, Some(partner.as_str())),
         };
-        let mut change = self.pool.begin().await.map_err(writing)?;
-        sqlx::query(
+        let insert = sqlx::query(
             "INSERT INTO tokens (id, hash, name, role, offer, partner, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
@@ -34,12 +33,8 @@ impl SecretsFile {
         .bind(token.role.code())
         .bind(offer)
         .bind(partner)
-        .bind(token.created_at.micros())
-        .execute(&mut *change)
-        .await
-        .map_err(writing)?;
-        super::unrecorded::add(&mut change, fact).await?;
-        change.commit().await.map_err(writing)
+        .bind(token.created_at.micros());
+        self.change(insert, fact).await
     }
 
     pub(in crate::secrets) async fn revoke_token(
@@ -48,15 +43,9 @@ impl SecretsFile {
         now: Instant,
         fact: Option<&Unrecorded>,
     ) -> Result<(), SecretsError> {
-        let mut change = self.pool.begin().await.map_err(writing)?;
-        sqlx::query("UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
-            .bind(now.micros())
-            .bind(id)
-            .execute(&mut *change)
-            .await
-            .map_err(writing)?;
-        super::unrecorded::add(&mut change, fact).await?;
-        change.commit().await.map_err(writing)
+        let revoke = "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
+        let revoke = sqlx::query(revoke).bind(now.micros()).bind(id);
+        self.change(revoke, fact).await
     }
 
     pub(in crate::secrets) async fn tokens(&self) -> Result<Vec<TokenRow>, SecretsError> {

@@ -1,6 +1,6 @@
 //! Facts about credentials that are not in the log yet: kept with the change, appended later.
 
-use sqlx::SqliteConnection;
+use sqlx::{Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 
 use super::{SecretsFile, reading, text, writing};
 use crate::secrets::{SecretsError, Unrecorded};
@@ -23,6 +23,18 @@ pub(super) async fn add(
 }
 
 impl SecretsFile {
+    /// Makes a change of one statement, and adds the fact about it in the same transaction.
+    pub(super) async fn change(
+        &self,
+        statement: Query<'_, Sqlite, SqliteArguments>,
+        fact: Option<&Unrecorded>,
+    ) -> Result<(), SecretsError> {
+        let mut change = self.pool.begin().await.map_err(writing)?;
+        statement.execute(&mut *change).await.map_err(writing)?;
+        add(&mut change, fact).await?;
+        change.commit().await.map_err(writing)
+    }
+
     /// The facts that wait, oldest first: ids are in the order of time.
     pub(in crate::secrets) async fn unrecorded(&self) -> Result<Vec<Unrecorded>, SecretsError> {
         let rows = sqlx::query("SELECT fact FROM unrecorded ORDER BY id")

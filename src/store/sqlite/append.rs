@@ -109,6 +109,7 @@ impl Shared {
             self.heads.insert(Arc::new(heads));
         }
         for row in waiting {
+            self.committed.add(row.bytes);
             self.backlog.add(row);
         }
         writing.recorded_to = Some(encoded.recorded_at);

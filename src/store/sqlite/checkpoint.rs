@@ -8,15 +8,15 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use sqlx::{Connection, Row as _, SqliteConnection};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::{Shared, schema};
+use super::{Shared, schema, upkeep::Bell};
 
 /// A write-ahead log of this size is worth a checkpoint.
 const BYTES: u64 = 16 << 20;
@@ -31,8 +31,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Committed {
     bytes: AtomicU64,
-    stopped: AtomicBool,
-    wanted: Arc<Notify>,
+    /// Wakes [`run`].
+    pub(super) bell: Arc<Bell>,
 }
 
 impl Committed {
@@ -40,44 +40,30 @@ impl Committed {
     pub(super) fn add(&self, bytes: usize) {
         let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if before + bytes as u64 >= BYTES {
-            self.wanted.notify_one();
+            self.bell.ring();
         }
-    }
-
-    /// What wakes [`run`].
-    pub(super) fn wanted(&self) -> Arc<Notify> {
-        Arc::clone(&self.wanted)
-    }
-
-    /// Tells [`run`] to end.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.wanted.notify_one();
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
     }
 }
 
 /// Makes a checkpoint whenever enough was committed, until the store is closed or dropped.
-pub(super) async fn run(shared: Weak<Shared>, wanted: Arc<Notify>, directory: PathBuf) {
+pub(super) async fn run(shared: Weak<Shared>, bell: Arc<Bell>, directory: PathBuf) {
     loop {
-        wanted.notified().await;
-        let Some(store) = shared.upgrade() else {
+        bell.heard().await;
+        let Some(store) = shared.upgrade().filter(|_| !bell.is_stopped()) else {
             return;
         };
-        if store.committed.is_stopped() {
-            return;
-        }
-        if store.committed.bytes.load(Ordering::Relaxed) < BYTES {
+        let bytes = store.committed.bytes.load(Ordering::Relaxed);
+        if bytes < BYTES {
             continue;
         }
-        store.committed.bytes.store(0, Ordering::Relaxed);
-        drop(store);
-        if let Err(error) = checkpoint(&directory).await {
-            tracing::warn!(%error, "the write-ahead log was not moved into the log's file");
-            tokio::time::sleep(PAUSE).await;
+        match checkpoint(&directory).await {
+            // What was committed meanwhile counts for the next one.
+            Ok(()) => drop(store.committed.bytes.fetch_sub(bytes, Ordering::Relaxed)),
+            Err(error) => {
+                tracing::warn!(%error, "the write-ahead log was not moved into the log's file");
+                drop(store);
+                bell.rest_until(Instant::now() + PAUSE).await;
+            }
         }
     }
 }

@@ -8,14 +8,14 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::TryStreamExt;
 use sqlx::{Connection, Row as _, SqliteConnection};
-use tokio::{sync::Notify, task, time::Instant};
+use tokio::{task, time::Instant};
 
 use super::{
     Shared,
@@ -25,6 +25,7 @@ use super::{
     load::read_failed,
     places::{Place, Places},
     row::{COLUMNS, ROW_FACTS, Row, damaged},
+    upkeep::Bell,
 };
 use crate::store::{
     StoreError,
@@ -45,8 +46,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct Backlog {
     rows: Mutex<VecDeque<Waiting>>,
     appended: AtomicU64,
-    stopped: AtomicBool,
-    wanted: Arc<Notify>,
+    /// Wakes [`run`].
+    pub(super) bell: Arc<Bell>,
 }
 
 /// A row that waits.
@@ -73,18 +74,7 @@ impl Backlog {
     pub(super) fn add(&self, row: Waiting) {
         self.appended.fetch_add(1, Ordering::Relaxed);
         self.rows().push_back(row);
-        self.wanted.notify_one();
-    }
-
-    /// What wakes the merger.
-    pub(super) fn wanted(&self) -> Arc<Notify> {
-        Arc::clone(&self.wanted)
-    }
-
-    /// Tells the merger to end.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.wanted.notify_one();
+        self.bell.ring();
     }
 
     /// The first rows, if together they are large enough.
@@ -116,47 +106,26 @@ impl Backlog {
 }
 
 /// Merges whenever there is enough to merge, until the store is closed or dropped.
-pub(super) async fn run(shared: Weak<Shared>, wanted: Arc<Notify>) {
-    loop {
-        let Some(store) = shared.upgrade() else {
-            return;
-        };
-        if store.backlog.stopped.load(Ordering::Acquire) {
-            return;
-        }
+pub(super) async fn run(shared: Weak<Shared>, bell: Arc<Bell>) {
+    while let Some(store) = shared.upgrade().filter(|_| !bell.is_stopped()) {
         let (started, appended) = (
             Instant::now(),
             store.backlog.appended.load(Ordering::Relaxed),
         );
-        let rest = match store.merge_next().await {
-            Ok(true) if store.backlog.appended.load(Ordering::Relaxed) == appended => None,
-            Ok(true) => Some(started.elapsed() * REST),
-            Ok(false) => {
-                drop(store);
-                wanted.notified().await;
-                continue;
+        let merged = store.merge_next().await;
+        let is_busy = store.backlog.appended.load(Ordering::Relaxed) != appended;
+        drop(store);
+        match merged {
+            Ok(true) if is_busy => {
+                let rest = started.elapsed() * REST;
+                bell.rest_until(Instant::now() + rest).await;
             }
+            Ok(true) => {}
+            Ok(false) => bell.heard().await,
             Err(error) => {
                 tracing::warn!(%error, "rows of the log were not merged");
-                Some(PAUSE)
+                bell.rest_until(Instant::now() + PAUSE).await;
             }
-        };
-        let stopped = rest.map(|rest| (store, Instant::now() + rest));
-        if let Some((store, until)) = stopped {
-            pause(&store.backlog, until, &wanted).await;
-        }
-    }
-}
-
-/// Waits until then, or until the store is to be closed.
-async fn pause(backlog: &Backlog, until: Instant, wanted: &Notify) {
-    while !backlog.stopped.load(Ordering::Acquire) {
-        // New rows wake it as well: it goes back to waiting for the rest of the time.
-        if tokio::time::timeout_at(until, wanted.notified())
-            .await
-            .is_err()
-        {
-            return;
         }
     }
 }
@@ -178,12 +147,14 @@ impl Shared {
         let (merged, heads) = merging
             .await
             .map_err(|error| StoreError::failed("written", error))??;
+        let bytes = merged.waiting().bytes;
         let mut writing = self.writing.lock().await;
         let Some(writing) = writing.as_mut() else {
             return Ok(false);
         };
         let exchanged = exchange(&mut writing.connection, run, merged).await;
         exchanged.map_err(|error| StoreError::failed("written", error))?;
+        self.committed.add(bytes);
         self.backlog.remove(run);
         self.heads.insert(Arc::new(heads));
         Ok(true)

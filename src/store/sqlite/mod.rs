@@ -6,6 +6,7 @@
 
 mod append;
 mod check;
+mod checkpoint;
 mod encode;
 mod heads;
 mod keys;
@@ -19,6 +20,7 @@ mod read;
 mod row;
 mod schema;
 mod spans;
+mod upkeep;
 
 use std::{
     path::Path,
@@ -34,8 +36,8 @@ use tokio::{
 };
 
 use self::{
-    append::Writing, heads::Heads, keys::KeyIndex, lines::HeldLines, lock::DirectoryLock,
-    merge::Backlog, spans::Spans,
+    append::Writing, checkpoint::Committed, heads::Heads, keys::KeyIndex, lines::HeldLines,
+    lock::DirectoryLock, merge::Backlog, spans::Spans,
 };
 use super::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
 
@@ -50,7 +52,8 @@ const READERS: u32 = 4;
 #[derive(Debug)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
-    merger: Mutex<Option<JoinHandle<()>>>,
+    /// Merging and making checkpoints.
+    upkeep: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What appending, reading and merging share.
@@ -66,6 +69,7 @@ struct Shared {
     facts: Spans<HeldLines>,
     clicks: Spans<HeldLines>,
     backlog: Backlog,
+    committed: Committed,
     lock: std::sync::Mutex<Option<DirectoryLock>>,
 }
 
@@ -83,10 +87,14 @@ impl SqliteStore {
         writing.catch_up(&shared).await?;
         *shared.writing.lock().await = Some(writing);
         let shared = Arc::new(shared);
-        let merger = tokio::spawn(merge::run(Arc::downgrade(&shared), shared.backlog.wanted()));
+        let weak = || Arc::downgrade(&shared);
+        let merging = merge::run(weak(), Arc::clone(&shared.backlog.bell));
+        let bell = Arc::clone(&shared.committed.bell);
+        let checkpoints = checkpoint::run(weak(), bell, directory.to_owned());
+        let upkeep = vec![tokio::spawn(merging), tokio::spawn(checkpoints)];
         Ok(Self {
             shared,
-            merger: Mutex::new(Some(merger)),
+            upkeep: Mutex::new(upkeep),
         })
     }
 
@@ -108,7 +116,7 @@ impl SqliteStore {
         shared.load(&mut connection).await?;
         Ok(Self {
             shared: Arc::new(shared),
-            merger: Mutex::new(None),
+            upkeep: Mutex::default(),
         })
     }
 
@@ -170,12 +178,18 @@ impl Shared {
             facts: Spans::new(LINES_BYTES),
             clicks: Spans::new(LINES_BYTES),
             backlog: Backlog::default(),
+            committed: Committed::default(),
             lock: std::sync::Mutex::new(lock),
         }
     }
 
     fn head(&self) -> u64 {
         *self.head.borrow()
+    }
+
+    fn stop_upkeep(&self) {
+        self.backlog.bell.stop();
+        self.committed.bell.stop();
     }
 
     fn move_head(&self, head: u64) {
@@ -189,7 +203,7 @@ impl Shared {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.shared.backlog.stop();
+        self.shared.stop_upkeep();
     }
 }
 
@@ -252,11 +266,11 @@ impl LogStore for SqliteStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
-            self.shared.backlog.stop();
-            if let Some(merger) = self.merger.lock().await.take()
-                && let Err(error) = merger.await
-            {
-                tracing::error!(%error, "merging the log has failed");
+            self.shared.stop_upkeep();
+            for upkeep in std::mem::take(&mut *self.upkeep.lock().await) {
+                if let Err(error) = upkeep.await {
+                    tracing::error!(%error, "the upkeep of the log has failed");
+                }
             }
             let writing = self.shared.writing.lock().await.take();
             // The connection that writes goes last: it then moves the write-ahead log into the file.

@@ -49,6 +49,15 @@ pub(super) fn read_options(directory: &Path) -> SqliteConnectOptions {
         .row_buffer_size(4)
 }
 
+/// How the connection is opened that makes checkpoints: it never waits for others, who would then
+/// wait for it.
+pub(super) fn checkpoint_options(directory: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(directory.join(FILE_NAME))
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::ZERO)
+}
+
 /// Opens the one connection that writes, and lays the tables out in a new file.
 pub(super) async fn open_to_write(directory: &Path) -> Result<SqliteConnection, StoreError> {
     let options = SqliteConnectOptions::new()
@@ -56,6 +65,8 @@ pub(super) async fn open_to_write(directory: &Path) -> Result<SqliteConnection, 
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        // Checkpoints are made outside the commits' way.
+        .pragma("wal_autocheckpoint", "0")
         .busy_timeout(Duration::from_secs(10));
     let mut connection = SqliteConnection::connect_with(&options)
         .await

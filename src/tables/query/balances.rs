@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use postbook_schemas::{Instant, Slug};
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::select;
+use super::{fetch_from, select};
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 /// The two times that a balance is asked for.
@@ -31,6 +31,14 @@ pub struct Balance {
     pub recovered_minor: i64,
     pub written_off_minor: i64,
     pub adjusted_minor: i64,
+}
+
+impl AsOf {
+    /// All that is in the book, whenever it takes effect.
+    pub const ALL: Self = Self {
+        effective: Instant::MAX,
+        known: Instant::MAX,
+    };
 }
 
 impl Balance {
@@ -81,38 +89,23 @@ impl Tables {
         as_of: AsOf,
     ) -> Result<BTreeMap<String, Balance>, TablesError> {
         // Both sums are of one moment.
-        let reading = TablesError::sql("read");
-        let mut snapshot = self.readers().begin().await.map_err(&reading)?;
-        let buckets = bucket_query(partner, as_of)
-            .build()
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(&reading)?;
-        let memos = memo_query(partner, as_of)
-            .build()
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(&reading)?;
-        let mut balances = BTreeMap::<String, Balance>::new();
-        for row in &buckets {
-            add_bucket(row, &mut balances)?;
-        }
-        for row in &memos {
-            add_memo(row, &mut balances)?;
-        }
-        Ok(balances)
+        read(&mut *self.snapshot().await?, partner, as_of).await
     }
 
-    /// The sum of every account. Each currency adds up to zero.
+    /// The sum of every account. Each currency adds up to zero, as of whatever time.
     ///
     /// # Errors
     /// The tables cannot be read, or a sum is beyond 64 bits.
-    pub async fn trial_balance(&self) -> Result<Vec<AccountTotal>, TablesError> {
-        let query = select(
+    pub async fn trial_balance(&self, as_of: AsOf) -> Result<Vec<AccountTotal>, TablesError> {
+        let mut query = select(
             "SELECT a.name AS name, e.currency AS currency, SUM(e.amount_minor) AS amount_minor \
-             FROM entries e JOIN accounts a ON a.id = e.account_id \
-             GROUP BY e.account_id, e.currency ORDER BY e.currency, a.name",
+             FROM entries e JOIN accounts a ON a.id = e.account_id WHERE e.effective_at <= ",
         );
+        query
+            .push_bind(as_of.effective.micros())
+            .push(" AND e.recorded_at <= ")
+            .push_bind(as_of.known.micros())
+            .push(" GROUP BY e.account_id, e.currency ORDER BY e.currency, a.name");
         let rows = self.fetch(query).await?;
         rows.iter()
             .map(|row| {
@@ -122,6 +115,35 @@ impl Tables {
                     currency: row.text("currency")?.to_owned(),
                     amount_minor: row.number("amount_minor")?,
                 })
+            })
+            .collect()
+    }
+
+    /// Partners whose balance is not what its memo totals say (SPEC 7): none, if the book is sound.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub async fn unsound_balances(&self) -> Result<Vec<String>, TablesError> {
+        let query = select(
+            "SELECT p.partner AS partner, p.currency AS currency FROM (\
+             SELECT partner, currency, SUM(earned_minor - reversed_minor - clawed_back_minor \
+             + written_off_minor + adjusted_minor - paid_minor) AS told_minor \
+             FROM postings GROUP BY partner, currency) p LEFT JOIN (\
+             SELECT a.partner AS partner, e.currency AS currency, -SUM(e.amount_minor) AS owed_minor \
+             FROM entries e JOIN accounts a ON a.id = e.account_id \
+             WHERE a.kind IN ('pending', 'approved') GROUP BY a.partner, e.currency) b \
+             ON b.partner = p.partner AND b.currency = p.currency \
+             WHERE p.told_minor <> COALESCE(b.owed_minor, 0) ORDER BY 1, 2",
+        );
+        let rows = self.fetch(query).await?;
+        rows.iter()
+            .map(|row| {
+                let row = Reader::new("postings", row);
+                Ok(format!(
+                    "{} in {}",
+                    row.text("partner")?,
+                    row.text("currency")?
+                ))
             })
             .collect()
     }
@@ -137,6 +159,22 @@ impl Tables {
         let there = rows.first().map(|row| row.try_get::<bool, _>(0));
         there.unwrap_or(Ok(false)).map_err(TablesError::sql("read"))
     }
+}
+
+/// A partner's balances by currency, from a snapshot.
+pub(super) async fn read(
+    snapshot: &mut SqliteConnection,
+    partner: &Slug,
+    as_of: AsOf,
+) -> Result<BTreeMap<String, Balance>, TablesError> {
+    let mut balances = BTreeMap::<String, Balance>::new();
+    for row in &fetch_from(snapshot, bucket_query(partner, as_of)).await? {
+        add_bucket(row, &mut balances)?;
+    }
+    for row in &fetch_from(snapshot, memo_query(partner, as_of)).await? {
+        add_memo(row, &mut balances)?;
+    }
+    Ok(balances)
 }
 
 fn bucket_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite> {

@@ -1,11 +1,28 @@
 //! What a payout to a partner would have to carry: amounts that are not what payouts carry of them.
 
 use postbook_projections::rows::LineState;
-use postbook_schemas::{Currency, FactId, Instant, Slug};
-use sqlx::sqlite::SqliteRow;
+use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::select;
+use super::{
+    balances::{self, AsOf, Balance},
+    fetch_from, select,
+};
 use crate::tables::{Tables, error::TablesError, row::Reader, words};
+
+/// What can be paid to a partner in one currency, all of one moment: figures of different moments
+/// would contradict each other while somebody else proposes a payout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The balance.
+    pub balance: Balance,
+    /// What open payouts reserve of it.
+    pub reserved_minor: i64,
+    /// Lines that payouts do not carry as they stand, in no order.
+    pub lines: Vec<DueLine>,
+    /// How many payouts there are to the partner, in any state and currency.
+    pub payouts: u64,
+}
 
 /// An earning line or adjustment whose amount is not what payouts carry of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +31,8 @@ pub struct DueLine {
     pub subject_id: FactId,
     /// The rule; absent for an adjustment.
     pub rule: Option<String>,
+    /// The offer of the conversion.
+    pub offer: Option<OfferRef>,
     /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
     /// off.
     pub amount_minor: i64,
@@ -28,86 +47,109 @@ pub struct DueLine {
 const OPEN: &str = "('proposed', 'approved')";
 
 impl Tables {
-    /// Lines of a partner that payouts do not carry as they stand, in no order.
+    /// What can be paid to a partner.
     ///
     /// # Errors
-    /// The tables cannot be read.
-    pub async fn due_lines(
+    /// The tables cannot be read, or a sum is beyond 64 bits.
+    pub async fn due(
         &self,
         partner: &Slug,
         currency: Currency,
-    ) -> Result<Vec<DueLine>, TablesError> {
-        let mut query = select(
-            "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, e.state AS state, \
-             e.amount_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
-             c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
-             (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
-              JOIN payouts p ON p.id = l.payout_id \
-              WHERE l.subject_id = c.id AND l.rule IS e.rule AND p.partner = e.partner \
-              AND p.state IN ",
-        );
-        query
-            .push(OPEN)
-            .push(
-                ") AS reserved_minor FROM earnings e \
-                 JOIN conversions c ON c.position = e.conversion_position \
-                 WHERE e.amount_minor <> e.carried_minor AND e.partner = ",
-            )
-            .push_bind(partner.as_str().to_owned())
-            .push(" AND e.currency = ")
-            .push_bind(currency.code().to_owned());
-        let rows = self.fetch(query).await?;
-        let mut lines: Vec<DueLine> = rows.iter().map(earning).collect::<Result<_, _>>()?;
-        lines.extend(self.due_adjustments(partner, currency).await?);
+        as_of: AsOf,
+    ) -> Result<Due, TablesError> {
+        let mut snapshot = self.snapshot().await?;
+        let balances = balances::read(&mut snapshot, partner, as_of).await?;
+        let mut lines = earning_lines(&mut snapshot, partner, currency).await?;
+        lines.extend(adjustment_lines(&mut snapshot, partner, currency).await?);
         lines.retain(|line| line.amount_minor != 0);
-        Ok(lines)
-    }
-
-    async fn due_adjustments(
-        &self,
-        partner: &Slug,
-        currency: Currency,
-    ) -> Result<Vec<DueLine>, TablesError> {
-        let mut query = select(
-            "SELECT a.position AS position, a.id AS subject_id, a.amount_minor AS open_minor, \
-             a.occurred_at AS occurred_at, \
-             (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
-              JOIN payouts p ON p.id = l.payout_id \
-              WHERE l.subject_id = a.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
-        );
-        query
-            .push(OPEN)
-            .push(")) AS reserved_minor FROM adjustments a WHERE a.partner = ")
-            .push_bind(partner.as_str().to_owned())
-            .push(" AND a.currency = ")
-            .push_bind(currency.code().to_owned());
-        let rows = self.fetch(query).await?;
-        rows.iter().map(adjustment).collect()
-    }
-
-    /// What open payouts to a partner reserve.
-    ///
-    /// # Errors
-    /// The tables cannot be read.
-    pub async fn reserved_minor(
-        &self,
-        partner: &Slug,
-        currency: Currency,
-    ) -> Result<i64, TablesError> {
-        let mut query = select(
-            "SELECT COALESCE(SUM(amount_minor), 0) AS reserved_minor FROM payouts WHERE state IN ",
-        );
-        query
-            .push(OPEN)
-            .push(" AND partner = ")
-            .push_bind(partner.as_str().to_owned())
-            .push(" AND currency = ")
-            .push_bind(currency.code().to_owned());
-        let rows = self.fetch(query).await?;
-        rows.first().map_or(Ok(0), |row| {
-            Reader::new("payouts", row).number("reserved_minor")
+        Ok(Due {
+            balance: balances.get(currency.code()).copied().unwrap_or_default(),
+            reserved_minor: reserved_minor(&mut snapshot, partner, currency).await?,
+            lines,
+            payouts: payouts(&mut snapshot, partner).await?,
         })
     }
+}
+
+async fn payouts(from: &mut SqliteConnection, partner: &Slug) -> Result<u64, TablesError> {
+    let mut query = select("SELECT COUNT(*) AS payouts FROM payouts WHERE partner = ");
+    query.push_bind(partner.as_str().to_owned());
+    let rows = fetch_from(from, query).await?;
+    let count = rows
+        .first()
+        .map_or(Ok(0), |row| Reader::new("payouts", row).number("payouts"));
+    count.map(i64::unsigned_abs)
+}
+
+async fn earning_lines(
+    from: &mut SqliteConnection,
+    partner: &Slug,
+    currency: Currency,
+) -> Result<Vec<DueLine>, TablesError> {
+    let mut query = select(
+        "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, c.offer AS offer, \
+         e.state AS state, \
+         e.amount_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
+         c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
+         (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+          JOIN payouts p ON p.id = l.payout_id \
+          WHERE l.subject_id = c.id AND l.rule IS e.rule AND p.partner = e.partner \
+          AND p.state IN ",
+    );
+    query
+        .push(OPEN)
+        .push(
+            ") AS reserved_minor FROM earnings e \
+             JOIN conversions c ON c.position = e.conversion_position \
+             WHERE e.amount_minor <> e.carried_minor AND e.partner = ",
+        )
+        .push_bind(partner.as_str().to_owned())
+        .push(" AND e.currency = ")
+        .push_bind(currency.code().to_owned());
+    let rows = fetch_from(from, query).await?;
+    rows.iter().map(earning).collect()
+}
+
+async fn adjustment_lines(
+    from: &mut SqliteConnection,
+    partner: &Slug,
+    currency: Currency,
+) -> Result<Vec<DueLine>, TablesError> {
+    let mut query = select(
+        "SELECT a.position AS position, a.id AS subject_id, a.amount_minor AS open_minor, \
+         a.occurred_at AS occurred_at, \
+         (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+          JOIN payouts p ON p.id = l.payout_id \
+          WHERE l.subject_id = a.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
+    );
+    query
+        .push(OPEN)
+        .push(")) AS reserved_minor FROM adjustments a WHERE a.partner = ")
+        .push_bind(partner.as_str().to_owned())
+        .push(" AND a.currency = ")
+        .push_bind(currency.code().to_owned());
+    let rows = fetch_from(from, query).await?;
+    rows.iter().map(adjustment).collect()
+}
+
+async fn reserved_minor(
+    from: &mut SqliteConnection,
+    partner: &Slug,
+    currency: Currency,
+) -> Result<i64, TablesError> {
+    let mut query = select(
+        "SELECT COALESCE(SUM(amount_minor), 0) AS reserved_minor FROM payouts WHERE state IN ",
+    );
+    query
+        .push(OPEN)
+        .push(" AND partner = ")
+        .push_bind(partner.as_str().to_owned())
+        .push(" AND currency = ")
+        .push_bind(currency.code().to_owned());
+    let rows = fetch_from(from, query).await?;
+    rows.first().map_or(Ok(0), |row| {
+        Reader::new("payouts", row).number("reserved_minor")
+    })
 }
 
 fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
@@ -126,6 +168,7 @@ fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
     Ok(DueLine {
         subject_id: row.id("subject_id")?,
         rule: row.text_option("rule")?,
+        offer: row.parsed_option("offer")?,
         amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
         available_at,
         occurred_at,
@@ -138,6 +181,7 @@ fn adjustment(row: &SqliteRow) -> Result<DueLine, TablesError> {
     Ok(DueLine {
         subject_id: row.id("subject_id")?,
         rule: None,
+        offer: None,
         amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
         available_at: Some(occurred_at),
         occurred_at,

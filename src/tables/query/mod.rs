@@ -2,15 +2,17 @@
 
 pub mod attempts;
 pub mod balances;
+pub mod clawbacks;
 pub mod conversions;
 pub mod due;
 pub mod parked;
 pub mod payouts;
+pub mod periods;
 pub mod postings;
 pub mod timeline;
 
 use postbook_schemas::FactId;
-use sqlx::{QueryBuilder, Sqlite, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 
 use super::{Tables, error::TablesError};
 
@@ -31,6 +33,20 @@ impl Tables {
             .await
             .map_err(TablesError::sql("read"))
     }
+
+    /// The tables as they are at one moment, for several queries.
+    async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, TablesError> {
+        let begun = self.readers().begin().await;
+        begun.map_err(TablesError::sql("read"))
+    }
+}
+
+async fn fetch_from(
+    connection: &mut SqliteConnection,
+    mut query: QueryBuilder<Sqlite>,
+) -> Result<Vec<SqliteRow>, TablesError> {
+    let rows = query.build().fetch_all(connection).await;
+    rows.map_err(TablesError::sql("read"))
 }
 
 /// A query that can be given conditions one by one.

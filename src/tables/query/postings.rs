@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postbook_projections::rows::{Entry, Posting};
-use postbook_schemas::{FactId, Slug};
+use postbook_schemas::{FactId, Month, Slug};
 
 use super::{Slice, and, and_in, id_bytes, select};
 use crate::tables::{Tables, error::TablesError, row};
@@ -13,8 +13,8 @@ use crate::tables::{Tables, error::TablesError, row};
 pub struct PostingFilter {
     /// Of this partner.
     pub partner: Option<Slug>,
-    /// Posted in this month, `YYYY-MM`.
-    pub period: Option<String>,
+    /// In the books of this month.
+    pub period: Option<Month>,
     /// About this conversion.
     pub conversion_id: Option<FactId>,
 }
@@ -39,7 +39,11 @@ impl Tables {
                 .as_ref()
                 .map(|partner| partner.as_str().to_owned()),
         );
-        and(&mut query, "period = ", filter.period.clone());
+        and(
+            &mut query,
+            "period = ",
+            filter.period.map(|period| period.to_string()),
+        );
         and(
             &mut query,
             "conversion_id = ",

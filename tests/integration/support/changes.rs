@@ -5,7 +5,7 @@ use postbook_projections::{
     Changes,
     rows::{
         Account, AttemptRow, AttributedBy, Attribution, ConversionRow, EarningLine, Entry,
-        LineState, Memo, Posting, PostingKind,
+        InPeriod, LineState, Memo, Posting, PostingKind,
     },
 };
 use postbook_schemas::{Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status};
@@ -95,7 +95,7 @@ fn posting(number: u64, cause: u64, conversion: &ConversionRow, amount_minor: i6
         payout_id: None,
         effective_at: time(cause),
         recorded_at: time(cause),
-        period: "2026-05".to_owned(),
+        period: InPeriod::plain("2026-05".parse().expect("a month")),
         entries: vec![
             side(
                 Account::Commission(conversion.offer.clone()),

@@ -1,0 +1,187 @@
+//! Files between payouts and banks: `postbook payout file` and `postbook payout reconcile`.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{Args, ValueEnum};
+use postbook_projections::rows::PayoutState;
+use postbook_schemas::{Currency, Slug};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    exit::{CliError, Exit},
+    global::Global,
+    output,
+    payout::{By, with_service},
+};
+use crate::commands::payout::{self, BankLine, BankResult, FileFormat, FileRequest, Move};
+
+/// Which file to print.
+#[derive(Debug, Args)]
+pub(super) struct File {
+    /// In which form
+    #[arg(long, value_enum, default_value_t = Form::Csv)]
+    format: Form,
+    /// Payouts in this state
+    #[arg(long, value_enum, default_value_t = State::Approved)]
+    state: State,
+    /// The brand whose account pays; the only one that has an account if absent
+    #[arg(long, value_name = "BRAND")]
+    brand: Option<Slug>,
+    /// On which day, as 2026-01-31; today if absent
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    execution_date: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Csv,
+    #[value(name = "pain.001")]
+    Pain001,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum State {
+    Approved,
+    Sent,
+}
+
+fn day(text: &str) -> Result<String, String> {
+    let is_day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() && text.len() == 10;
+    is_day
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("`{text}` is not a day: write 2026-01-31"))
+}
+
+impl File {
+    /// Runs the verb.
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let request = FileRequest {
+            format: match self.format {
+                Form::Csv => FileFormat::Csv,
+                Form::Pain001 => FileFormat::Pain001,
+            },
+            state: match self.state {
+                State::Approved => PayoutState::Approved,
+                State::Sent => PayoutState::Sent,
+            },
+            brand: self.brand,
+            execution_date: self.execution_date,
+        };
+        let made = with_service(global, async |service| {
+            Ok(payout::file(service, &request).await?)
+        });
+        let made = made.await?;
+        output::note(&format!("{} payouts", made.payouts.len()));
+        let written = io::stdout().lock().write_all(&made.bytes);
+        written.map_err(CliError::failed)
+    }
+}
+
+/// What the bank says.
+#[derive(Debug, Args)]
+pub(super) struct Reconcile {
+    /// CSV with the columns `end_to_end_id`, `status` (settled, failed, returned), `amount`,
+    /// `currency`, `reference`
+    file: PathBuf,
+    /// Only show what it would do
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    by: By,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    end_to_end_id: String,
+    status: String,
+    amount: String,
+    currency: Currency,
+    #[serde(default)]
+    reference: Option<String>,
+}
+
+impl Reconcile {
+    /// Runs the verb.
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let lines = read(&self.file)?;
+        let (reason, author) = self.by.author("postbook payout reconcile")?;
+        let dry_run = self.dry_run;
+        let results = with_service(global, async |service| {
+            Ok(payout::reconcile(service, &author, &lines, &reason, dry_run).await?)
+        });
+        let results = results.await?;
+        print(&lines, &results, global.json)?;
+        let is_fine = |result: &BankResult| {
+            matches!(
+                result,
+                BankResult::Moved | BankResult::WouldMove | BankResult::Already
+            )
+        };
+        if results.iter().all(is_fine) {
+            return Ok(());
+        }
+        Err(CliError::new(
+            Exit::Partly,
+            "some lines do not fit their payouts",
+        ))
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<Vec<BankLine>, CliError> {
+    let refused = |line: usize, what: String| {
+        CliError::new(
+            Exit::Refused,
+            format!("{}: line {line}: {what}", path.display()),
+        )
+    };
+    let mut reader = csv::Reader::from_path(path)
+        .map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
+    let mut lines = Vec::new();
+    for (number, said) in (2..).zip(reader.deserialize::<Said>()) {
+        let said = said.map_err(|error| refused(number, error.to_string()))?;
+        let became = match said.status.as_str() {
+            "settled" => Move::Settle,
+            "failed" => Move::Fail,
+            "returned" => Move::Return,
+            other => {
+                let what = format!("status: `{other}` is none of settled, failed, returned");
+                return Err(refused(number, what));
+            }
+        };
+        let amount = said.currency.parse_major(&said.amount);
+        lines.push(BankLine {
+            end_to_end_id: said.end_to_end_id,
+            became,
+            amount_minor: amount.map_err(|error| refused(number, format!("amount: {error}")))?,
+            currency: said.currency,
+            reference: said.reference.filter(|text| !text.is_empty()),
+        });
+    }
+    Ok(lines)
+}
+
+fn print(lines: &[BankLine], results: &[BankResult], as_json: bool) -> Result<(), CliError> {
+    let each = lines.iter().zip(results);
+    if as_json {
+        let items: Vec<_> = each
+            .map(|(line, result)| {
+                json!({ "end_to_end_id": line.end_to_end_id, "result": result.code() })
+            })
+            .collect();
+        return output::json(&json!({ "items": items }));
+    }
+    let rows = each.map(|(line, result)| {
+        vec![
+            line.end_to_end_id.clone(),
+            result.code().to_owned(),
+            output::money(line.amount_minor, line.currency),
+        ]
+    });
+    let headers = ["end-to-end id", "result", "amount"];
+    output::line(&output::table(&headers, rows, 2))
+}

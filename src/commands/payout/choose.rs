@@ -1,0 +1,157 @@
+//! Which lines a payout carries: debts as far as the limit allows, the oldest first, then what has
+//! been payable longest.
+//!
+//! What is sent is never more than what is payable, debts deducted. A limit does not make a payout
+//! larger: it makes it carry less of both, so that debts are recovered over several payouts.
+
+use postbook_schemas::{Currency, Instant, bank::RecoveryLimit, payout::PayoutLine};
+
+use crate::tables::query::due::DueLine;
+
+/// What a payout can be made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Available {
+    debts: Vec<DueLine>,
+    earned: Vec<DueLine>,
+    /// The most that can be sent.
+    pub(super) most_minor: i64,
+}
+
+impl Available {
+    /// Sorts what is due. Debts that were written off are not recovered, the oldest first; `free`
+    /// is what is payable and not reserved.
+    pub(super) fn new(due: Vec<DueLine>, now: Instant, written_off: i64, free: i64) -> Self {
+        let (mut debts, mut earned): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|line| line.amount_minor < 0);
+        earned.retain(|line| line.available_at.is_some_and(|at| at <= now));
+        debts.sort_by_key(|line| (line.occurred_at, line.subject_id, line.rule.clone()));
+        earned.sort_by_key(|line| {
+            (
+                line.available_at,
+                line.occurred_at,
+                line.subject_id,
+                line.rule.clone(),
+            )
+        });
+        let mut forgiven = written_off.max(0);
+        for debt in &mut debts {
+            let part = forgiven.min(-debt.amount_minor);
+            debt.amount_minor += part;
+            forgiven -= part;
+        }
+        debts.retain(|debt| debt.amount_minor != 0);
+        let all = debts.iter().chain(&earned);
+        let sum = all.fold(0_i64, |sum, line| sum.saturating_add(line.amount_minor));
+        Self {
+            debts,
+            earned,
+            most_minor: sum.min(free),
+        }
+    }
+
+    /// Whatever a payout may carry.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &DueLine> {
+        self.debts.iter().chain(&self.earned)
+    }
+
+    /// Lines that add up to `sent`, which is at most [`Self::most_minor`].
+    pub(super) fn take(
+        self,
+        sent: i64,
+        limit: Option<RecoveryLimit>,
+        currency: Currency,
+    ) -> Vec<PayoutLine> {
+        let owed = self
+            .debts
+            .iter()
+            .fold(0_i64, |sum, debt| sum.saturating_sub(debt.amount_minor));
+        let recovered = limit.map_or(owed, |limit| limit.most_minor(sent, currency).min(owed));
+        let mut taken = part(self.debts, -recovered);
+        taken.extend(part(self.earned, sent.saturating_add(recovered)));
+        taken
+    }
+}
+
+/// Lines from the front that add up to `wanted`, all of its sign; the last is split.
+fn part(lines: Vec<DueLine>, wanted: i64) -> Vec<PayoutLine> {
+    let mut left = wanted;
+    let mut taken = Vec::new();
+    for line in lines {
+        if left == 0 {
+            break;
+        }
+        let amount_minor = if wanted < 0 {
+            line.amount_minor.max(left)
+        } else {
+            line.amount_minor.min(left)
+        };
+        left -= amount_minor;
+        taken.push(PayoutLine {
+            subject_id: line.subject_id,
+            rule: line.rule,
+            amount_minor,
+        });
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use postbook_schemas::FactId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn due(number: u128, amount_minor: i64) -> DueLine {
+        DueLine {
+            subject_id: FactId::from_u128(number),
+            rule: Some("r".to_owned()),
+            offer: None,
+            amount_minor,
+            available_at: Some(Instant::EPOCH),
+            occurred_at: Instant::from_micros(i64::try_from(number).unwrap()),
+        }
+    }
+
+    fn amounts(lines: &[PayoutLine]) -> Vec<i64> {
+        lines.iter().map(|line| line.amount_minor).collect()
+    }
+
+    fn chosen(due_minor: &[i64], limit: Option<&str>) -> Vec<i64> {
+        let due = (1..)
+            .zip(due_minor)
+            .map(|(number, &amount)| due(number, amount));
+        let available = Available::new(due.collect(), Instant::MAX, 0, i64::MAX);
+        let limit = limit.map(|text| RecoveryLimit::try_from(text.to_owned()).unwrap());
+        let most = available.most_minor;
+        amounts(&available.take(most, limit, Currency::USD))
+    }
+
+    #[test]
+    fn debts_are_recovered_oldest_first_up_to_the_limit() {
+        assert_eq!(chosen(&[-30, 100, -50, 20], None), [-30, -50, 100, 20]);
+        assert_eq!(chosen(&[-30, 100, -50, 20], Some("0.45")), [-30, -15, 85]);
+        assert_eq!(chosen(&[-30, 100, -50, 20], Some("50%")), [-30, -10, 80]);
+        assert_eq!(chosen(&[-30, 100, -50, 20], Some("0%")), [40]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_payout_sends_what_was_asked_and_recovers_no_more_than_the_limit(
+            amounts in proptest::collection::vec(-1_000_i64..2_000, 1..12),
+            free in 0_i64..5_000,
+            share in 0_u32..=100,
+            part in 1_i64..=4,
+        ) {
+            let due = (1..).zip(&amounts).map(|(number, &amount)| due(number, amount)).collect();
+            let available = Available::new(due, Instant::MAX, 0, free);
+            prop_assume!(available.most_minor > 0);
+            let sent = (available.most_minor / part).max(1);
+            let limit = RecoveryLimit::try_from(format!("{share}%")).unwrap();
+            let lines = available.take(sent, Some(limit), Currency::USD);
+            prop_assert_eq!(lines.iter().map(|line| line.amount_minor).sum::<i64>(), sent);
+            let paid: i64 = lines.iter().map(|line| line.amount_minor.max(0)).sum();
+            prop_assert!((paid - sent) * 100 <= paid * i64::from(share));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Closing a month: looked at first, then frozen, then told to every partner.
+//!
+//! `period.closed` is the cut: every fact before it is in the month's statements, and what takes
+//! effect in the month but comes after it is posted in the next open one. The log lets in one such
+//! fact a month, whoever else closes at the same time. The statements follow, each a fact of its
+//! own under its own key; if the service dies in between, closing again adds those that are missing.
+
+mod draft;
+
+use postbook_schemas::{Fact, Month, decision::PeriodClosed};
+
+use super::record::{self, Author, CommandError, key};
+use crate::{
+    service::Service,
+    tables::{
+        Tables,
+        batch::{ClosedPeriod, StatementRow},
+        query::{Slice, periods::StatementFilter},
+    },
+};
+
+pub use draft::{Draft, drafts};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Closing {
+    /// The month.
+    pub period: Month,
+    /// Close it although it is not over.
+    pub early: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// What closing a month would do, or did.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The statements.
+    pub drafts: Vec<Draft>,
+    /// Lines of the month's conversions that are not approved yet.
+    pub pending_lines: u64,
+    /// Lines of the month's conversions that wait for an exchange rate.
+    pub awaiting_fx_lines: u64,
+}
+
+/// A closed month.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// Who closed it, when, where in the log.
+    pub closed: ClosedPeriod,
+    /// What was told to partners.
+    pub statements: Vec<StatementRow>,
+}
+
+/// The last month that is closed.
+///
+/// # Errors
+/// The tables cannot be read.
+pub async fn closed_through(tables: &Tables) -> Result<Option<Month>, CommandError> {
+    let closed = tables.closed_periods().await?;
+    Ok(closed.iter().map(|closed| closed.period).max())
+}
+
+/// What closing a month now would do.
+///
+/// # Errors
+/// It cannot be closed now, or the tables cannot be read.
+pub async fn preview(tables: &Tables, closing: Month) -> Result<Preview, CommandError> {
+    let last = refuse_out_of_turn(tables, closing).await?;
+    let drafts = drafts(tables, last, closing, u64::MAX).await?;
+    let (pending_lines, awaiting_fx_lines) = tables
+        .waiting(last.map_or(Month::MIN.start(), Month::end), closing.end())
+        .await?;
+    Ok(Preview {
+        drafts,
+        pending_lines,
+        awaiting_fx_lines,
+    })
+}
+
+/// Closes a month and issues its statements.
+///
+/// # Errors
+/// It is not over, closed already, or not the next; or the log cannot be written.
+pub async fn close(
+    service: &Service,
+    author: &Author,
+    closing: &Closing,
+) -> Result<Closed, CommandError> {
+    record::catch_up(service).await?;
+    let before = service.tables.closed_periods().await?;
+    if let Some(last) = before.iter().max_by_key(|closed| closed.period) {
+        issue(service, author, last, &before).await?;
+    }
+    let period = closing.period;
+    let unique = key(&["period", &period.to_string()]);
+    let is_repeat = match author.unique_key() {
+        Some(own) => service.log.store().find(&own).await?.is_some(),
+        None => false,
+    };
+    if !is_repeat {
+        refuse_unfinished(service, closing)?;
+        refuse_out_of_turn(&service.tables, period).await?;
+        let fact = Fact::PeriodClosed(PeriodClosed {
+            period,
+            reason: closing.reason.clone(),
+        });
+        let references = author.unique_key().into_iter().collect();
+        let kept = record::append(service, author, &fact, Some(unique), references).await?;
+        if kept.is_repeat {
+            let by = &kept.recorded.envelope;
+            return Err(closed_already(
+                period,
+                &by.actor,
+                &by.recorded_at.to_string(),
+            ));
+        }
+        record::catch_up(service).await?;
+    }
+    let all = service.tables.closed_periods().await?;
+    let Some(closed) = all.iter().find(|closed| closed.period == period) else {
+        return Err(record::used_for_something_else());
+    };
+    let statements = issue(service, author, closed, &all).await?;
+    Ok(Closed {
+        closed: closed.clone(),
+        statements,
+    })
+}
+
+fn refuse_unfinished(service: &Service, closing: &Closing) -> Result<(), CommandError> {
+    let end = closing.period.end();
+    if closing.early || service.clock.now() >= end {
+        return Ok(());
+    }
+    Err(CommandError::Conflict(format!(
+        "{} is not over before {end}: say `early` to close it all the same",
+        closing.period
+    )))
+}
+
+/// Months are closed in their order. Returns the last that is closed.
+async fn refuse_out_of_turn(tables: &Tables, period: Month) -> Result<Option<Month>, CommandError> {
+    let closed = tables.closed_periods().await?;
+    if let Some(by) = closed.iter().find(|closed| closed.period >= period) {
+        let at = by.closed_at.to_string();
+        return Err(closed_already(period, &by.actor, &at));
+    }
+    let last = closed.iter().map(|closed| closed.period).max();
+    let open = tables.months_with_postings(last).await?;
+    match open.first() {
+        Some(first) if *first < period => Err(CommandError::Conflict(format!(
+            "{first} has postings and is open: close it first"
+        ))),
+        _ => Ok(last),
+    }
+}
+
+fn closed_already(period: Month, actor: &str, at: &str) -> CommandError {
+    CommandError::Conflict(format!("{period} was closed by {actor} at {at}"))
+}
+
+/// Issues the statements of a closed month that are missing, and returns all of them.
+async fn issue(
+    service: &Service,
+    author: &Author,
+    closed: &ClosedPeriod,
+    all: &[ClosedPeriod],
+) -> Result<Vec<StatementRow>, CommandError> {
+    let last = all
+        .iter()
+        .map(|closed| closed.period)
+        .filter(|&earlier| earlier < closed.period)
+        .max();
+    let drafts = drafts(&service.tables, last, closed.period, closed.position).await?;
+    let filter = StatementFilter {
+        partner: None,
+        period: Some(closed.period),
+    };
+    let every = Slice {
+        after: 0,
+        limit: u32::MAX,
+    };
+    let issued = service.tables.statements(&filter, every).await?;
+    if issued.len() < drafts.len() {
+        draft::append_all(service, author, closed, drafts).await?;
+        record::catch_up(service).await?;
+        return Ok(service.tables.statements(&filter, every).await?);
+    }
+    Ok(issued)
+}

@@ -1,0 +1,557 @@
+//! Payouts to all, in steps by two people, through files; debts, adjustments, write-offs.
+
+use axum::http::StatusCode;
+use postbook::secrets::Role;
+use serde_json::{Value, json};
+
+use crate::support::app::{Answered, Sender, TestApp};
+
+const PROGRAMME: &str = r#"
+[[brand]]
+slug = "acme"
+bank = { iban = "DE89 3704 0044 0532 0130 00", bic = "COBADEFFXXX", name = "Acme & Co" }
+[[offer]]
+brand = "acme"
+slug = "shop"
+destination = "https://acme.example/"
+legacy_without_secret = true
+payout_threshold = "20.00"
+[[partner]]
+slug = "p1"
+currency = "EUR"
+bank = { iban = "GB82WEST12345698765432", name = "Ann <Media>" }
+recovery_limit = "50%"
+second_person_above = "100.00"
+[[partner]]
+slug = "p2"
+currency = "EUR"
+[[partner]]
+slug = "p3"
+currency = "EUR"
+payout_threshold = "5.00"
+bank = { iban = "DE89370400440532013000", name = "Cy" }
+[[coupon]]
+code = "ONE"
+offer = "acme/shop"
+partner = "p1"
+[[coupon]]
+code = "TWO"
+offer = "acme/shop"
+partner = "p2"
+[[coupon]]
+code = "THREE"
+offer = "acme/shop"
+partner = "p3"
+[[terms]]
+offer = "acme/shop"
+effective_from = 2026-01-01T00:00:00Z
+[[terms.rule]]
+id = "share"
+on = "sale"
+revshare = "10%"
+"#;
+
+const SECOND: i64 = 1_000_000;
+
+async fn report(app: &TestApp, query: &str) {
+    app.clock.advance_micros(SECOND);
+    let path = format!("/api/postback/acme/shop?currency=EUR&{query}");
+    let answer = app.anonymous().get(&path).await;
+    assert!(answer.status.is_success(), "{query}: {}", answer.text());
+}
+
+async fn sell(app: &TestApp, coupon: &str, txn: &str, amount: &str) {
+    let query = format!("event=sale&coupon_code={coupon}&txn_id={txn}&amount={amount}");
+    report(app, &query).await;
+}
+
+async fn post(sender: &Sender<'_>, path: &str, body: Value) -> Answered {
+    sender.post_json(path, &body.to_string()).await
+}
+
+async fn done(sender: &Sender<'_>, path: &str, body: Value) -> Value {
+    let answer = post(sender, path, body).await;
+    assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    answer.json()
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("as it is answered").to_owned()
+}
+
+/// Two people of the finance department.
+async fn two(app: &TestApp) -> (Sender<'_>, Sender<'_>) {
+    (
+        app.as_role(Role::Finance).await,
+        app.as_role(Role::Finance).await,
+    )
+}
+
+async fn balance(sender: &Sender<'_>, partner: &str, name: &str) -> i64 {
+    let path = format!("/v1/partners/{partner}/balances");
+    let all = sender.get(&path).await.json();
+    all["items"][0][name].as_i64().expect("as it is answered")
+}
+
+/// Proposes, approves and settles all that is payable.
+async fn pay(app: &TestApp, one: &Sender<'_>, other: &Sender<'_>, partner: &str) -> Value {
+    let body = json!({"reason": "June"});
+    app.clock.advance_micros(SECOND);
+    let proposal = json!({"partner": partner, "reason": "June"});
+    let proposed = done(one, "/v1/payouts", proposal).await;
+    let path = format!("/v1/payouts/{}", id(&proposed));
+    for step in ["approve", "settle"] {
+        app.clock.advance_micros(SECOND);
+        done(other, &format!("{path}/{step}"), body.clone()).await;
+    }
+    proposed
+}
+
+#[tokio::test]
+async fn a_payout_goes_step_by_step_and_each_step_is_refused_out_of_turn() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "1000.00").await;
+    let proposed = done(&one, "/v1/payouts", json!({"partner": "p1", "reason": "x"})).await;
+    let path = format!("/v1/payouts/{}", id(&proposed));
+    let body = json!({"reason": "x", "reference": "B-1"});
+    for (sender, step, status) in [
+        (&one, "send", StatusCode::CONFLICT),
+        (&one, "settle", StatusCode::CONFLICT),
+        (&one, "return", StatusCode::CONFLICT),
+        (&one, "approve", StatusCode::FORBIDDEN),
+        (&other, "approve", StatusCode::OK),
+        (&other, "approve", StatusCode::CONFLICT),
+        (&one, "send", StatusCode::OK),
+        (&one, "settle", StatusCode::OK),
+        (&one, "fail", StatusCode::CONFLICT),
+    ] {
+        app.clock.advance_micros(SECOND);
+        let answer = post(sender, &format!("{path}/{step}"), body.clone()).await;
+        assert_eq!(answer.status, status, "{step}: {}", answer.text());
+    }
+    assert_eq!(balance(&one, "p1", "payable_minor").await, 0);
+    assert_eq!(balance(&one, "p1", "paid_minor").await, 10_000);
+    app.clock.advance_micros(SECOND);
+    let returned = done(&one, &format!("{path}/return"), body).await;
+    assert_eq!(returned["state"], "returned");
+    assert_eq!(balance(&one, "p1", "payable_minor").await, 10_000);
+    assert_eq!(balance(&one, "p1", "paid_minor").await, 0);
+}
+
+#[tokio::test]
+async fn of_several_moves_at_once_one_wins_and_the_others_are_told_why() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "1000.00").await;
+    let proposed = done(&one, "/v1/payouts", json!({"partner": "p1", "reason": "x"})).await;
+    let path = format!("/v1/payouts/{}", id(&proposed));
+    for step in ["approve", "settle"] {
+        app.clock.advance_micros(SECOND);
+        let path = format!("{path}/{step}");
+        let asked = (0..4).map(|n| post(&other, &path, json!({"reason": format!("{n}")})));
+        let answers = futures_util::future::join_all(asked).await;
+        let won = answers.iter().filter(|it| it.status == StatusCode::OK);
+        assert_eq!(won.count(), 1, "{step}");
+        for lost in answers.iter().filter(|it| it.status != StatusCode::OK) {
+            assert_eq!(lost.status, StatusCode::CONFLICT, "{step}: {}", lost.text());
+        }
+    }
+    assert_eq!(balance(&one, "p1", "paid_minor").await, 10_000);
+}
+
+#[tokio::test]
+async fn all_partners_are_paid_who_have_their_threshold_and_the_others_are_named() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, _) = two(&app).await;
+    sell(&app, "ONE", "A", "1000.00").await;
+    sell(&app, "TWO", "B", "199.90").await;
+    sell(&app, "THREE", "C", "50.00").await;
+    let run = done(&one, "/v1/payout-runs", json!({"reason": "June"})).await;
+    let paid: Vec<_> = run["payouts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["partner"].clone(), row["amount_minor"].clone()))
+        .collect();
+    assert_eq!(
+        paid,
+        [(json!("p1"), json!(10_000)), (json!("p3"), json!(500))]
+    );
+    assert_eq!(
+        run["skipped"],
+        json!([{"partner": "p2", "currency": "EUR", "payable_minor": 1_999, "why": "below_threshold"}])
+    );
+    // A second run finds everything reserved.
+    let again = done(&one, "/v1/payout-runs", json!({"reason": "June"})).await;
+    assert_eq!(again["payouts"], json!([]));
+    assert_eq!(again["skipped"][0]["why"], "nothing_payable");
+    // Whoever names the partner pays less than the threshold.
+    done(
+        &one,
+        "/v1/payouts",
+        json!({"partner": "p2", "reason": "leaves"}),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn two_runs_at_once_reserve_nothing_twice() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "1000.00").await;
+    sell(&app, "THREE", "C", "50.00").await;
+    let body = json!({"reason": "June"});
+    let (a, b) = futures_util::future::join(
+        post(&one, "/v1/payout-runs", body.clone()),
+        post(&other, "/v1/payout-runs", body),
+    )
+    .await;
+    assert!(a.status.is_success() || b.status.is_success());
+    let all = one.get("/v1/payouts").await.json();
+    let mut amounts: Vec<_> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["amount_minor"].as_i64().unwrap())
+        .collect();
+    amounts.sort_unstable();
+    assert_eq!(amounts, [500, 10_000]);
+}
+
+#[tokio::test]
+async fn a_debt_is_recovered_within_the_limit_listed_and_given_up() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "800.00").await;
+    let first = pay(&app, &one, &other, "p1").await;
+    report(&app, "event=refund&txn_id=A").await;
+    assert_eq!(balance(&one, "p1", "payable_minor").await, -8_000);
+    app.clock.advance_micros(SECOND);
+    let refused = post(&one, "/v1/payouts", json!({"partner": "p1", "reason": "x"})).await;
+    assert_eq!(
+        refused.status,
+        StatusCode::CONFLICT,
+        "a negative balance is carried"
+    );
+    let run = done(&one, "/v1/payout-runs", json!({"reason": "June"})).await;
+    assert_eq!(run["skipped"][0]["why"], "negative");
+    sell(&app, "ONE", "B", "1000.00").await;
+    // 100.00 earned, 80.00 owed: 20.00 is payable, and half of what the payout carries recovers.
+    let second = pay(&app, &one, &other, "p1").await;
+    assert_eq!(second["amount_minor"], 2_000);
+    let carried: Vec<_> = second["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["amount_minor"].as_i64().unwrap())
+        .collect();
+    assert_eq!(carried, [-2_000, 4_000]);
+    let list = one.get("/v1/clawbacks?partner=p1").await.json();
+    let debt = &list["items"][0];
+    for (name, expected) in [
+        ("clawed_back_minor", json!(8_000)),
+        ("recovered_minor", json!(2_000)),
+        ("outstanding_minor", json!(6_000)),
+        ("payout_id", first["id"].clone()),
+        ("reason", json!("refund.reported")),
+        ("txn_id", json!("A")),
+        (
+            "recovered_by",
+            json!([{"payout_id": second["id"], "amount_minor": 2_000}]),
+        ),
+    ] {
+        assert_eq!(debt[name], expected, "{name}");
+    }
+    let kinds: Vec<_> = list["totals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["by"].clone())
+        .collect();
+    assert_eq!(kinds, ["partner", "offer", "reason", "age"]);
+    let too_much = json!({"partner": "p1", "amount_minor": 6_001, "reason": "gone"});
+    assert_eq!(
+        post(&one, "/v1/write-offs", too_much).await.status,
+        StatusCode::CONFLICT
+    );
+    let part = json!({"partner": "p1", "amount_minor": 6_000, "reason": "gone"});
+    let asked = (0..3).map(|_| post(&one, "/v1/write-offs", part.clone()));
+    let answers = futures_util::future::join_all(asked).await;
+    let won = answers.iter().filter(|it| it.status == StatusCode::CREATED);
+    assert_eq!(won.count(), 1);
+    assert_eq!(balance(&one, "p1", "outstanding_minor").await, 0);
+    let list = one.get("/v1/clawbacks?outstanding=true").await.json();
+    assert_eq!(list["items"], json!([]));
+    let list = one.get("/v1/clawbacks").await.json();
+    assert_eq!(list["items"][0]["written_off_minor"], 6_000);
+}
+
+#[tokio::test]
+async fn a_large_adjustment_takes_a_second_person() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    let small = json!({"partner": "p1", "amount_minor": 10_000, "reason": "bonus"});
+    assert_eq!(
+        post(&one, "/v1/adjustments", small).await.status,
+        StatusCode::CREATED
+    );
+    let large = json!({"partner": "p1", "amount_minor": -10_001, "reason": "malus"});
+    let proposed = post(&one, "/v1/adjustments", large).await;
+    assert_eq!(proposed.status, StatusCode::ACCEPTED, "{}", proposed.text());
+    assert_eq!(balance(&one, "p1", "adjusted_minor").await, 10_000);
+    let id = proposed.json()["proposal_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/adjustments/{id}/approve");
+    assert_eq!(
+        post(&one, &path, json!({})).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        post(&other, &path, json!({})).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(
+        post(&other, &path, json!({})).await.status,
+        StatusCode::CONFLICT
+    );
+    assert_eq!(balance(&one, "p1", "adjusted_minor").await, -1);
+    let unknown = path.replace(&id[..8], "00000000");
+    assert_eq!(
+        post(&other, &unknown, json!({})).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "1000.00").await;
+    sell(&app, "THREE", "C", "100.00").await;
+    let run = done(&one, "/v1/payout-runs", json!({"reason": "June"})).await;
+    let mut ends = Vec::new();
+    for row in run["payouts"].as_array().unwrap() {
+        ends.push(id(row).replace('-', ""));
+        let path = format!("/v1/payouts/{}/approve", id(row));
+        done(&other, &path, json!({"reason": "checked"})).await;
+    }
+    let viewer = app.as_role(Role::Viewer).await;
+    let file = "/v1/payout-files/pain.001?execution_date=2026-06-17";
+    assert_eq!(viewer.get(file).await.status, StatusCode::FORBIDDEN);
+    let answer = one.get(file).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let xml = answer.text();
+    for wanted in [
+        "xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.001.001.09\"",
+        "<NbOfTxs>2</NbOfTxs><CtrlSum>110.00</CtrlSum>",
+        "<Nm>Acme &amp; Co</Nm>",
+        "<ReqdExctnDt><Dt>2026-06-17</Dt></ReqdExctnDt>",
+        "<InstdAmt Ccy=\"EUR\">100.00</InstdAmt>",
+        "<Nm>Ann &lt;Media&gt;</Nm></Cdtr><CdtrAcct><Id><IBAN>GB82WEST12345698765432</IBAN>",
+        "<BICFI>COBADEFFXXX</BICFI>",
+        &format!("<EndToEndId>{}</EndToEndId>", ends[0]),
+    ] {
+        assert!(xml.contains(wanted), "{wanted} is not in {xml}");
+    }
+    let csv = one.get("/v1/payout-files/csv").await;
+    assert!(csv.text().contains(&format!(
+        "{},p3,Cy,DE89370400440532013000,,10.00,EUR",
+        ends[1]
+    )));
+    let said = |status: &str, amount: i64| {
+        json!({"reason": "bank", "items": [
+            {"end_to_end_id": ends[0], "status": status, "amount_minor": 10_000, "currency": "EUR", "reference": "R1"},
+            {"end_to_end_id": ends[1], "status": status, "amount_minor": amount, "currency": "EUR"},
+            {"end_to_end_id": "nobody", "status": status, "amount_minor": 1, "currency": "EUR"},
+        ]})
+    };
+    let results = |value: Value| -> Vec<String> {
+        let items = value["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|item| item["result"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let path = "/v1/payout-results";
+    app.clock.advance_micros(SECOND);
+    let first = done(&one, path, said("settled", 1_002)).await;
+    assert_eq!(results(first), ["moved", "amount_differs", "unknown"]);
+    let again = done(&one, path, said("settled", 1_000)).await;
+    assert_eq!(results(again), ["already", "moved", "unknown"]);
+    app.clock.advance_micros(SECOND);
+    let back = done(&one, path, said("returned", 1_000)).await;
+    assert_eq!(results(back), ["moved", "moved", "unknown"]);
+    assert_eq!(balance(&one, "p1", "payable_minor").await, 10_000);
+    let none = one.get("/v1/payout-files/pain.001").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn whoever_has_no_account_is_named_before_a_file_is_made() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "TWO", "A", "1000.00").await;
+    let proposed = done(&one, "/v1/payouts", json!({"partner": "p2", "reason": "x"})).await;
+    let path = format!("/v1/payouts/{}/approve", id(&proposed));
+    done(&other, &path, json!({"reason": "x"})).await;
+    let answer = one.get("/v1/payout-files/pain.001").await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(
+        answer.text().contains("no `bank` is known of p2"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn the_trial_balance_is_zero_as_of_any_time_and_the_balances_are_what_is_told() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    let before = app.service.clock.now().to_string();
+    sell(&app, "ONE", "A", "800.00").await;
+    pay(&app, &one, &other, "p1").await;
+    let between = app.service.clock.now().to_string();
+    report(&app, "event=refund&txn_id=A").await;
+    for (query, accounts) in [
+        (String::new(), 3),
+        (format!("?as_of={between}"), 3),
+        (format!("?known_at={between}"), 3),
+        (format!("?known_at={before}"), 0),
+        (format!("?as_of={before}"), 0),
+    ] {
+        let trial = one.get(&format!("/v1/trial-balance{query}")).await.json();
+        assert_eq!(
+            trial["items"].as_array().unwrap().len(),
+            accounts,
+            "{query}: {trial}"
+        );
+        for total in trial["totals"].as_array().unwrap() {
+            assert_eq!(total["amount_minor"], 0, "{query}");
+        }
+    }
+    assert_eq!(
+        app.service.tables.unsound_balances().await.unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+/// Whatever people do in whatever order: no payout is above what is payable, each statement adds up
+/// and opens with what the one before closed with, and none changes when the tables are built again.
+#[tokio::test]
+async fn over_generated_months_statements_chain_and_no_payout_is_above_payable() {
+    for seed in 1..=6 {
+        generated_months(seed).await;
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "one story")]
+async fn generated_months(seed: u64) {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    let mut state = seed;
+    let mut draw = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut month: postbook_schemas::Month = "2026-06".parse().expect("as it is answered");
+    for number in 0..40_u64 {
+        app.clock.advance_micros(SECOND);
+        let partner = ["p1", "p2", "p3"][usize::try_from(draw(3)).expect("as it is answered")];
+        let coupon = ["ONE", "TWO", "THREE"][usize::try_from(draw(3)).expect("as it is answered")];
+        match draw(8) {
+            0..=2 => {
+                sell(
+                    &app,
+                    coupon,
+                    &format!("T{number}"),
+                    &format!("{}.00", draw(900)),
+                )
+                .await;
+            }
+            3 => report(&app, &format!("event=refund&txn_id=T{}", draw(number + 1))).await,
+            4 => {
+                let amount = i64::try_from(draw(2_000)).expect("as it is answered") - 999;
+                let body = json!({"partner": partner, "amount_minor": amount, "reason": "r"});
+                post(&one, "/v1/adjustments", body).await;
+            }
+            5..=6 => {
+                let payable = one
+                    .get(&format!("/v1/partners/{partner}/balances"))
+                    .await
+                    .json();
+                let payable = payable["items"][0]["payable_minor"].as_i64().unwrap_or(0);
+                let body = json!({"partner": partner, "reason": "r"});
+                let proposed = post(&one, "/v1/payouts", body).await;
+                if proposed.status == StatusCode::CREATED {
+                    let proposed = proposed.json();
+                    assert!(
+                        proposed["amount_minor"]
+                            .as_i64()
+                            .expect("as it is answered")
+                            <= payable,
+                        "seed {seed}"
+                    );
+                    let path = format!("/v1/payouts/{}", id(&proposed));
+                    let last = if draw(4) == 0 { "fail" } else { "settle" };
+                    for step in ["approve", last] {
+                        app.clock.advance_micros(SECOND);
+                        done(&other, &format!("{path}/{step}"), json!({"reason": "r"})).await;
+                    }
+                }
+            }
+            _ => {
+                app.clock.set(month.end());
+                let path = format!("/v1/periods/{month}/close");
+                done(&one, &path, json!({"reason": "r"})).await;
+                month = month.next();
+            }
+        }
+    }
+    let mut closings = std::collections::BTreeMap::new();
+    let told = statements(&app, &one).await;
+    for statement in told.values() {
+        let statement: postbook_schemas::statement::StatementIssued =
+            serde_json::from_str(statement).expect("as it is answered");
+        assert!(statement.adds_up(), "seed {seed}: {statement:?}");
+        let key = (statement.partner.clone(), statement.currency);
+        let (number, before) = closings
+            .insert(key, (statement.number, statement.closing_minor))
+            .unwrap_or((0, 0));
+        assert_eq!(
+            (statement.number, statement.opening_minor),
+            (number + 1, before),
+            "seed {seed}"
+        );
+    }
+    app.service
+        .projector
+        .rebuild(&|_| ())
+        .await
+        .expect("as it is answered");
+    assert_eq!(statements(&app, &one).await, told, "seed {seed}");
+    assert!(
+        app.service
+            .tables
+            .unsound_balances()
+            .await
+            .expect("as it is answered")
+            .is_empty()
+    );
+}
+
+/// All statements as they are answered, by position.
+async fn statements(app: &TestApp, sender: &Sender<'_>) -> std::collections::BTreeMap<u64, String> {
+    assert!(app.service.projector.failed().is_none());
+    let list = sender.get("/v1/statements?limit=1000").await.json();
+    let mut all = std::collections::BTreeMap::new();
+    for row in list["items"].as_array().expect("as it is answered") {
+        let answer = sender.get(&format!("/v1/statements/{}", id(row))).await;
+        all.insert(
+            row["position"].as_u64().expect("as it is answered"),
+            answer.text().to_owned(),
+        );
+    }
+    all
+}
