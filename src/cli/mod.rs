@@ -28,6 +28,7 @@ mod schema;
 mod secret;
 mod serve;
 mod statement;
+mod terms;
 mod through;
 mod token;
 mod values;
@@ -61,6 +62,7 @@ enum Verb {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Apply(apply::Apply),
+    Terms(terms::Terms),
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
@@ -108,6 +110,7 @@ impl Cli {
             Verb::Serve(verb) => block_on(verb.run(&global)),
             Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Terms(verb) => block_on(verb.run(&global)),
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),

@@ -105,9 +105,9 @@ impl From<StatementError> for CliError {
     fn from(error: StatementError) -> Self {
         match error {
             StatementError::Store(error) => error.into(),
-            StatementError::Unreadable { .. } | StatementError::NoStatement(_) | StatementError::UnknownForm { .. } => {
-                Self::new(Exit::Unsound, error)
-            }
+            StatementError::Unreadable { .. }
+            | StatementError::NoStatement(_)
+            | StatementError::UnknownForm { .. } => Self::new(Exit::Unsound, error),
         }
     }
 }
