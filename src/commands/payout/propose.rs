@@ -11,7 +11,7 @@ use postbook_schemas::{
     payout::{PayoutLine, PayoutProposed},
 };
 
-use super::{choose::Available, moved_payout, payout};
+use super::{choose::Available, moved_payout, payout_at};
 use crate::{
     commands::{
         adjustment::partner_currency,
@@ -132,10 +132,11 @@ pub async fn propose(
     let currency = proposal.currency.unwrap_or(own);
     for _ in 0..TRIES {
         record::catch_up(service).await?;
+        // In this order: what the same request proposes in between is then found, or takes the number.
+        let due = due_now(service, &proposal.partner, currency).await?;
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
-        let due = due_now(service, &proposal.partner, currency).await?;
         let known = due.payouts;
         let lines = choose(due, proposal.amount_minor, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
@@ -263,7 +264,9 @@ async fn earlier(
     };
     match record::read(service, position).await?.envelope.fact {
         Fact::PayoutProposed(first) if proposal.is_answered_by(&first) => {
-            payout(service, first.payout_id).await.map(Some)
+            payout_at(service, first.payout_id, position)
+                .await
+                .map(Some)
         }
         _ => Err(record::used_for_something_else()),
     }
