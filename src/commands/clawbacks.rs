@@ -102,9 +102,13 @@ pub async fn list(
     };
     let lines = tables.clawed_back(&of_partner).await?;
     let recoveries = tables.recoveries(filter.partner.as_ref()).await?;
-    let mut by_line: BTreeMap<(FactId, String), Vec<Recovery>> = BTreeMap::new();
+    let mut by_line: BTreeMap<(Slug, FactId, String), Vec<Recovery>> = BTreeMap::new();
     for recovery in recoveries {
-        let key = (recovery.conversion_id, recovery.rule.clone());
+        let key = (
+            recovery.partner.clone(),
+            recovery.conversion_id,
+            recovery.rule.clone(),
+        );
         by_line.entry(key).or_default().push(recovery);
     }
     let mut given_up: BTreeMap<(Slug, Currency), i64> = BTreeMap::new();
@@ -126,7 +130,8 @@ pub async fn list(
         {
             continue;
         }
-        let recovered = by_line.remove(&(line.conversion_id, line.rule.clone()));
+        let key = (line.partner.clone(), line.conversion_id, line.rule.clone());
+        let recovered = by_line.remove(&key);
         let reason = reason(store, &line).await?;
         clawbacks.push(clawback(line, written_off_minor, recovered, reason, now));
     }
