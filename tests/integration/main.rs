@@ -16,6 +16,7 @@ mod mapping;
 mod network;
 mod openapi;
 mod outcomes;
+mod partner_tokens;
 mod payouts;
 mod periods;
 mod personal;
