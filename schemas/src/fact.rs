@@ -20,6 +20,7 @@ use crate::{
     postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
     statement::StatementIssued,
     traffic::Click,
+    whatif::WhatifAdopted,
 };
 
 /// Why a kept line cannot be read.
@@ -208,6 +209,8 @@ facts! {
     StatementIssued(StatementIssued) = "statement.issued";
     /// A person proposed an amount that a second one has to agree to.
     AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
+    /// A second person made the definitions of a what-if hold.
+    WhatifAdopted(WhatifAdopted) = "whatif.adopted";
 }
 
 impl FactType {
