@@ -25,6 +25,24 @@ pub struct Changes {
     pub payouts: Vec<PayoutRow>,
     /// Changes that wait for their conversion, and those that no longer do.
     pub parked: Vec<ParkedRow>,
+    /// Carryovers, replaced whole by id.
+    pub carryovers: Vec<CarryoverRow>,
+}
+
+/// What ends a partner's month within its fence: a month below zero that was given up or set aside,
+/// or one that works such a month off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarryoverRow {
+    /// Its id, made of fence and month: what payouts carry it under.
+    pub id: FactId,
+    /// Whose month.
+    pub partner: Slug,
+    /// The currency.
+    pub currency: Currency,
+    /// What it adds to the balance, in minor units of it.
+    pub amount_minor: i64,
+    /// When the month ends, and this takes effect.
+    pub ends_at: Instant,
 }
 
 /// One postback attempt.
