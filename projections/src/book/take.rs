@@ -104,7 +104,10 @@ impl Book {
             Fact::CouponDefined(coupon) => self.take_coupon(order, coupon, touched),
             Fact::TermsPublished(published) => {
                 self.programme.publish_terms(order, published);
-                self.touch_offer(&published.terms.offer, true, touched);
+                let from = published.terms.effective_from;
+                let of_offer = self.by_offer.get(&published.terms.offer);
+                let since = of_offer.into_iter().flatten().copied();
+                touched.extend(since.filter(|&it| self.conversion(it).occurred_at() >= from));
             }
             Fact::FxRateRecorded(rate) => self.take_rate(order, rate, touched),
             _ => {}
