@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod adopt;
 mod apply;
 mod attempts;
 mod balance;
@@ -29,6 +30,7 @@ mod terms;
 mod token;
 mod values;
 mod verify;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -66,6 +68,8 @@ enum Verb {
     Statement(statement::Statement),
     Payout(payout::Payout),
     Clawbacks(clawbacks::Clawbacks),
+    Whatif(whatif::WhatifVerb),
+    Adopt(adopt::Adopt),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -111,6 +115,8 @@ impl Cli {
             Verb::Statement(verb) => block_on(verb.run(&global)),
             Verb::Clawbacks(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
+            Verb::Whatif(verb) => block_on(verb.run(&global)),
+            Verb::Adopt(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
