@@ -162,7 +162,8 @@ impl CompiledTerms {
 }
 
 impl CompiledTerms {
-    /// When the month of an instant ends: the first instant of the next.
+    /// When the month of an instant ends: its last instant, so that what takes effect then still
+    /// stands in its books.
     pub fn month_end(&self, at: Instant) -> Instant {
         let local = self
             .time_zone
@@ -176,7 +177,7 @@ impl CompiledTerms {
             local(midnight).or_else(|| local(midnight.checked_add_signed(TimeDelta::hours(1))?))
         });
         begins.map_or(Instant::MAX, |begins| {
-            Instant::from_micros(begins.timestamp_micros())
+            Instant::from_micros(begins.timestamp_micros()).plus_micros(-1)
         })
     }
 }

@@ -28,6 +28,7 @@ CREATE UNIQUE INDEX payouts_id ON payouts (id);
 CREATE INDEX payouts_partner ON payouts (partner, position);
 CREATE INDEX payout_lines_subject ON payout_lines (subject_id);
 CREATE INDEX adjustments_partner ON adjustments (partner);
+CREATE INDEX carryovers_partner ON carryovers (partner);
 CREATE INDEX parked_waiting ON parked (position) WHERE waiting = 1;
 CREATE UNIQUE INDEX statements_id ON statements (id);
 CREATE INDEX statements_partner ON statements (partner, position);
