@@ -243,7 +243,8 @@ impl Programme {
             }
             Fact::FxRateRecorded(rate) => {
                 let mut all = self.rates.get(&(rate.base, rate.quote))?.keys().rev();
-                all.find(|(at, _)| *at == rate.at).map(|(_, order)| order.id)
+                all.find(|(at, _)| *at == rate.at)
+                    .map(|(_, order)| order.id)
             }
             Fact::TermsPublished(published) => {
                 let terms = &published.terms;

@@ -58,11 +58,17 @@ fn show(adopted: &Value) -> Result<(), CliError> {
     let position = &adopted["position"];
     let by = adopted["adopted_by"].as_str().unwrap_or_default();
     let before = adopted["already_adopted"].as_bool() == Some(true);
-    let word = if before { "was adopted before" } else { "adopted" };
+    let word = if before {
+        "was adopted before"
+    } else {
+        "adopted"
+    };
     output::line(&format!("{word}: fact {position}, by {by}"))?;
     let meanwhile = adopted["meanwhile"].as_array().map_or(0, Vec::len);
     if meanwhile > 0 {
-        output::line(&format!("{meanwhile} facts came in meanwhile, and are derived under the new rules"))?;
+        output::line(&format!(
+            "{meanwhile} facts came in meanwhile, and are derived under the new rules"
+        ))?;
     }
     match adopted["requeued"].as_u64() {
         Some(requeued @ 1..) => output::line(&format!("{requeued} refused attempts became facts")),

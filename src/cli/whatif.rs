@@ -85,7 +85,8 @@ impl Who {
 fn time(text: &str) -> Result<Instant, String> {
     let day = || Instant::parse_rfc3339(&format!("{text}T00:00:00Z"));
     let parsed = Instant::parse_rfc3339(text).or_else(day);
-    parsed.ok_or_else(|| "write a day or RFC 3339, as 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
+    parsed
+        .ok_or_else(|| "write a day or RFC 3339, as 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
 }
 
 impl WhatifVerb {
@@ -141,10 +142,14 @@ impl WhatifVerb {
             hash.to_owned()
         } else {
             let texts = read_all(&self.paths)?;
-            let files = texts.iter().map(|(name, text)| json!({"name": name, "text": text}));
+            let files = texts
+                .iter()
+                .map(|(name, text)| json!({"name": name, "text": text}));
             let files: Vec<_> = files.collect();
             let body = json!({"files": files, "from": self.from});
-            let answer = client.send("/v1/whatifs", Outgoing::json(&body).bearer(token)).await?;
+            let answer = client
+                .send("/v1/whatifs", Outgoing::json(&body).bearer(token))
+                .await?;
             if !answer.status.is_success() {
                 return Err(refusal(&answer));
             }
@@ -157,7 +162,9 @@ impl WhatifVerb {
             Some(Form::Html) => ".html",
         };
         let path = format!("/v1/whatifs/{hash}{suffix}");
-        let answer = client.send(&path, Outgoing::default().bearer(token)).await?;
+        let answer = client
+            .send(&path, Outgoing::default().bearer(token))
+            .await?;
         if !answer.status.is_success() {
             return Err(refusal(&answer));
         }
@@ -197,16 +204,42 @@ const LINES_SHOWN: usize = 50;
 
 fn show(made: &Value) -> Result<(), CliError> {
     for definition in list(made, "definitions") {
-        let details: Vec<_> = list(definition, "details").filter_map(Value::as_str).collect();
-        output::line(&format!("tries {}: {}", text(definition, "subject"), details.join(", ")))?;
+        let details: Vec<_> = list(definition, "details")
+            .filter_map(Value::as_str)
+            .collect();
+        output::line(&format!(
+            "tries {}: {}",
+            text(definition, "subject"),
+            details.join(", ")
+        ))?;
     }
     output::line("")?;
-    let totals = list(made, "totals").flat_map(total_rows).chain(list(made, "partners").flat_map(total_rows));
-    let headers = ["of", "lines of", "months", "lines", "old", "new", "difference"];
+    let totals = list(made, "totals")
+        .flat_map(total_rows)
+        .chain(list(made, "partners").flat_map(total_rows));
+    let headers = [
+        "of",
+        "lines of",
+        "months",
+        "lines",
+        "old",
+        "new",
+        "difference",
+    ];
     output::line(&output::table(&headers, totals, 3))?;
     output::line("")?;
     let shown = list(made, "items").take(LINES_SHOWN).map(line_row);
-    let headers = ["month", "posted in", "partner", "conversion", "rule", "why", "old", "new", "difference"];
+    let headers = [
+        "month",
+        "posted in",
+        "partner",
+        "conversion",
+        "rule",
+        "why",
+        "old",
+        "new",
+        "difference",
+    ];
     output::line(&output::table(&headers, shown, 6))?;
     let (count, shown) = (made["lines"].as_u64().unwrap_or(0), LINES_SHOWN as u64);
     if count > shown {
@@ -214,12 +247,18 @@ fn show(made: &Value) -> Result<(), CliError> {
     }
     output::line("")?;
     output::line(&format!("hash {}", text(made, "hash")))?;
-    output::note("nothing was written; another person adopts it: postbook adopt HASH --reason TEXT");
+    output::note(
+        "nothing was written; another person adopts it: postbook adopt HASH --reason TEXT",
+    );
     Ok(())
 }
 
 fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
-    value.get(key).and_then(Value::as_array).into_iter().flatten()
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {

@@ -148,7 +148,8 @@ pub async fn would_be(
 ) -> Result<Vec<Envelope>, CommandError> {
     let directory = service.directory.load_full();
     let known = directory.offer(offer.as_str()).map(Arc::clone);
-    let known = known.ok_or_else(|| CommandError::NotFound(format!("there is no offer {offer}")))?;
+    let known =
+        known.ok_or_else(|| CommandError::NotFound(format!("there is no offer {offer}")))?;
     let asked = Requeue {
         offer: offer.clone(),
         from: None,

@@ -5,9 +5,7 @@ use std::{fmt, sync::Arc};
 use postbook_projections::{Book, ClickSeen};
 use tokio::sync::oneshot;
 
-use super::{
-    Projector, ProjectorError, follow::Command, prepare::Preparer, rebuild::stopped,
-};
+use super::{Projector, ProjectorError, follow::Command, prepare::Preparer, rebuild::stopped};
 
 /// Something to ask the book between two facts.
 pub(super) struct Question(Box<dyn FnOnce(&mut Book, u64) + Send>);

@@ -64,7 +64,10 @@ fn written(row: &Row) -> [String; 20] {
         major(row.old_minor),
         major(row.new_minor),
         major(row.difference_minor),
-        text(row.posting.map(postbook_projections::rows::PostingKind::code)),
+        text(
+            row.posting
+                .map(postbook_projections::rows::PostingKind::code),
+        ),
         text(row.payout_id),
         reasons(row),
         credited(row),
@@ -73,17 +76,25 @@ fn written(row: &Row) -> [String; 20] {
 
 /// Why, in words.
 pub(super) fn reasons(row: &Row) -> String {
-    let words: Vec<_> = row.reasons.iter().map(|reason| Reason::code(*reason)).collect();
+    let words: Vec<_> = row
+        .reasons
+        .iter()
+        .map(|reason| Reason::code(*reason))
+        .collect();
     words.join(" ")
 }
 
 /// `p1 → p2`, if somebody else would be credited.
 pub(super) fn credited(row: &Row) -> String {
     let name = |partner: &Option<postbook_schemas::Slug>| {
-        partner.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string)
+        partner
+            .as_ref()
+            .map_or_else(|| "nobody".to_owned(), ToString::to_string)
     };
     let change = row.credited.as_ref();
-    change.map_or_else(String::new, |(old, new)| format!("{} → {}", name(old), name(new)))
+    change.map_or_else(String::new, |(old, new)| {
+        format!("{} → {}", name(old), name(new))
+    })
 }
 
 fn text(value: Option<impl ToString>) -> String {

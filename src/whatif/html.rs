@@ -59,12 +59,18 @@ fn head(page: &mut String, whatif: &Whatif) {
         ("Log up to", whatif.report.at_position.to_string()),
         ("Made", format!("{} by {}", whatif.made_at, whatif.made_by)),
     ] {
-        put(page, format_args!("<dt>{term}</dt><dd>{}</dd>\n", escape(&value)));
+        put(
+            page,
+            format_args!("<dt>{term}</dt><dd>{}</dd>\n", escape(&value)),
+        );
     }
     for definition in &whatif.report.definitions {
         let details = escape(&definition.details.join(", "));
         let subject = escape(&definition.subject);
-        put(page, format_args!("<dt>Tries</dt><dd>{subject}: {details}</dd>\n"));
+        put(
+            page,
+            format_args!("<dt>Tries</dt><dd>{subject}: {details}</dd>\n"),
+        );
     }
     put(page, format_args!("</dl>\n"));
 }
@@ -114,7 +120,10 @@ fn rows(page: &mut String, rows: &[Row]) {
     put(page, format_args!("<h2>Lines</h2>\n"));
     if rows.len() > ROWS_MAX {
         let more = rows.len() - ROWS_MAX;
-        put(page, format_args!("<p>{more} more lines are in the CSV file.</p>\n"));
+        put(
+            page,
+            format_args!("<p>{more} more lines are in the CSV file.</p>\n"),
+        );
     }
     put(
         page,
@@ -133,7 +142,11 @@ fn rows(page: &mut String, rows: &[Row]) {
 
 fn line(page: &mut String, row: &Row) {
     let money = |minor| format!("{} {}", row.currency.format_major(minor), row.currency);
-    let partner = row.partner.as_ref().map(ToString::to_string).unwrap_or_default();
+    let partner = row
+        .partner
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let conversion = match (&row.txn_id, row.conversion_id) {
         (Some(txn_id), _) => txn_id.clone(),
         (None, Some(id)) => id.to_string(),

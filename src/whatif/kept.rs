@@ -125,7 +125,9 @@ impl Whatifs {
     pub fn all(&self) -> Result<Vec<Whatif>, KeptError> {
         let hashes = self.hashes()?;
         let read = hashes.iter().map(|hash| self.read(hash));
-        let mut all: Vec<Whatif> = read.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let mut all: Vec<Whatif> = read
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
         all.sort_by(|a, b| b.made_at.cmp(&a.made_at).then_with(|| a.hash.cmp(&b.hash)));
         Ok(all)
     }
@@ -170,10 +172,11 @@ impl Whatifs {
         let limit = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX);
         io::Read::read_to_end(&mut io::Read::take(&mut decoder, limit), &mut written)
             .map_err(failed)?;
-        let whatif: Whatif = serde_json::from_slice(&written).map_err(|source| KeptError::Form {
-            path: path.clone(),
-            source,
-        })?;
+        let whatif: Whatif =
+            serde_json::from_slice(&written).map_err(|source| KeptError::Form {
+                path: path.clone(),
+                source,
+            })?;
         if whatif.hash == hash && whatif.report.hash() == hash {
             Ok(Some(whatif))
         } else {

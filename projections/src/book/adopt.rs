@@ -33,7 +33,8 @@ impl Book {
     ) -> (Cause, Touched) {
         if let Fact::WhatifAdopted(adopted) = &envelope.fact {
             let ids = adopted.facts.iter().copied();
-            let missing: BTreeSet<FactId> = ids.filter(|id| !self.folded.contains_key(id)).collect();
+            let missing: BTreeSet<FactId> =
+                ids.filter(|id| !self.folded.contains_key(id)).collect();
             if !missing.is_empty() {
                 self.adoptions.push(Adoption {
                     cause,

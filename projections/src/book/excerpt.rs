@@ -40,7 +40,11 @@ impl Book {
             programme: self.programme.clone(),
             fences: self.fences.clone(),
             folded: HashMap::new(),
-            payouts: self.payouts.iter().map(|(id, it)| (*id, it.without_lines())).collect(),
+            payouts: self
+                .payouts
+                .iter()
+                .map(|(id, it)| (*id, it.without_lines()))
+                .collect(),
             postings: self.postings,
             closed_through: self.closed_through,
             ..Self::default()
@@ -87,7 +91,9 @@ impl Book {
             Fact::FxRateRecorded(rate) => {
                 let users = self.rate_users.get(&(rate.base, rate.quote));
                 let users = users.into_iter().flatten();
-                users.map(|&user| self.conversion(user).offer.clone()).collect()
+                users
+                    .map(|&user| self.conversion(user).offer.clone())
+                    .collect()
             }
             Fact::MappingDefined(_) | Fact::WhatifAdopted(_) => BTreeSet::new(),
             _ => return None,
@@ -113,7 +119,10 @@ impl Book {
             let key = short(&["dedupe", &conversion.order.dedupe_key]);
             excerpt.by_dedupe_key.insert(key, new);
         }
-        let of_offer = excerpt.by_offer.entry(conversion.offer.clone()).or_default();
+        let of_offer = excerpt
+            .by_offer
+            .entry(conversion.offer.clone())
+            .or_default();
         of_offer.push(new);
         if let Some(code) = &conversion.references.coupon_code {
             let key = short(&["coupon", conversion.offer.as_str(), &coupon_code(code)]);
@@ -171,5 +180,7 @@ fn fact_keys(fact: &Fact) -> Keys {
     let change = fact.as_change().map(|it| (&it.offer, &it.references));
     report
         .or(change)
-        .map_or_else(Keys::default, |(offer, references)| Keys::of(offer, references, false))
+        .map_or_else(Keys::default, |(offer, references)| {
+            Keys::of(offer, references, false)
+        })
 }

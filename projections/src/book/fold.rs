@@ -55,7 +55,9 @@ impl Book {
     /// conversions, clicks not at all: they change nothing twice.
     fn remember(&mut self, position: u64, envelope: &Envelope) -> bool {
         let is_click = matches!(envelope.fact, Fact::ClickRecorded(_));
-        envelope.fact.as_report().is_some() || is_click || self.folded.insert(envelope.id, position).is_none()
+        envelope.fact.as_report().is_some()
+            || is_click
+            || self.folded.insert(envelope.id, position).is_none()
     }
 
     /// Takes a fact in; true if it is something that happened, false if it says how things are.

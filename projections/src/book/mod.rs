@@ -21,7 +21,9 @@ use std::{
     sync::Arc,
 };
 
-use postbook_schemas::{Currency, Envelope, Fact, FactId, Month, OfferRef, Slug, terms::When};
+use postbook_schemas::{
+    Currency, Envelope, Fact, FactId, Instant, Month, OfferRef, Slug, terms::When,
+};
 use thiserror::Error;
 
 use crate::{
@@ -72,6 +74,8 @@ pub struct Book {
     corrections: HashMap<FactId, Vec<Corrected>>,
     /// The facts that are folded, other than reports (whose ids are in `ids`), and where they are.
     folded: HashMap<FactId, u64>,
+    /// When the newest definition happened.
+    defined_at: Option<Instant>,
     /// Adoptions that wait for their definitions.
     adoptions: Vec<adopt::Adoption>,
     parked: BTreeMap<u64, (u128, ParkedRow)>,
@@ -117,13 +121,22 @@ impl Book {
         };
         let offer = &published.terms.offer;
         let looks = published.terms.rules.iter().chain(&published.terms.prices);
-        if self.wants_subs(offer) || !looks.filter_map(|rule| rule.when.as_ref()).any(When::looks_at_subs) {
+        if self.wants_subs(offer)
+            || !looks
+                .filter_map(|rule| rule.when.as_ref())
+                .any(When::looks_at_subs)
+        {
             return Vec::new();
         }
         let numbers = self.by_offer.get(offer).into_iter().flatten();
-        let ids = numbers.filter_map(|&number| self.conversion(number).references.click_id.as_ref());
+        let ids =
+            numbers.filter_map(|&number| self.conversion(number).references.click_id.as_ref());
         let known = ids.filter(|id| self.clicks.contains_key(*id));
-        known.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        known
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     /// Tells the book the subs of a click that it knows.
@@ -131,6 +144,11 @@ impl Book {
         if let Some(known) = self.clicks.get_mut(&click.click_id) {
             known.subs = click.subs;
         }
+    }
+
+    /// When a definition has to happen so that it is newer than all that are folded.
+    pub fn next_definition(&self, now: Instant) -> Instant {
+        self.defined_at.map_or(now, |at| now.max(at.plus_micros(1)))
     }
 
     /// Where a definition or decision is that is folded.

@@ -89,6 +89,9 @@ impl Book {
         touched: &mut Touched,
     ) {
         let order = OrderKey::plain(envelope.occurred_at, envelope.id);
+        if !matches!(envelope.fact, Fact::ClickRecorded(_)) {
+            self.defined_at = self.defined_at.max(Some(envelope.occurred_at));
+        }
         match &envelope.fact {
             Fact::ClickRecorded(click) => self.take_click(position, envelope, click, touched),
             Fact::OfferDefined(offer) => {

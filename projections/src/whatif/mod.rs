@@ -13,10 +13,7 @@ pub use rows::{LineKind, Reason, Row};
 use postbook_schemas::Envelope;
 
 use crate::{
-    Book, BookError, Changes,
-    conversion::Conversion,
-    posted::PostedLine,
-    rows::Attribution,
+    Book, BookError, Changes, conversion::Conversion, posted::PostedLine, rows::Attribution,
 };
 
 /// How a conversion stood before.
@@ -41,11 +38,7 @@ impl Before {
 ///
 /// # Errors
 /// A sum leaves 64 bits.
-pub fn compare(
-    mut book: Book,
-    head: u64,
-    facts: &[Envelope],
-) -> Result<Vec<Row>, BookError> {
+pub fn compare(mut book: Book, head: u64, facts: &[Envelope]) -> Result<Vec<Row>, BookError> {
     let before: Vec<Before> = book.conversions().iter().map(Before::of).collect();
     let mut changes = Changes::default();
     for (position, envelope) in (head.saturating_add(1)..).zip(facts) {
@@ -53,7 +46,10 @@ pub fn compare(
     }
     rows::rows(&before, &book, &changes, facts).ok_or_else(|| BookError {
         position: head,
-        id: facts.first().map(|envelope| envelope.id).unwrap_or_default(),
+        id: facts
+            .first()
+            .map(|envelope| envelope.id)
+            .unwrap_or_default(),
         what: "a difference does not fit 64 bits".to_owned(),
     })
 }

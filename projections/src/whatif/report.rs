@@ -127,23 +127,32 @@ impl Report {
         let hashed = (FORM, &self.definitions, &self.rows);
         let json = serde_json::to_vec(&hashed).expect("reports hold texts, numbers and lists");
         let digest = Sha256::digest(json);
-        digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            for nibble in [byte >> 4, byte & 0xf] {
-                text.extend(char::from_digit(u32::from(nibble), 16));
-            }
-            text
-        })
+        digest
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                for nibble in [byte >> 4, byte & 0xf] {
+                    text.extend(char::from_digit(u32::from(nibble), 16));
+                }
+                text
+            })
     }
 
     /// Its totals; `None` if a sum does not fit 64 bits.
     pub fn totals(&self) -> Option<Totals> {
-        let conversions: std::collections::BTreeSet<_> =
-            self.rows.iter().filter_map(|row| row.conversion_id).collect();
+        let conversions: std::collections::BTreeSet<_> = self
+            .rows
+            .iter()
+            .filter_map(|row| row.conversion_id)
+            .collect();
         let closed = self.rows.iter().filter(|row| row.is_closed());
         Some(Totals {
             all: totals(&self.rows, |_| Some(None))?,
-            partners: totals(&self.rows, |row| Some(Some(row.partner.as_ref()?.to_string())))?,
-            offers: totals(&self.rows, |row| Some(Some(row.offer.as_ref()?.to_string())))?,
+            partners: totals(&self.rows, |row| {
+                Some(Some(row.partner.as_ref()?.to_string()))
+            })?,
+            offers: totals(&self.rows, |row| {
+                Some(Some(row.offer.as_ref()?.to_string()))
+            })?,
             periods: totals(&self.rows, |row| Some(Some(row.period.to_string())))?,
             conversions: u64::try_from(conversions.len()).ok()?,
             posted_in: closed.map(|row| row.posted_in).max(),
@@ -158,12 +167,14 @@ fn totals(rows: &[Row], of: impl Fn(&Row) -> Option<Option<String>>) -> Option<V
         let (open, closed) = sums.entry((of, row.line, row.currency)).or_default();
         if row.is_closed() { closed } else { open }.add(row)?;
     }
-    let totals = sums.into_iter().map(|((of, line, currency), (open, closed))| Total {
-        of,
-        line,
-        currency,
-        open,
-        closed,
-    });
+    let totals = sums
+        .into_iter()
+        .map(|((of, line, currency), (open, closed))| Total {
+            of,
+            line,
+            currency,
+            open,
+            closed,
+        });
     Some(totals.collect())
 }

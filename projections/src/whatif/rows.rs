@@ -10,13 +10,11 @@ use crate::{
     Book, Changes,
     conversion::Conversion,
     posted::{Owed, PostedLine},
-    rows::{Account, Posting, PostingKind},
+    rows::{Account, CarryoverRow, Posting, PostingKind},
 };
 
 /// What kind of line a row is about.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineKind {
     /// What a rule gives a partner.
@@ -42,9 +40,7 @@ impl LineKind {
 }
 
 /// Why a line would change.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The conversion is one that a corrected mapping would bring.
@@ -131,7 +127,14 @@ impl Row {
 }
 
 /// What tells one line from another: of a month, also when it ends.
-type Key = (Option<FactId>, LineKind, Slug, Option<String>, Currency, Option<Instant>);
+type Key = (
+    Option<FactId>,
+    LineKind,
+    Slug,
+    Option<String>,
+    Currency,
+    Option<Instant>,
+);
 
 /// The rows, in the order of the conversions in the log; `None` if a sum does not fit.
 pub(super) fn rows(
@@ -157,7 +160,12 @@ pub(super) fn rows(
         let found = key.0.and_then(|id| conversions.get(&id).copied());
         rows.push(row(key, postings, found, changes, facts)?);
     }
-    for id in changes.conversions.iter().map(|row| row.id).collect::<BTreeSet<_>>() {
+    for id in changes
+        .conversions
+        .iter()
+        .map(|row| row.id)
+        .collect::<BTreeSet<_>>()
+    {
         if let Some((Some(before), after)) = conversions.get(&id)
             && !told.contains(&id)
             && before.attribution.partner != after.attribution.partner
@@ -167,7 +175,14 @@ pub(super) fn rows(
     }
     rows.sort_by(|a, b| {
         let place = |row: &Row| (row.position.unwrap_or(u64::MAX), row.effective_at);
-        let line = |row: &Row| (row.conversion_id, row.line, row.partner.clone(), row.rule.clone());
+        let line = |row: &Row| {
+            (
+                row.conversion_id,
+                row.line,
+                row.partner.clone(),
+                row.rule.clone(),
+            )
+        };
         place(a).cmp(&place(b)).then_with(|| line(a).cmp(&line(b)))
     });
     Some(rows)
@@ -201,8 +216,10 @@ fn key(posting: &Posting) -> Key {
 
 /// What a posting adds to what is owed on its line.
 fn owed_minor(posting: &Posting) -> Option<i64> {
-    posting.entries.iter().try_fold(0_i64, |sum, entry| {
-        match &entry.account {
+    posting
+        .entries
+        .iter()
+        .try_fold(0_i64, |sum, entry| match &entry.account {
             Account::Pending(_) | Account::Approved(_) => sum.checked_sub(entry.amount_minor),
             Account::Receivable(_) => sum.checked_add(entry.amount_minor),
             Account::Commission(_)
@@ -211,8 +228,7 @@ fn owed_minor(posting: &Posting) -> Option<i64> {
             | Account::Adjustment
             | Account::CarryoverReset
             | Account::Income(_) => Some(sum),
-        }
-    })
+        })
 }
 
 fn row(
@@ -244,9 +260,14 @@ fn row(
     let new = found.and_then(|(_, after)| of_line(&after.posted));
     let new_minor = if *line == LineKind::Carryover {
         let ends_at = first.effective_at;
-        let mut ends = changes.carryovers.iter().rev();
-        let end = ends.find(|end| end.partner == *partner && end.currency == *currency && end.ends_at == ends_at);
-        end.map_or(difference_minor, |end| end.amount_minor)
+        let is_it = |end: &&CarryoverRow| {
+            end.partner == *partner && end.currency == *currency && end.ends_at == ends_at
+        };
+        // Fences of several offers may end here; of each the last row counts.
+        let ends = changes.carryovers.iter().filter(is_it);
+        let last: BTreeMap<FactId, i64> = ends.map(|end| (end.id, end.amount_minor)).collect();
+        last.values()
+            .try_fold(0_i64, |sum, minor| sum.checked_add(*minor))?
     } else {
         // What an advertiser owes is posted once it is approved.
         let old = old.as_ref().map_or(0, |line| line.amount_minor);
@@ -258,7 +279,10 @@ fn row(
         posted
     };
     let credited = found.and_then(|(before, after)| {
-        let (old, new) = (before?.attribution.partner.clone(), after.attribution.partner.clone());
+        let (old, new) = (
+            before?.attribution.partner.clone(),
+            after.attribution.partner.clone(),
+        );
         (old != new).then_some((old, new))
     });
     let version = |line: &Option<PostedLine>| line.as_ref().map(|it| it.terms_version.clone());
@@ -288,7 +312,10 @@ fn row(
 }
 
 fn attribution_row(book: &Book, before: &Before, after: &Conversion) -> Row {
-    let credited = (before.attribution.partner.clone(), after.attribution.partner.clone());
+    let credited = (
+        before.attribution.partner.clone(),
+        after.attribution.partner.clone(),
+    );
     let period = Month::of(after.occurred_at());
     let either = credited.1.clone().or_else(|| credited.0.clone());
     Row {

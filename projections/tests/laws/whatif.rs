@@ -79,7 +79,8 @@ fn bend(fact: &mut Fact, how: u8, by: u8) {
 
 /// What adopting appends: the adoption and its definitions, after all others.
 fn adopted(facts: &[Envelope], drafts: &[Fact]) -> Vec<Envelope> {
-    let id = |place: usize| FactId::from_u128(0x01ff_0000_0000_7000_8000_0000_0000_0000 + place as u128);
+    let id =
+        |place: usize| FactId::from_u128(0x01ff_0000_0000_7000_8000_0000_0000_0000 + place as u128);
     let last = facts.last().map_or(Instant::EPOCH, |fact| fact.recorded_at);
     let envelope = |place: usize, fact: Fact| Envelope {
         id: id(place),
@@ -146,7 +147,13 @@ fn differences(rows: &[Row]) -> Lines {
     let mut lines = Lines::new();
     for row in rows.iter().filter(|row| row.line != LineKind::Attribution) {
         let partner = row.partner.clone().expect("lines are somebody's");
-        let key = (row.conversion_id, row.line, partner, row.rule.clone(), row.currency);
+        let key = (
+            row.conversion_id,
+            row.line,
+            partner,
+            row.rule.clone(),
+            row.currency,
+        );
         *lines.entry(key).or_default() += row.difference_minor;
     }
     lines.retain(|_, minor| *minor != 0);
@@ -230,9 +237,17 @@ fn the_drafts_change_what_the_laws_are_about() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeMap::<String, u32>::new();
     for _ in 0..200 {
-        let mut story = || story().new_tree(&mut runner).expect("stories are made").current();
+        let mut story = || {
+            story()
+                .new_tree(&mut runner)
+                .expect("stories are made")
+                .current()
+        };
         let facts = with_closes(&story(), 20, 40).0;
-        let drafts = drafts().new_tree(&mut runner).expect("drafts are made").current();
+        let drafts = drafts()
+            .new_tree(&mut runner)
+            .expect("drafts are made")
+            .current();
         let (_, book) = book_of(&facts);
         let touching: Vec<&Fact> = drafts.iter().collect();
         let adoption = adopted(&facts, &drafts);
@@ -240,7 +255,9 @@ fn the_drafts_change_what_the_laws_are_about() {
         let rows = compare(book.excerpt(&touching), head, &adoption).expect("small amounts");
         for row in rows {
             *seen.entry(row.line.code().to_owned()).or_default() += 1;
-            *seen.entry(format!("closed {}", row.is_closed())).or_default() += 1;
+            *seen
+                .entry(format!("closed {}", row.is_closed()))
+                .or_default() += 1;
             for reason in &row.reasons {
                 *seen.entry(reason.code().to_owned()).or_default() += 1;
             }
@@ -263,6 +280,9 @@ fn the_drafts_change_what_the_laws_are_about() {
         "posted as reversal",
         "posted as clawback",
     ] {
-        assert!(seen.contains_key(wanted), "no draft reached `{wanted}`: {seen:?}");
+        assert!(
+            seen.contains_key(wanted),
+            "no draft reached `{wanted}`: {seen:?}"
+        );
     }
 }

@@ -195,7 +195,13 @@ impl Requeued {
     /// How many facts were appended.
     pub fn appended(&self) -> usize {
         let facts = self.rows.iter().filter(|row| {
-            matches!(&row.becomes, Becomes::Fact { position: Some(_), .. })
+            matches!(
+                &row.becomes,
+                Becomes::Fact {
+                    position: Some(_),
+                    ..
+                }
+            )
         });
         facts.count()
     }

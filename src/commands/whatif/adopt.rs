@@ -92,6 +92,10 @@ pub async fn adopt(
     record::catch_up(service).await?;
     // Nobody defines anything between the derivation and the append.
     let alone = apply::alone().await;
+    if let Some(recorded) = adoption(service, &whatif.hash).await? {
+        drop(alone);
+        return finish(service, author, &facts, recorded, true).await;
+    }
     let now = derived_again(service, &whatif).await?;
     if now.hash != whatif.hash {
         return Err(WhatifError::MovedOn {
@@ -103,9 +107,10 @@ pub async fn adopt(
     drop(alone);
     let (position, is_repeat) = appended;
     let recorded = record::read(service, position).await?;
-    service.refresh_directory().await.map_err(|error| {
-        WhatifError::Programme(error.into())
-    })?;
+    service
+        .refresh_directory()
+        .await
+        .map_err(|error| WhatifError::Programme(error.into()))?;
     let last = position.saturating_add(facts.len() as u64);
     _ = service.projector.wait_for(last, PATIENCE).await;
     finish(service, author, &facts, recorded, is_repeat).await
@@ -121,7 +126,8 @@ pub async fn adoption(service: &Service, hash: &str) -> Result<Option<Recorded>,
     };
     let recorded = record::read(service, position).await?;
     // A key may only look alike.
-    let is_it = matches!(&recorded.envelope.fact, Fact::WhatifAdopted(adopted) if adopted.hash == hash);
+    let is_it =
+        matches!(&recorded.envelope.fact, Fact::WhatifAdopted(adopted) if adopted.hash == hash);
     Ok(is_it.then_some(recorded))
 }
 
@@ -132,13 +138,19 @@ fn unique(hash: &str, place: usize) -> String {
 
 async fn derived_again(service: &Service, whatif: &Whatif) -> Result<Whatif, WhatifError> {
     let definitions = whatif.report.definitions.iter();
-    let tried = definitions.zip(whatif.facts()?).map(|(definition, fact)| Tried {
-        subject: definition.subject.clone(),
-        details: definition.details.clone(),
-        fact,
-    });
+    let tried = definitions
+        .zip(whatif.facts()?)
+        .map(|(definition, fact)| Tried {
+            subject: definition.subject.clone(),
+            details: definition.details.clone(),
+            fact,
+        });
     let report = derive::report(service, tried.collect()).await?;
-    Ok(Whatif::new(report, whatif.made_by.clone(), service.clock.now()))
+    Ok(Whatif::new(
+        report,
+        whatif.made_by.clone(),
+        service.clock.now(),
+    ))
 }
 
 /// Appends the adoption and its definitions as one group; says where, and whether it was there.
@@ -149,6 +161,11 @@ async fn append(
     facts: &[Fact],
     reason: String,
 ) -> Result<(u64, bool), WhatifError> {
+    let now = service.clock.now();
+    let newest = service
+        .projector
+        .ask(move |book, _| book.next_definition(now))
+        .await?;
     let ids: Vec<FactId> = facts.iter().map(|_| service.clock.new_id()).collect();
     let adopted = Fact::WhatifAdopted(WhatifAdopted {
         hash: whatif.hash.clone(),
@@ -162,10 +179,10 @@ async fn append(
         endpoint: author.endpoint.to_owned(),
         address: None,
     };
-    // The definitions are newer than all before them also if the adoption got its id after theirs.
     let all = std::iter::once((service.clock.new_id(), &adopted)).chain(ids.into_iter().zip(facts));
     let appends = all.enumerate().map(|(place, (id, fact))| Append {
-        draft: Draft::new(id, None, actor(author), source.clone(), fact),
+        // Newer than all others, also while the clock stands still or was set back.
+        draft: Draft::new(id, Some(newest), actor(author), source.clone(), fact),
         unique: Some(unique(&whatif.hash, place)),
         not_at: Vec::new(),
         references: Vec::new(),
@@ -201,7 +218,10 @@ async fn finish(
             after: 0,
             limit: LIMIT_MAX,
             draft: None,
-            apply: Some(format!("what-if {} was adopted: {}", adopted.hash, adopted.reason)),
+            apply: Some(format!(
+                "what-if {} was adopted: {}",
+                adopted.hash, adopted.reason
+            )),
             actor: Arc::clone(&author.actor),
             endpoint: author.endpoint.to_owned(),
         };
@@ -243,7 +263,11 @@ async fn meanwhile(service: &Service, after: u64, before: u64) -> Result<Vec<u64
                 positions.push(position);
             }
         }
-        from = if page.ends.is_empty() { to + 1 } else { page.next.max(from + 1) };
+        from = if page.ends.is_empty() {
+            to + 1
+        } else {
+            page.next.max(from + 1)
+        };
     }
     positions.truncate(MEANWHILE_MAX);
     Ok(positions)

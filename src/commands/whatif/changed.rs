@@ -56,10 +56,13 @@ pub fn changed(was: &Whatif, now: &Whatif) -> Changed {
 impl Changed {
     /// As answers show it: how many of each, and the first of them.
     pub fn to_json(&self) -> Value {
-        let rows = |rows: &[Row]| -> Vec<Value> { rows.iter().take(ROWS_MAX).map(row_json).collect() };
-        let other = self.other.iter().take(ROWS_MAX).map(|(was, now)| {
-            json!({ "was": row_json(was), "now": row_json(now) })
-        });
+        let rows =
+            |rows: &[Row]| -> Vec<Value> { rows.iter().take(ROWS_MAX).map(row_json).collect() };
+        let other = self
+            .other
+            .iter()
+            .take(ROWS_MAX)
+            .map(|(was, now)| json!({ "was": row_json(was), "now": row_json(now) }));
         json!({
             "added_count": self.added.len(),
             "gone_count": self.gone.len(),

@@ -6,7 +6,7 @@ use postbook_projections::{
     whatif::{Definition, Report, compare},
 };
 use postbook_schemas::{
-    Envelope, Fact, FactId, OfferRef, Source, mapping::Mapping, whatif::WhatifAdopted,
+    Envelope, Fact, FactId, Instant, OfferRef, Source, mapping::Mapping, whatif::WhatifAdopted,
 };
 
 use super::{WhatifError, blocking};
@@ -25,14 +25,16 @@ pub(super) struct Tried {
 }
 
 /// The report of what is tried, as the log stands.
-pub(super) async fn report(
-    service: &Service,
-    tried: Vec<Tried>,
-) -> Result<Report, WhatifError> {
+pub(super) async fn report(service: &Service, tried: Vec<Tried>) -> Result<Report, WhatifError> {
     let facts: Vec<Fact> = tried.iter().map(|tried| tried.fact.clone()).collect();
     let would_be = would_be(service, &facts).await?;
-    let envelopes = pretended(service, facts, would_be);
-    let (book, at_position, replaces) = excerpt(service, &envelopes).await?;
+    let Excerpt {
+        book,
+        at_position,
+        replaces,
+        defined_at,
+    } = excerpt(service, &facts, &would_be).await?;
+    let envelopes = pretended(service, defined_at, facts, would_be);
     let book = complete(service, book, &envelopes).await?;
     let rows = blocking(move || compare(book, at_position, &envelopes)).await?;
     let overflow = |what: String| WhatifError::invalid("files", what);
@@ -53,8 +55,12 @@ pub(super) async fn report(
 }
 
 /// The facts that adopting would append, in order.
-fn pretended(service: &Service, facts: Vec<Fact>, would_be: Vec<Envelope>) -> Vec<Envelope> {
-    let now = service.clock.now();
+fn pretended(
+    service: &Service,
+    now: Instant,
+    facts: Vec<Fact>,
+    would_be: Vec<Envelope>,
+) -> Vec<Envelope> {
     let envelope = |id: FactId, fact: Fact| Envelope {
         id,
         occurred_at: now,
@@ -73,24 +79,45 @@ fn pretended(service: &Service, facts: Vec<Fact>, would_be: Vec<Envelope>) -> Ve
         reason: String::new(),
         facts: ids.clone(),
     });
-    let definitions = ids.into_iter().zip(facts).map(|(id, fact)| envelope(id, fact));
+    let definitions = ids
+        .into_iter()
+        .zip(facts)
+        .map(|(id, fact)| envelope(id, fact));
     std::iter::once(envelope(adoption_id, adoption))
         .chain(definitions)
         .chain(would_be)
         .collect()
 }
 
-/// An excerpt of the live book, how far it has come, and what each definition takes the place of.
+/// An excerpt of the live book.
+struct Excerpt {
+    book: Book,
+    /// How far it has come.
+    at_position: u64,
+    /// What each definition takes the place of.
+    replaces: Vec<Option<u64>>,
+    /// When the definitions happen, to be the newest.
+    defined_at: Instant,
+}
+
 async fn excerpt(
     service: &Service,
-    envelopes: &[Envelope],
-) -> Result<(Book, u64, Vec<Option<u64>>), WhatifError> {
-    let facts: Vec<Fact> = envelopes.iter().map(|envelope| envelope.fact.clone()).collect();
+    facts: &[Fact],
+    would_be: &[Envelope],
+) -> Result<Excerpt, WhatifError> {
+    let definitions = facts.len();
+    let others = would_be.iter().map(|envelope| envelope.fact.clone());
+    let facts: Vec<Fact> = facts.iter().cloned().chain(others).collect();
+    let now = service.clock.now();
     let asked = service.projector.ask(move |book, position| {
         let touching: Vec<&Fact> = facts.iter().collect();
-        // The first is the adoption.
-        let replaces = facts.iter().skip(1).map(|fact| book.replaced_by(fact)).collect();
-        (book.excerpt(&touching), position, replaces)
+        let definitions = facts.iter().take(definitions);
+        Excerpt {
+            book: book.excerpt(&touching),
+            at_position: position,
+            replaces: definitions.map(|fact| book.replaced_by(fact)).collect(),
+            defined_at: book.next_definition(now),
+        }
     });
     Ok(asked.await?)
 }

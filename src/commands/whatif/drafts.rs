@@ -22,7 +22,10 @@ pub(super) async fn definitions(
     }
     let known = apply::known(&**service.log.store()).await?;
     let plan = programme::plan(files, &known).map_err(WhatifError::Problems)?;
-    let others = plan.changes.iter().filter(|change| !can_be_tried(&change.fact));
+    let others = plan
+        .changes
+        .iter()
+        .filter(|change| !can_be_tried(&change.fact));
     let others: Vec<_> = others.map(|change| change.subject.clone()).collect();
     if !others.is_empty() {
         let detail = format!(

@@ -88,7 +88,10 @@ pub(super) struct AdoptedView {
 /// Why.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes the body, whose fields are taken one by one")]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose fields are taken one by one"
+)]
 pub(super) struct Adopt {
     #[schema(pattern = r"\S", max_length = 1000)]
     reason: String,
