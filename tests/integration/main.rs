@@ -33,3 +33,4 @@ mod support;
 mod tables;
 mod tidy;
 mod v1;
+mod whatif;
