@@ -196,7 +196,7 @@ async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = Location::choose(global.log.as_deref(), &global.data)?;
     let holds_log = match &location {
         Location::Directory(directory) => directory.join("log.sqlite").exists(),
-        Location::Memory => true,
+        Location::Memory | Location::Server(..) => true,
     };
     if !holds_log || !global.data.is_dir() {
         return Err(nothing_there(&global.data));

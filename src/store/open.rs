@@ -7,7 +7,12 @@ use std::{
 
 use postbook_schemas::ClickIdKey;
 
-use super::{LogStore, StoreError, memory::MemoryStore, sqlite::SqliteStore};
+use super::{
+    LogStore, StoreError,
+    memory::MemoryStore,
+    postgres::{PostgresStore, Server},
+    sqlite::SqliteStore,
+};
 
 /// Which log store, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +21,13 @@ pub enum Location {
     Directory(PathBuf),
     /// A log in memory, gone with its process.
     Memory,
+    /// A log on a PostgreSQL server, of a node with this data directory.
+    Server(Server, PathBuf),
 }
 
 impl Location {
-    /// The store of a URL (`sqlite:DIRECTORY`, `memory:`), or the embedded one in the data
-    /// directory if no URL is given.
+    /// The store of a URL (`sqlite:DIRECTORY`, `postgres://HOST/DATABASE`, `memory:`), or the embedded
+    /// one in the data directory if no URL is given.
     ///
     /// # Errors
     /// The URL names no store that this program has.
@@ -36,12 +43,13 @@ impl Location {
             },
             Some(("memory", _)) => Ok(Self::Memory),
             // Not more of the URL is repeated than its scheme: the rest may hold a password.
-            Some((scheme @ ("postgres" | "postgresql" | "kurrentdb" | "esdb"), _)) => {
-                refuse(format!(
-                    "a log in `{scheme}:` is not built yet: use `sqlite:DIRECTORY` or `memory:`"
-                ))
+            Some(("postgres" | "postgresql", _)) => {
+                Ok(Self::Server(Server::parse(url)?, data.to_owned()))
             }
-            _ => refuse("its URL must begin with `sqlite:` or `memory:`".to_owned()),
+            Some((scheme @ ("kurrentdb" | "esdb"), _)) => refuse(format!(
+                "a log in `{scheme}:` is not built yet: use `sqlite:DIRECTORY` or `postgres:`"
+            )),
+            _ => refuse("its URL must begin with `sqlite:`, `postgres:` or `memory:`".to_owned()),
         }
     }
 }
@@ -57,6 +65,9 @@ pub async fn open(
     Ok(match location {
         Location::Directory(directory) => Arc::new(SqliteStore::open(directory, click_ids).await?),
         Location::Memory => Arc::new(MemoryStore::new(click_ids)),
+        Location::Server(server, data) => {
+            Arc::new(PostgresStore::open(server.clone(), Some(data), click_ids).await?)
+        }
     })
 }
 
@@ -74,6 +85,9 @@ pub async fn open_to_read(
             Arc::new(SqliteStore::open_to_read(directory, click_ids).await?)
         }
         Location::Memory => Arc::new(MemoryStore::new(click_ids)),
+        Location::Server(server, _) => {
+            Arc::new(PostgresStore::open_to_read(server.clone(), click_ids).await?)
+        }
     })
 }
 
@@ -91,8 +105,10 @@ mod tests {
             assert_eq!(location, Location::Directory("/var/log".into()));
         }
         assert_eq!(choose(Some("memory:")).unwrap(), Location::Memory);
+        let server = choose(Some("postgres://me:hush@host/db")).unwrap();
+        assert!(!format!("{server:?}").contains("hush"));
         for url in [
-            "postgres://me:hush@host/db",
+            "postgres://me:hush@host:port/db",
             "kurrentdb://me:hush@host",
             "hush",
             "sqlite:",
