@@ -71,6 +71,24 @@ pub async fn open(
     })
 }
 
+/// Opens a log for reading, and keeps other processes from the data directory. Where nobody else can
+/// append then, it is the log as it is; of a log on a server it shows what was there when it was opened.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_alone(
+    location: &Location,
+    click_ids: Arc<ClickIdKey>,
+) -> Result<Arc<dyn LogStore>, StoreError> {
+    match location {
+        Location::Directory(_) | Location::Memory => open(location, click_ids).await,
+        Location::Server(server, data) => {
+            let store = PostgresStore::open_to_read(server.clone(), Some(data), click_ids);
+            Ok(Arc::new(store.await?))
+        }
+    }
+}
+
 /// Opens a log for reading only, also while another process appends to it. It shows what was there
 /// when it was opened.
 ///
@@ -86,7 +104,7 @@ pub async fn open_to_read(
         }
         Location::Memory => Arc::new(MemoryStore::new(click_ids)),
         Location::Server(server, _) => {
-            Arc::new(PostgresStore::open_to_read(server.clone(), click_ids).await?)
+            Arc::new(PostgresStore::open_to_read(server.clone(), None, click_ids).await?)
         }
     })
 }

@@ -17,6 +17,7 @@ mod outcomes;
 mod payouts;
 mod periods;
 mod personal;
+mod postgres;
 mod projector;
 mod redirect;
 mod reference;

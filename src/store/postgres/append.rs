@@ -162,7 +162,10 @@ impl Shared {
         if attempt.doubt.is_in_log
             && let Some(sent) = attempt.sent.take()
         {
-            transaction.rollback().await?;
+            // It is known now, whatever becomes of the connection.
+            if let Err(error) = transaction.rollback().await {
+                tracing::debug!(%error, "the log's server has gone again");
+            }
             return Ok(sent.appended);
         }
         let encoded = self.encode(tail, attempt).await?;

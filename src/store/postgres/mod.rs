@@ -109,14 +109,18 @@ impl PostgresStore {
         })
     }
 
-    /// Opens the log for reading. It shows what was there when it was opened.
+    /// Opens the log for reading. It shows what was there when it was opened. A node's data directory
+    /// is locked as by [`Self::open`].
     ///
     /// # Errors
-    /// The server cannot be reached, has no log, or it is damaged.
+    /// The server cannot be reached, has no log, or it is damaged; or another process has the data
+    /// directory.
     pub async fn open_to_read(
         server: Server,
+        data: Option<&Path>,
         click_ids: Arc<ClickIdKey>,
     ) -> Result<Self, StoreError> {
+        let lock = data.map(DirectoryLock::take).transpose()?;
         let mut connection = server.connect().await.map_err(opened)?;
         let known = schema::open_to_read(&mut connection).await?;
         connection.close().await.map_err(opened)?;
@@ -125,7 +129,7 @@ impl PostgresStore {
         Ok(Self {
             shared: Arc::new(shared),
             tasks: std::sync::Mutex::default(),
-            lock: std::sync::Mutex::default(),
+            lock: std::sync::Mutex::new(lock),
         })
     }
 

@@ -55,6 +55,9 @@ impl Server {
         if !says_mode && !is_near(&options) {
             options = options.ssl_mode(PgSslMode::Require);
         }
+        if options.get_application_name().is_none() {
+            options = options.application_name("postbook");
+        }
         let name = match options.get_socket() {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
@@ -62,7 +65,7 @@ impl Server {
         let database = options.get_database().unwrap_or(options.get_username());
         Ok(Self {
             name: format!("{name}/{database}"),
-            options: Arc::new(options.application_name("postbook")),
+            options: Arc::new(options),
         })
     }
 

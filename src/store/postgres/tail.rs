@@ -104,11 +104,6 @@ impl Tail {
         }
     }
 
-    async fn catch_up_apart(&mut self, shared: &Shared) -> Result<(), Trouble> {
-        let mut connection = shared.readers.acquire().await?;
-        self.catch_up(shared, &mut connection, None).await
-    }
-
     /// Takes notice of the group that follows.
     fn follow(&mut self, shared: &Shared, group: &PgRow) -> Result<(), Trouble> {
         let (first, next) = (group.first_position(), self.head() + 1);
@@ -132,21 +127,25 @@ impl Shared {
         if self.fresh.is_since(since) {
             return Ok(());
         }
+        let patience = Patience::of(READ_MAX);
+        loop {
+            let Err(trouble) = self.look(since).await else {
+                return Ok(());
+            };
+            let passed = patience.after(trouble).await;
+            passed.map_err(|trouble| trouble.told("read"))?;
+        }
+    }
+
+    async fn look(&self, since: Instant) -> Result<(), Trouble> {
+        // Before the tail is held: an append must not wait for somebody who finds no server.
+        let mut connection = self.readers.acquire().await?;
         let mut tail = self.tail.lock().await;
         if self.fresh.is_since(since) {
             return Ok(());
         }
         let now = Instant::now();
-        let patience = Patience::of(READ_MAX);
-        loop {
-            match tail.catch_up_apart(self).await {
-                Ok(()) => break,
-                Err(trouble) => patience
-                    .after(trouble)
-                    .await
-                    .map_err(|trouble| trouble.told("read"))?,
-            }
-        }
+        tail.catch_up(self, &mut connection, None).await?;
         self.fresh.is_as_of(now);
         Ok(())
     }
