@@ -145,6 +145,19 @@ impl Secrets {
         Self::of_store(store, master.filter(|_| is_sealed)).await
     }
 
+    /// Copies all secrets to another place, as they are, sealed or not; once more if they have changed
+    /// since.
+    ///
+    /// # Errors
+    /// The other place has keys of another log, or one of the two cannot be used.
+    pub async fn copy(from: &Place, to: &Place) -> Result<(), SecretsError> {
+        let (from, to) = (
+            SecretsStore::open(from).await?,
+            SecretsStore::open(to).await?,
+        );
+        from.copy_to(&to).await
+    }
+
     async fn of_store(
         store: SecretsStore,
         master: Option<MasterKey>,

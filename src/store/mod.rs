@@ -28,6 +28,7 @@ pub mod merkle;
 pub mod open;
 pub mod postgres;
 pub mod sqlite;
+mod transport;
 pub mod writer;
 
 use std::sync::Arc;

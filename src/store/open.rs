@@ -10,8 +10,9 @@ use postbook_schemas::ClickIdKey;
 use super::{
     LogStore, StoreError,
     memory::MemoryStore,
-    postgres::{PostgresStore, Server},
-    sqlite::SqliteStore,
+    postgres::{PostgresStore, Server, ServerRows},
+    sqlite::{FileRows, SqliteStore},
+    transport::{self, Rows, TakesRows},
 };
 
 /// Which log store, and where it is.
@@ -108,6 +109,32 @@ pub async fn open_to_read(
         }
     })
 }
+
+/// Copies what a log has and another has not, row by row: positions, bytes, hashes and keys stay the
+/// same. What was interrupted goes on. Returns up to where both are the same.
+///
+/// # Errors
+/// One cannot be opened, the other holds something else, or somebody appends to it.
+pub async fn copy(
+    from: &Location,
+    to: &Location,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<u64, StoreError> {
+    let mut from: Box<dyn Rows> = match from {
+        Location::Directory(directory) => Box::new(FileRows::of(directory).await?),
+        Location::Server(server, _) => Box::new(ServerRows::of(server).await?),
+        Location::Memory => return Err(NOTHING_TO_COPY),
+    };
+    let mut to: Box<dyn TakesRows> = match to {
+        Location::Directory(directory) => Box::new(FileRows::alone(directory).await?),
+        Location::Server(server, _) => Box::new(ServerRows::to_add(server).await?),
+        Location::Memory => return Err(NOTHING_TO_COPY),
+    };
+    transport::copy(&mut *from, &mut *to, progress).await
+}
+
+/// A log in memory is gone with its process.
+const NOTHING_TO_COPY: StoreError = StoreError::Closed("a log in memory cannot be copied");
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //!
 //! Statements are those that both databases understand, so that there is one of each.
 
+mod copy;
 mod file;
 mod offer_keys;
 mod server;

@@ -27,6 +27,11 @@ pub(in crate::store) struct Row {
 }
 
 impl Row {
+    /// Where the row ends.
+    pub(in crate::store) fn last_position(&self) -> u64 {
+        self.first_position + u64::from(self.count) - 1
+    }
+
     /// Which facts have seats.
     pub(in crate::store) fn places(&self) -> Result<Places, StoreError> {
         parse_places(self.first_position, self.count, &self.places)

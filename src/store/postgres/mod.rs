@@ -13,6 +13,7 @@ mod row;
 mod schema;
 mod server;
 mod tail;
+mod transport;
 mod trouble;
 
 use std::{
@@ -30,6 +31,7 @@ use tokio::{
 };
 
 pub use self::server::Server;
+pub(super) use self::transport::ServerRows;
 use self::{
     schema::Opened,
     tail::{Fresh, Tail, Writing},

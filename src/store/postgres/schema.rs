@@ -110,6 +110,14 @@ async fn lay_out(connection: &mut PgConnection, lock_key: i64) -> Result<(), Sto
     transaction.commit().await.map_err(opened)
 }
 
+/// Takes over the fingerprint key of a log that is copied; the tables must be empty.
+pub(super) async fn put_fingerprint_key(
+    connection: &mut PgConnection,
+    key: &[u8; 32],
+) -> Result<(), StoreError> {
+    put(connection, "fingerprint_key", key).await
+}
+
 async fn put(connection: &mut PgConnection, name: &str, value: &[u8]) -> Result<(), StoreError> {
     let put = sqlx::query(
         "INSERT INTO log_meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2",

@@ -13,6 +13,7 @@ mod page;
 mod read;
 mod row;
 mod schema;
+mod transport;
 mod upkeep;
 
 use std::{
@@ -28,6 +29,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub(super) use self::transport::FileRows;
 use self::{append::Writing, checkpoint::Committed, merge::Backlog};
 use super::{
     Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
