@@ -29,6 +29,7 @@ use crate::{
     },
     tables::{Tables, error::TablesError},
     tls::Tls,
+    whatif::kept::Whatifs,
 };
 
 /// How often it is looked whether another node has changed the programme, while the log grows.
@@ -161,6 +162,8 @@ pub struct Service {
     pub directory: Arc<ArcSwap<Directory>>,
     /// The read models.
     pub tables: Tables,
+    /// What-ifs that wait for somebody to adopt them.
+    pub whatifs: Whatifs,
     /// Drives the read models.
     pub projector: Projector,
     /// What is counted and timed.
@@ -216,6 +219,7 @@ impl Service {
             click_ids,
             secrets: Arc::new(secrets),
             directory: Arc::new(ArcSwap::from_pointee(directory)),
+            whatifs: Whatifs::of(tables.directory()),
             tables,
             projector,
             meters: Meters::new(),

@@ -32,10 +32,41 @@ impl Payout {
             .max_by(|a, b| by_way(a).cmp(&by_way(b)).then_with(|| a.0.cmp(&b.0)))
     }
 
+    /// The reference that was given last.
+    pub fn reference(&self) -> Option<&String> {
+        let given = self
+            .moves
+            .iter()
+            .filter(|(_, _, reference)| reference.is_some());
+        let last = given.max_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
+        last.and_then(|(_, _, reference)| reference.as_ref())
+    }
+
     /// Its state.
     pub fn state(&self) -> PayoutState {
         self.last_move()
             .map_or(PayoutState::Proposed, |(_, state, _)| *state)
+    }
+
+    /// Whom it pays and how it stands, without the lines it carries.
+    #[must_use]
+    pub fn without_lines(&self) -> Self {
+        let proposed = self.proposed.as_ref().map(|(order, position, proposed)| {
+            let head = PayoutProposed {
+                payout_id: proposed.payout_id,
+                partner: proposed.partner.clone(),
+                amount_minor: proposed.amount_minor,
+                currency: proposed.currency,
+                lines: Vec::new(),
+                reason: String::new(),
+            };
+            (order.clone(), *position, head)
+        });
+        Self {
+            proposed,
+            moves: self.moves.clone(),
+            is_carried: self.is_carried,
+        }
     }
 
     /// Whether its money is on the way or has arrived.
@@ -81,6 +112,22 @@ impl Carriers {
                 }
             }
         }
+    }
+
+    /// What payouts carry of some conversions.
+    #[must_use]
+    pub fn of_subjects<'a>(&self, ids: impl Iterator<Item = &'a FactId>) -> Self {
+        let mut some = Self::default();
+        if self.by_subject.is_empty() {
+            return some;
+        }
+        for id in ids {
+            let lines = self.by_subject.range((*id, None)..);
+            let lines = lines.take_while(|((subject, _), _)| subject == id);
+            let lines = lines.map(|(subject, payouts)| (subject.clone(), payouts.clone()));
+            some.by_subject.extend(lines);
+        }
+        some
     }
 
     /// The rules under which payouts carried something of a conversion, with those payouts.

@@ -10,9 +10,9 @@ use crate::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
-        ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
-        ReconciliationRecorded, ReconciliationResolved,
+        AdjustmentDeclined, AdjustmentPosted, AdjustmentProposed, AttributionCorrected,
+        BalanceWrittenOff, ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved,
+        PeriodClosed, ReconciliationRecorded, ReconciliationResolved,
     },
     mapping::Mapping,
     outbound::Delivery,
@@ -20,6 +20,7 @@ use crate::{
     postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
     statement::StatementIssued,
     traffic::Click,
+    whatif::WhatifAdopted,
 };
 
 /// Why a kept line cannot be read.
@@ -208,6 +209,10 @@ facts! {
     StatementIssued(StatementIssued) = "statement.issued";
     /// A person proposed an amount that a second one has to agree to.
     AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
+    /// A person declined what another proposed, or took it back.
+    AdjustmentDeclined(AdjustmentDeclined) = "adjustment.declined";
+    /// A second person made the definitions of a what-if hold.
+    WhatifAdopted(WhatifAdopted) = "whatif.adopted";
 }
 
 impl FactType {

@@ -1,5 +1,7 @@
 //! The command line: one file per verb.
 
+mod adjustment;
+mod adopt;
 mod apply;
 mod attempts;
 mod balance;
@@ -7,6 +9,7 @@ mod clawbacks;
 mod client;
 mod close;
 mod copy;
+mod decide;
 mod demo;
 mod desk;
 mod doctor;
@@ -19,6 +22,7 @@ mod output;
 mod own;
 mod payout;
 mod payout_file;
+mod payout_steps;
 mod reader;
 mod replay;
 mod requeue;
@@ -26,9 +30,12 @@ mod schema;
 mod secret;
 mod serve;
 mod statement;
+mod terms;
+mod through;
 mod token;
 mod values;
 mod verify;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -58,13 +65,19 @@ enum Verb {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Apply(apply::Apply),
+    Terms(terms::Terms),
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
     Close(close::Close),
     Statement(statement::Statement),
     Payout(payout::Payout),
+    Adjustment(adjustment::Adjustment),
     Clawbacks(clawbacks::Clawbacks),
+    Decide(decide::Decide),
+    Attribute(decide::Attribute),
+    Whatif(whatif::WhatifVerb),
+    Adopt(adopt::Adopt),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -103,13 +116,19 @@ impl Cli {
             Verb::Serve(verb) => block_on(verb.run(&global)),
             Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Terms(verb) => block_on(verb.run(&global)),
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Close(verb) => block_on(verb.run(&global)),
             Verb::Statement(verb) => block_on(verb.run(&global)),
+            Verb::Adjustment(verb) => block_on(verb.run(&global)),
             Verb::Clawbacks(verb) => block_on(verb.run(&global)),
+            Verb::Decide(verb) => block_on(verb.run(&global)),
+            Verb::Attribute(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
+            Verb::Whatif(verb) => block_on(verb.run(&global)),
+            Verb::Adopt(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),

@@ -17,6 +17,7 @@ CREATE INDEX attempts_offer ON attempts (offer, outcome, position) WHERE outcome
 CREATE INDEX attempts_differs ON attempts (position) WHERE differs = 1;
 CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
 CREATE INDEX postings_partner ON postings (partner, number);
+CREATE INDEX postings_period ON postings (period);
 -- Balances read this one only: the lines of one account, with all that a sum over them asks for.
 CREATE INDEX entries_account ON entries
     (account_id, currency, effective_at, recorded_at, available_at, amount_minor);
@@ -28,6 +29,7 @@ CREATE UNIQUE INDEX payouts_id ON payouts (id);
 CREATE INDEX payouts_partner ON payouts (partner, position);
 CREATE INDEX payout_lines_subject ON payout_lines (subject_id);
 CREATE INDEX adjustments_partner ON adjustments (partner);
+CREATE INDEX carryovers_partner ON carryovers (partner);
 CREATE INDEX parked_waiting ON parked (position) WHERE waiting = 1;
 CREATE UNIQUE INDEX statements_id ON statements (id);
 CREATE INDEX statements_partner ON statements (partner, position);

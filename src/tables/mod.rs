@@ -34,7 +34,7 @@ use error::TablesError;
 use write::Writer;
 
 /// The form of the tables, the digest and the derivation. Tables of another form are built again.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 7;
 
 /// The name by which people and tools find the read models.
 pub const FILE_NAME: &str = "readmodels.sqlite";
@@ -87,6 +87,11 @@ impl Tables {
             directory: Arc::new(directory.to_owned()),
             readers: Arc::new(ArcSwap::from_pointee(readers)),
         })
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Connections for queries, to the generation in force.

@@ -164,7 +164,7 @@ impl Book {
                 .fold(0, recovered),
             lines: u64::try_from(proposed.lines.len()).unwrap_or(u64::MAX),
             state: payout.state(),
-            reference: last.and_then(|(_, _, reference)| reference.clone()),
+            reference: payout.reference().cloned(),
             proposed_at: order.occurred_at,
             changed_at: last.map_or(order.occurred_at, |(order, _, _)| order.occurred_at),
         })
@@ -178,7 +178,7 @@ fn is_of_payout(posting: &Posting, partner: &Slug, currency: Currency) -> bool {
 }
 
 /// A posting between what a partner is owed and another account.
-fn simple_posting(
+pub(super) fn simple_posting(
     cause: &Cause,
     kind: PostingKind,
     other: Account,

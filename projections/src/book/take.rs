@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use postbook_schemas::{
-    Envelope, Fact, OfferRef, Outcome,
+    Envelope, Fact, OfferRef, Outcome, Slug,
     configuration::{Coupon, FxRate},
     postback::AbuseReport,
     traffic::Click,
@@ -89,6 +89,9 @@ impl Book {
         touched: &mut Touched,
     ) {
         let order = OrderKey::plain(envelope.occurred_at, envelope.id);
+        if !matches!(envelope.fact, Fact::ClickRecorded(_)) {
+            self.defined_at = self.defined_at.max(Some(envelope.occurred_at));
+        }
         match &envelope.fact {
             Fact::ClickRecorded(click) => self.take_click(position, envelope, click, touched),
             Fact::OfferDefined(offer) => {
@@ -97,12 +100,17 @@ impl Book {
             }
             Fact::PartnerDefined(partner) => {
                 let changed = self.programme.define_partner(order, partner);
-                self.touch_where(touched, |c| changed && c.concerns(&partner.slug));
+                if changed {
+                    self.touch_partner(&partner.slug, touched);
+                }
             }
             Fact::CouponDefined(coupon) => self.take_coupon(order, coupon, touched),
             Fact::TermsPublished(published) => {
                 self.programme.publish_terms(order, published);
-                self.touch_offer(&published.terms.offer, true, touched);
+                let from = published.terms.effective_from;
+                let of_offer = self.by_offer.get(&published.terms.offer);
+                let since = of_offer.into_iter().flatten().copied();
+                touched.extend(since.filter(|&it| self.conversion(it).occurred_at() >= from));
             }
             Fact::FxRateRecorded(rate) => self.take_rate(order, rate, touched),
             _ => {}
@@ -180,6 +188,16 @@ impl Book {
     fn touch_offer(&self, offer: &OfferRef, changed: bool, touched: &mut Touched) {
         let conversions = self.by_offer.get(offer).filter(|_| changed);
         touched.extend(conversions.into_iter().flatten().copied());
+    }
+
+    /// Touches what concerns a partner, or partners below.
+    fn touch_partner(&self, partner: &Slug, touched: &mut Touched) {
+        self.touch_where(touched, |conversion| {
+            let credited = conversion.attribution.partner.as_ref();
+            let at = conversion.occurred_at();
+            let is_above = |credited| self.programme.uplines(credited, at).contains(partner);
+            conversion.concerns(partner) || credited.is_some_and(is_above)
+        });
     }
 
     fn touch_where(&self, touched: &mut Touched, wanted: impl Fn(&Conversion) -> bool) {

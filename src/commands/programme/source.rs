@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use postbook_schemas::{Currency, Slug, programme::Programme, terms::Rule};
+use postbook_schemas::{Currency, Instant, Slug, programme::Programme, terms::Rule};
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
@@ -78,6 +78,16 @@ impl ProgrammeFile {
         &self.programme
     }
 
+    /// Makes terms and coupons hold from a time on, whatever they say.
+    pub(crate) fn hold_from(&mut self, from: Instant) {
+        for terms in &mut self.programme.terms {
+            terms.effective_from = from;
+        }
+        for coupon in &mut self.programme.coupons {
+            coupon.effective_from = Some(from);
+        }
+    }
+
     /// Gives offers that name no currency that of their brand, which only all files together tell.
     pub(super) fn fill_currencies(&mut self, brand: impl Fn(&Slug) -> Option<Currency>) {
         for (index, offer) in self.programme.offers.iter_mut().enumerate() {
@@ -126,6 +136,16 @@ impl Place<'_> {
             path: format!("{}.rule[{index}]", self.path),
             key_prefix: String::new(),
             subject: format!("{} rule {}", self.subject, rule.id),
+        }
+    }
+
+    /// The place of a price of these terms.
+    pub(super) fn price(&self, index: usize, price: &Rule) -> Self {
+        Self {
+            file: self.file,
+            path: format!("{}.price[{index}]", self.path),
+            key_prefix: String::new(),
+            subject: format!("{} price {}", self.subject, price.id),
         }
     }
 

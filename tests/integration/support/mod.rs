@@ -5,6 +5,7 @@ pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod repository;
 pub(crate) mod stores;
