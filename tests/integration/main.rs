@@ -20,6 +20,7 @@ mod partner_tokens;
 mod payouts;
 mod periods;
 mod personal;
+mod postgres;
 mod projector;
 mod redirect;
 mod reference;
