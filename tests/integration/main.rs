@@ -13,6 +13,7 @@ mod hostile;
 mod import;
 mod intake;
 mod mapping;
+mod months;
 mod network;
 mod openapi;
 mod outcomes;
