@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod adjustment;
 mod adopt;
 mod apply;
 mod attempts;
@@ -7,6 +8,7 @@ mod balance;
 mod clawbacks;
 mod client;
 mod close;
+mod decide;
 mod demo;
 mod desk;
 mod doctor;
@@ -19,6 +21,7 @@ mod output;
 mod own;
 mod payout;
 mod payout_file;
+mod payout_steps;
 mod reader;
 mod replay;
 mod requeue;
@@ -27,6 +30,7 @@ mod secret;
 mod serve;
 mod statement;
 mod terms;
+mod through;
 mod token;
 mod values;
 mod verify;
@@ -67,7 +71,10 @@ enum Verb {
     Close(close::Close),
     Statement(statement::Statement),
     Payout(payout::Payout),
+    Adjustment(adjustment::Adjustment),
     Clawbacks(clawbacks::Clawbacks),
+    Decide(decide::Decide),
+    Attribute(decide::Attribute),
     Whatif(whatif::WhatifVerb),
     Adopt(adopt::Adopt),
     Explain(explain::Explain),
@@ -113,7 +120,10 @@ impl Cli {
             Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Close(verb) => block_on(verb.run(&global)),
             Verb::Statement(verb) => block_on(verb.run(&global)),
+            Verb::Adjustment(verb) => block_on(verb.run(&global)),
             Verb::Clawbacks(verb) => block_on(verb.run(&global)),
+            Verb::Decide(verb) => block_on(verb.run(&global)),
+            Verb::Attribute(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
             Verb::Whatif(verb) => block_on(verb.run(&global)),
             Verb::Adopt(verb) => block_on(verb.run(&global)),

@@ -123,6 +123,7 @@ impl Book {
             | Fact::DeliveryAbandoned(_)
             | Fact::StatementIssued(_)
             | Fact::AdjustmentProposed(_)
+            | Fact::AdjustmentDeclined(_)
             | Fact::WhatifAdopted(_) => return false,
         }
         true

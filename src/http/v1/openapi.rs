@@ -80,6 +80,8 @@ use crate::{
         super::adjustments::adjust,
         super::adjustments::write_off,
         super::adjustments::approve,
+        super::adjustments::decline,
+        super::adjustments::list,
         super::attribution_corrections::correct,
     ),
     components(schemas(ProblemBody<'static>, PostbackBody<'static>, OfferBody, OfferData, crate::intake::bulk::LineAnswer, super::programme::Refused))
