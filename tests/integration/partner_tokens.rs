@@ -83,6 +83,7 @@ const STRANGER: &[(&str, &str, Stranger)] = &[
     ("get", "/v1/payout-files/{format}", Stranger::Refused),
     ("get", "/v1/clawbacks", Stranger::SeesNothing),
     ("get", "/v1/openapi.json", Stranger::Public),
+    ("get", "/v1/adjustments", Stranger::Refused),
     ("get", "/v1/whatifs", Stranger::Refused),
     ("get", "/v1/whatifs/{hash}", Stranger::Refused),
 ];
