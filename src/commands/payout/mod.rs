@@ -97,11 +97,12 @@ pub async fn move_on(
     let unique = key(&["payout", &id.to_string(), row.state.code()]);
     if let Some(position) = answered_at(service, author).await? {
         let first = record::read(service, position).await?.envelope.fact;
-        return if step.is_said_by(&first, id) {
-            Ok(row)
-        } else {
-            Err(record::used_for_something_else())
-        };
+        if !step.is_said_by(&first, id) {
+            return Err(record::used_for_something_else());
+        }
+        // As it is now: the first may have come between the two looks.
+        record::catch_up(service).await?;
+        return moved_payout(service, id).await;
     }
     if !step.is_allowed_from(row.state) {
         let (word, state) = (step.word(), row.state.code());
@@ -156,7 +157,7 @@ async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), 
     let approved = service.tables.payouts(&approved, Slice::ALL).await?;
     let claimed = approved
         .iter()
-        .filter(|other| other.currency == row.currency)
+        .filter(|other| other.currency == row.currency && other.id != row.id)
         .fold(0_i64, |sum, other| sum.saturating_add(other.amount_minor));
     if row.amount_minor <= payable.saturating_sub(claimed) {
         return Ok(());

@@ -132,11 +132,13 @@ pub async fn propose(
     let currency = proposal.currency.unwrap_or(own);
     for _ in 0..TRIES {
         record::catch_up(service).await?;
+        let due = due_now(service, &proposal.partner, currency).await?;
+        let known = due.payouts;
+        // Asked only now: a repeat that comes while the first is appended finds it here, or counts
+        // no payout more than the first did and is refused by the log.
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
-        let due = due_now(service, &proposal.partner, currency).await?;
-        let known = due.payouts;
         let lines = choose(due, proposal.amount_minor, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
             payout_id: service.clock.new_id(),
@@ -217,10 +219,10 @@ async fn propose_or_skip(
             .map(|given| key(&[given, proposal.partner.as_str(), currency.code()])),
         ..author.clone()
     };
+    let mut due = due_now(service, &proposal.partner, currency).await?;
     if let Some(first) = earlier(service, &author, &proposal).await? {
         return Ok(Some(Proposed::Payout(first)));
     }
-    let mut due = due_now(service, &proposal.partner, currency).await?;
     let mut why = due.skip();
     if why.is_none() {
         match propose(service, &author, &proposal).await {
@@ -263,6 +265,7 @@ async fn earlier(
     };
     match record::read(service, position).await?.envelope.fact {
         Fact::PayoutProposed(first) if proposal.is_answered_by(&first) => {
+            record::catch_up(service).await?;
             payout(service, first.payout_id).await.map(Some)
         }
         _ => Err(record::used_for_something_else()),
