@@ -6,9 +6,17 @@ use std::{
     time::Duration,
 };
 
-use postbook::store::{
-    Append, Appended, Filter, LogStore, StoreError,
-    postgres::{PostgresStore, Server},
+use postbook::{
+    clock::{Clock, SystemClock},
+    secrets::{Role, Scope},
+    service::{Options, Service},
+    store::{
+        Append, Appended, Filter, LogStore, StoreError,
+        postgres::{PostgresStore, Server},
+    },
+};
+use postbook_schemas::{
+    Currency, Fact, OfferRef, Slug, Source, configuration::Brand, envelope::Draft,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{AssertSqlSafe, Connection};
@@ -483,4 +491,67 @@ async fn damage_is_found_and_located() {
         matches!(found, Err(StoreError::Damaged { position: 4, .. })),
         "{found:?}"
     );
+}
+
+async fn node(schema: &Schema, data: &std::path::Path) -> Arc<Service> {
+    let options = Options {
+        data: data.to_owned(),
+        log: Some(schema.url()),
+        projections: None,
+        secrets_key_file: None,
+    };
+    let service = Service::open(&options, Arc::new(SystemClock)).await;
+    Arc::new(service.expect("the node opens"))
+}
+
+/// What is changed on one node holds on the others: the programme, tokens, offers' secrets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_configuration_reach_other_nodes() {
+    let Some(schema) = Schema::make().await else {
+        return;
+    };
+    let (at_one, at_other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, other) = tokio::join!(node(&schema, at_one.path()), node(&schema, at_other.path()));
+    assert_eq!(one.secrets.click_id_key(), other.secrets.click_id_key());
+    let watching = tokio::spawn(Arc::clone(&other).watch_programme());
+    let brand = Fact::BrandDefined(Brand {
+        slug: Slug::try_new("acme").unwrap(),
+        name: None,
+        currency: Currency::USD,
+        bank: None,
+    });
+    let id = SystemClock.new_id();
+    let append = Append {
+        draft: Draft::new(id, None, "test".into(), Source::default(), &brand),
+        ..report(1, None, &[])
+    };
+    one.append(append).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while other.directory.load().brand("acme").is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "the brand arrives");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let now = SystemClock.now();
+    let made = one.secrets.create_token(Role::Viewer, "v", Scope::All, now);
+    let (info, token) = made.await.unwrap();
+    assert!(other.secrets.refresh().await.unwrap());
+    assert!(other.secrets.verify_token(token.reveal()).is_some());
+    other
+        .secrets
+        .revoke_token(&info.id, now, None)
+        .await
+        .unwrap();
+    assert!(one.secrets.refresh().await.unwrap());
+    assert!(one.secrets.verify_token(token.reveal()).is_none());
+    let casino = OfferRef::try_new("acme/casino").unwrap();
+    let made = other.secrets.rotate_offer_secret(&casino, 0, now).await;
+    let (_, secret) = made.unwrap();
+    assert!(one.secrets.refresh().await.unwrap());
+    let check = one
+        .secrets
+        .verify_offer_secret("acme/casino", secret.reveal(), now);
+    assert!(matches!(check, postbook::secrets::SecretCheck::Valid(_)));
+    watching.abort();
+    one.shut_down().await;
+    other.shut_down().await;
 }

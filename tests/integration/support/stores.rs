@@ -79,6 +79,14 @@ impl Subject {
         })
     }
 
+    /// Another node on the same log: of a log on a server a store of its own.
+    pub(crate) async fn another_node(&self) -> Arc<dyn LogStore> {
+        match self.keeps {
+            Keeps::Schema { .. } => (self.reopen)().await,
+            Keeps::Nothing | Keeps::Directory { .. } => Arc::clone(&self.store),
+        }
+    }
+
     /// Closes the store and opens it again.
     pub(crate) async fn reopen(&mut self) {
         if !matches!(self.keeps, Keeps::Nothing) {
