@@ -1,5 +1,7 @@
 //! What the secrets promise: handed out once, checked, rotated, revoked, never shown.
 
+use std::path::Path;
+
 use ed25519_dalek::Signer;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
