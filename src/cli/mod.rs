@@ -1,12 +1,14 @@
 //! The command line: one file per verb.
 
 mod adjustment;
+mod adopt;
 mod apply;
 mod attempts;
 mod balance;
 mod clawbacks;
 mod client;
 mod close;
+mod copy;
 mod decide;
 mod demo;
 mod desk;
@@ -33,6 +35,7 @@ mod through;
 mod token;
 mod values;
 mod verify;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -73,12 +76,15 @@ enum Verb {
     Clawbacks(clawbacks::Clawbacks),
     Decide(decide::Decide),
     Attribute(decide::Attribute),
+    Whatif(whatif::WhatifVerb),
+    Adopt(adopt::Adopt),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
     Events(events::Events),
     Requeue(requeue::Requeue),
     Replay(replay::Replay),
+    Copy(copy::Copy),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
     Schema(schema::Schema),
@@ -121,12 +127,15 @@ impl Cli {
             Verb::Decide(verb) => block_on(verb.run(&global)),
             Verb::Attribute(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
+            Verb::Whatif(verb) => block_on(verb.run(&global)),
+            Verb::Adopt(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),
             Verb::Events(verb) => block_on(verb.run(&global)),
             Verb::Requeue(verb) => block_on(verb.run(&global)),
             Verb::Replay(verb) => block_on(verb.run(&global)),
+            Verb::Copy(verb) => block_on(verb.run(&global)),
             Verb::Doctor(verb) => block_on(verb.run(&global)),
             Verb::Verify(verb) => block_on(verb.run(&global)),
             Verb::Schema(verb) => verb.run(),

@@ -12,3 +12,4 @@ pub mod period;
 pub mod programme;
 pub mod record;
 pub mod requeue;
+pub mod whatif;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     ProjectorError, Standing,
+    ask::Question,
     engine::{Engine, Patience},
     status::Status,
 };
@@ -47,6 +48,8 @@ pub(super) enum Command {
         /// What takes their place; the old ones stay if it is dropped.
         successor: oneshot::Receiver<Successor>,
     },
+    /// Ask the book.
+    Ask(Question),
     /// End the task.
     Stop {
         /// Dropped when done.
@@ -183,6 +186,7 @@ impl Follower {
                 Next::Facts => {}
                 Next::End => return Ok(()),
                 Next::Command(Command::Follow { reply }) => drop(reply.send(())),
+                Next::Command(Command::Ask(question)) => engine = engine.ask(question).await?,
                 Next::Command(Command::Stop { reply }) => {
                     drop(reply);
                     return Ok(());

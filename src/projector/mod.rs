@@ -5,6 +5,7 @@
 //! the first fact up to the checkpoint of the tables, and what that adds up to must be the digest
 //! stored there; otherwise the tables are built again.
 
+mod ask;
 mod engine;
 mod fold;
 mod follow;

@@ -218,10 +218,10 @@ async fn propose_or_skip(
             .map(|given| key(&[given, proposal.partner.as_str(), currency.code()])),
         ..author.clone()
     };
+    let mut due = due_now(service, &proposal.partner, currency).await?;
     if let Some(first) = earlier(service, &author, &proposal).await? {
         return Ok(Some(Proposed::Payout(first)));
     }
-    let mut due = due_now(service, &proposal.partner, currency).await?;
     let mut why = due.skip();
     if why.is_none() {
         match propose(service, &author, &proposal).await {
