@@ -1,7 +1,6 @@
 //! Payouts: proposed from what is due, approved by a second person, then moved on.
 
 mod bank;
-mod choose;
 mod file;
 mod pain;
 mod propose;

@@ -4,14 +4,17 @@
 //! number of payouts that it knew of; the log lets only one in, also when several nodes propose, and
 //! the other looks again at what is left.
 
-use postbook_projections::rows::PayoutRow;
+use postbook_projections::{
+    payable::{Available, DueLine},
+    rows::PayoutRow,
+};
 use postbook_schemas::{
     Currency, Exact, Fact, Instant, Slug,
     bank::RecoveryLimit,
     payout::{PayoutLine, PayoutProposed},
 };
 
-use super::{choose::Available, moved_payout, payout_at};
+use super::{moved_payout, payout_at};
 use crate::{
     commands::{
         adjustment::partner_currency,
@@ -19,10 +22,7 @@ use crate::{
     },
     directory::Directory,
     service::Service,
-    tables::query::{
-        balances::{AsOf, Balance},
-        due::DueLine,
-    },
+    tables::query::balances::{AsOf, Balance},
 };
 
 /// How often a proposal that lost a race looks again.
