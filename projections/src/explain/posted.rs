@@ -12,8 +12,10 @@ pub(super) fn postings(evidence: &Evidence) -> Step {
                 .at(posting.cause)
                 .comes_to(entry.amount_minor, posting.currency)
         });
+        let of = posting.rule.as_deref();
+        let of = of.map_or_else(String::new, |rule| format!(" of {rule}"));
         let says = format!(
-            "posting {}: {}, effective {}, in {}",
+            "posting {}: {}{of}, effective {}, in {}",
             posting.number,
             posting.kind.code(),
             posting.effective_at,
