@@ -60,6 +60,25 @@ impl Product {
         self
     }
 
+    /// The product in decimal notation, cut after six places.
+    pub fn to_text(&self) -> String {
+        let numerator = big_product(&self.numerators);
+        let denominator = big_product(&self.denominators);
+        if denominator.is_zero() {
+            return String::new();
+        }
+        let scaled = numerator * BigInt::from(1_000_000) / denominator;
+        let (whole, rest) = scaled.abs().div_rem(&BigInt::from(1_000_000));
+        let sign = if scaled.is_negative() { "-" } else { "" };
+        let rest = format!("{rest:0>6}");
+        let rest = rest.trim_end_matches('0');
+        if rest.is_empty() {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{rest}")
+        }
+    }
+
     /// The product as a whole number, rounded half to even; `None` if it does not fit 64 bits.
     pub fn rounded(&self) -> Option<i64> {
         let small = checked_product(&self.numerators).zip(checked_product(&self.denominators));

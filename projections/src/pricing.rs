@@ -196,11 +196,27 @@ fn tiered(
     conversion: &Conversion,
     currency: Currency,
 ) -> Priced {
+    if is_sliced(rule, tiers, volume) {
+        return sliced(rule, tiers, volume, conversion);
+    }
+    let price = rule.price_at(tiers, reached(tiers, volume), volume.exponent);
+    gross(price, rule, conversion, currency)
+}
+
+/// Whether a share crosses steps, and is cut where it does.
+pub fn is_sliced(rule: &CompiledRule, tiers: &Tiers, volume: &Volume) -> bool {
+    matches!(rule.price, Price::Revshare(_))
+        && (tiers.by, tiers.mode) == (TierBy::Amount, TierMode::Above)
+        && volume.own_minor != 0
+}
+
+/// The volume that decides which step holds.
+pub fn reached(tiers: &Tiers, volume: &Volume) -> i128 {
     let Volume {
         stand, own_minor, ..
     } = *volume;
     let whole = |count: usize| i128::try_from(count).unwrap_or(i128::MAX);
-    let reached = match (tiers.by, tiers.mode) {
+    match (tiers.by, tiers.mode) {
         (TierBy::Count, TierMode::All) => {
             whole(stand.total.count).saturating_add(i128::from(!stand.is_member))
         }
@@ -209,17 +225,8 @@ fn tiered(
             let own = if stand.is_member { 0 } else { own_minor };
             stand.total.sum.saturating_add(i128::from(own))
         }
-        (TierBy::Amount, TierMode::Above) => {
-            if let Price::Revshare(_) = rule.price
-                && own_minor != 0
-            {
-                return sliced(rule, tiers, volume, conversion);
-            }
-            stand.before.sum
-        }
-    };
-    let price = rule.price_at(tiers, reached, volume.exponent);
-    gross(price, rule, conversion, currency)
+        (TierBy::Amount, TierMode::Above) => stand.before.sum,
+    }
 }
 
 /// A share of an amount that crosses steps: each slice at the rate of its step. The slices are cut in
@@ -288,6 +295,25 @@ impl Given {
     }
 }
 
+/// What a rule gives for a conversion before refunds and rounding, in the currency that `convert` leads to.
+///
+/// # Errors
+/// Why it gives nothing.
+pub fn exact(
+    rule: &CompiledRule,
+    conversion: &Conversion,
+    offer_currency: Currency,
+    convert: Exchange,
+    volume: Option<&Volume>,
+) -> Result<Product, ZeroReason> {
+    let currency = price_currency(rule, conversion, offer_currency);
+    let priced = match (&rule.tiers, volume) {
+        (Some(tiers), Some(volume)) => tiered(rule, tiers, volume, conversion, currency),
+        _ => gross(rule.price, rule, conversion, currency),
+    };
+    priced.map(|product| convert.of_product(product))
+}
+
 /// Prices a conversion by a rule; `volume` is where it stands among those that share its tiers.
 pub fn price(
     rule: &CompiledRule,
@@ -298,12 +324,8 @@ pub fn price(
     volume: Option<&Volume>,
 ) -> Given {
     let currency = price_currency(rule, conversion, offer_currency);
-    let priced = match (&rule.tiers, volume) {
-        (Some(tiers), Some(volume)) => tiered(rule, tiers, volume, conversion, currency),
-        _ => gross(rule.price, rule, conversion, currency),
-    };
-    let product = match priced {
-        Ok(product) => convert.of_product(product),
+    let product = match exact(rule, conversion, offer_currency, convert, volume) {
+        Ok(product) => product,
         Err(reason) => return Given::nothing(reason),
     };
     let net = product.clone().times(left.part).over(left.of);

@@ -74,6 +74,14 @@ impl Reader {
         }
     }
 
+    /// As [`Self::open`], with the book folded if nobody else has the log: it knows what is in no table.
+    pub(super) async fn deriving(global: &Global) -> Result<Self, CliError> {
+        match Self::alone(global).await {
+            Err(error) if error.exit == Exit::Unavailable => Self::open(global).await,
+            result => result,
+        }
+    }
+
     /// Opens the log as its only writer, and brings the read models up to date.
     ///
     /// # Errors

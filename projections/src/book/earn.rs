@@ -37,14 +37,14 @@ impl Lines {
 }
 
 /// One partner's own lines for one conversion, while they are made.
-struct Sheet<'a> {
-    number: ConversionNumber,
-    partner: &'a Slug,
-    currency: Currency,
-    matched: Rc<Matched>,
-    situation: Rc<Situation>,
+pub(super) struct Sheet<'a> {
+    pub(super) number: ConversionNumber,
+    pub(super) partner: &'a Slug,
+    pub(super) currency: Currency,
+    pub(super) matched: Rc<Matched>,
+    pub(super) situation: Rc<Situation>,
     /// Why they are worth nothing now, whatever the rules give.
-    lost: Option<ZeroReason>,
+    pub(super) lost: Option<ZeroReason>,
 }
 
 impl Book {
@@ -256,7 +256,7 @@ impl Book {
     }
 
     /// A partner's own lines, and what they come to for those above; `None` if there are none.
-    fn own_lines(
+    pub(super) fn own_lines(
         &mut self,
         sheet: &Sheet<'_>,
         later: &mut Touched,
@@ -292,7 +292,7 @@ impl Book {
     }
 
     /// What each rule gives, its tiers, advance and cap included.
-    fn given<'s>(
+    pub(super) fn given<'s>(
         &mut self,
         sheet: &'s Sheet<'_>,
         later: &mut Touched,
@@ -332,7 +332,7 @@ impl Book {
         given.collect()
     }
 
-    fn left_of(&self, sheet: &Sheet<'_>, rule: &CompiledRule) -> Remaining {
+    pub(super) fn left_of(&self, sheet: &Sheet<'_>, rule: &CompiledRule) -> Remaining {
         let status = sheet.situation.status;
         let refused = status.filter(|since| is_taken_back(since.status));
         match sheet.lost.or(refused.map(|_| ZeroReason::Rejected)) {

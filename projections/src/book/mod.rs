@@ -13,6 +13,7 @@ mod price;
 mod seen;
 mod show;
 mod take;
+mod trace;
 mod uplines;
 mod volume;
 

@@ -86,7 +86,7 @@ impl Book {
         above
     }
 
-    fn override_lines(
+    pub(super) fn override_lines(
         &mut self,
         number: ConversionNumber,
         (upline, level): (&Slug, Level),

@@ -304,7 +304,11 @@ pub(super) fn rule_pools(
 }
 
 /// The pool in which a customer's shares of revenue work off what was paid in advance for it.
-fn advance_pool(terms: &CompiledTerms, conversion: &Conversion, partner: &Slug) -> Option<PoolKey> {
+pub(super) fn advance_pool(
+    terms: &CompiledTerms,
+    conversion: &Conversion,
+    partner: &Slug,
+) -> Option<PoolKey> {
     if !terms.has_advance() {
         return None;
     }
