@@ -69,6 +69,21 @@ async fn numbers(store: &PostgresStore) -> Vec<u64> {
     numbers
 }
 
+/// Reads on while others append: nothing appears behind what was read.
+async fn read_in_order(node: Arc<PostgresStore>, end: u64) {
+    let mut next = 1;
+    while next <= end {
+        let page = node.read(next, u64::MAX, Filter::ALL, 4_000).await;
+        let page = page.expect("the log can be read");
+        for (position, _) in page.lines() {
+            assert_eq!(position, next, "nothing appears behind a reader");
+            next += 1;
+        }
+        assert_eq!(page.next, next);
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Three nodes append the same keys at once; readers of all of them see every position once, in
 /// order, and nothing appears behind what they have read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,21 +112,7 @@ async fn nodes_append_at_once_and_agree_on_order_and_keys() {
             answers
         });
     }
-    let reading = {
-        let node = Arc::clone(&nodes[0]);
-        tokio::spawn(async move {
-            let mut next = 1;
-            while next <= 600 {
-                let page = node.read(next, u64::MAX, Filter::ALL, 4_000).await.unwrap();
-                for (position, _) in page.lines() {
-                    assert_eq!(position, next, "nothing appears behind a reader");
-                    next += 1;
-                }
-                assert_eq!(page.next, next);
-                tokio::task::yield_now().await;
-            }
-        })
-    };
+    let reading = tokio::spawn(read_in_order(Arc::clone(&nodes[0]), 600));
     let mut of_key: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     let mut of_click = BTreeMap::new();
     while let Some(answers) = working.join_next().await {

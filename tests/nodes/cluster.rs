@@ -13,7 +13,7 @@ use sqlx::Connection as _;
 use crate::support::command::output;
 
 /// How long it may take to be back after a kill.
-const BACK_MAX: Duration = Duration::from_secs(60);
+const BACK_MAX: Duration = Duration::from_mins(1);
 
 /// A cluster in a folder.
 pub(crate) struct Cluster {

@@ -210,6 +210,14 @@ impl Drop for PostgresStore {
     }
 }
 
+/// Whether the server has a log in the current schema; nothing is made.
+pub(super) async fn is_there(server: &Server) -> Result<bool, StoreError> {
+    let mut connection = server.connect().await.map_err(opened)?;
+    let is_there = schema::is_there(&mut connection).await?;
+    connection.close().await.map_err(opened)?;
+    Ok(is_there)
+}
+
 fn opened(error: sqlx::Error) -> StoreError {
     Trouble::from(error).told("opened")
 }

@@ -31,10 +31,15 @@ pub(super) async fn open_to_write(connection: &mut PgConnection) -> Result<Opene
     open(connection, names).await
 }
 
+/// Whether the tables are there.
+pub(super) async fn is_there(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(version(connection).await? > 0)
+}
+
 /// Refuses tables of another layout, and makes none.
 pub(super) async fn open_to_read(connection: &mut PgConnection) -> Result<Opened, StoreError> {
     let names = names(connection).await?;
-    if version(connection).await? == 0 {
+    if !is_there(connection).await? {
         return Err(StoreError::failed(
             "opened",
             "the database has no log in its current schema",
