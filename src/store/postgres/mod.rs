@@ -8,6 +8,7 @@
 mod append;
 mod check;
 mod follow;
+mod inspect;
 mod read;
 mod row;
 mod schema;
@@ -30,8 +31,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use self::server::Server;
 pub(super) use self::transport::ServerRows;
+pub use self::{
+    inspect::{Seen, look},
+    server::Server,
+};
 use self::{
     schema::Opened,
     tail::{Fresh, Tail, Writing},
