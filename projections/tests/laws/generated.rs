@@ -431,6 +431,7 @@ impl Writer {
                     currency: Currency::USD,
                     reason: "r".to_owned(),
                     proposal_id: None,
+                    agreed_because: None,
                 }),
             ),
             Happening::Adjust {
@@ -445,6 +446,7 @@ impl Writer {
                     currency: Currency::USD,
                     reason: "r".to_owned(),
                     proposal_id: None,
+                    agreed_because: None,
                 }),
             ),
             _ => {}
