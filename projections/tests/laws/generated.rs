@@ -437,6 +437,7 @@ impl Writer {
                     currency: Currency::USD,
                     reason: "r".to_owned(),
                     proposal_id: None,
+                    agreed_because: None,
                 }),
             ),
             Happening::Adjust {
@@ -451,6 +452,7 @@ impl Writer {
                     currency: Currency::USD,
                     reason: "r".to_owned(),
                     proposal_id: None,
+                    agreed_because: None,
                 }),
             ),
             _ => {}
