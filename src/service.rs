@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::{
     clock::Clock,
+    commands::rebuild::Rebuilds,
     directory::{Directory, DirectoryError},
     intake::{
         click::Devices,
@@ -160,6 +161,8 @@ pub struct Service {
     pub legacy: Legacy,
     /// How fast addresses may send.
     pub limits: Limits,
+    /// The last time that the read models were built again beside the live ones.
+    pub rebuilds: Rebuilds,
     refreshing: tokio::sync::Mutex<()>,
 }
 
@@ -210,6 +213,7 @@ impl Service {
             devices: Devices::default(),
             legacy: Legacy::default(),
             limits: Limits::new(),
+            rebuilds: Rebuilds::default(),
             refreshing: tokio::sync::Mutex::default(),
         })
     }
@@ -240,6 +244,8 @@ impl Service {
 
     /// Takes no more facts, finishes those that wait, and lets go of all files.
     pub async fn shut_down(&self) {
+        // What was built so far stays; an error says that nothing is.
+        drop(self.rebuilds.cancel());
         // The projector first: it would wait for a closed log to come back.
         self.projector.stop().await;
         self.log.shut_down().await;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    tables::query::Slice,
+    tables::{generation::Purpose, query::Slice},
 };
 
 /// Looks at disk, clock, files, log and read models.
@@ -106,6 +106,8 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
             checkpoint.generation
         ),
     ));
+    findings.extend(poison(reader).await?);
+    findings.extend(generations(reader)?);
     let parked = reader
         .tables
         .parked(
@@ -131,6 +133,43 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         },
     ));
     Ok(findings)
+}
+
+/// The fact at which whoever writes the read models has stopped.
+async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let stopped = reader.tables.stopped().await?;
+    Ok(stopped.map(|stopped| {
+        let detail = format!(
+            "the fact at position {} cannot be folded, and nothing after it is shown: {}",
+            stopped.position, stopped.why
+        );
+        Finding::new("projector", Health::Bad, detail)
+    }))
+}
+
+/// Generations that only take room.
+fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let generations = reader.tables.generations()?;
+    let others = generations
+        .iter()
+        .filter(|generation| generation.purpose != Purpose::InForce);
+    let others: Vec<_> = others
+        .map(|generation| {
+            let word = match generation.purpose {
+                Purpose::Unfinished => "unfinished",
+                Purpose::Kept | Purpose::InForce => "kept",
+            };
+            format!(
+                "{word} generation {} ({} MiB)",
+                generation.number,
+                generation.bytes >> 20
+            )
+        })
+        .collect();
+    Ok((!others.is_empty()).then(|| {
+        let detail = format!("{}: `postbook replay --release`", others.join(", "));
+        Finding::new("generations", Health::Note, detail)
+    }))
 }
 
 /// A clock that went back would give new facts the time of old ones.

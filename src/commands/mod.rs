@@ -10,5 +10,6 @@ pub mod explain;
 pub mod payout;
 pub mod period;
 pub mod programme;
+pub mod rebuild;
 pub mod record;
 pub mod requeue;

@@ -18,6 +18,7 @@ mod payouts;
 mod periods;
 mod personal;
 mod projector;
+mod rebuild;
 mod redirect;
 mod reference;
 mod requeue;

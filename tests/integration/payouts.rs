@@ -527,7 +527,7 @@ async fn generated_months(seed: u64) {
     }
     app.service
         .projector
-        .rebuild(&|_| ())
+        .rebuild(&postbook::projector::Control::default())
         .await
         .expect("as it is answered");
     assert_eq!(statements(&app, &one).await, told, "seed {seed}");

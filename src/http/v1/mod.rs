@@ -22,6 +22,7 @@ mod payouts;
 mod periods;
 mod postings;
 mod programme;
+mod rebuilds;
 mod requeue;
 mod statements;
 mod timeline;
@@ -94,5 +95,10 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/attribution-corrections",
             post(attribution_corrections::correct),
         )
+        .route("/v1/rebuilds", post(rebuilds::begin))
+        .route("/v1/rebuilds/last", get(rebuilds::last))
+        .route("/v1/rebuilds/last/cancel", post(rebuilds::cancel))
+        .route("/v1/generations", get(rebuilds::generations))
+        .route("/v1/generations/release", post(rebuilds::release))
         .with_state(service)
 }

@@ -77,6 +77,11 @@ use crate::{
         super::adjustments::write_off,
         super::adjustments::approve,
         super::attribution_corrections::correct,
+        super::rebuilds::begin,
+        super::rebuilds::last,
+        super::rebuilds::cancel,
+        super::rebuilds::generations,
+        super::rebuilds::release,
     ),
     components(schemas(ProblemBody<'static>, PostbackBody<'static>, OfferBody, OfferData, crate::intake::bulk::LineAnswer, super::programme::Refused))
 )]
