@@ -8,7 +8,7 @@ use postbook_schemas::{
     terms::{Total, When},
 };
 
-use crate::{click::ClickSeen, conversion::Conversion};
+use crate::{click::ClickSeen, conversion::Conversion, exact::minor_rounded_up};
 
 /// What a condition looks at besides the conversion.
 pub trait Surroundings {
@@ -35,7 +35,7 @@ pub fn unmet(
     if let Some(least) = when.amount_at_least {
         let amount = conversion.amount_minor.unwrap_or(0);
         // More decimals than the currency has: no whole amount lies between, so round up.
-        let least = least_minor(least.decimal(), conversion.currency.exponent());
+        let least = minor_rounded_up(least.decimal(), conversion.currency.exponent());
         if i128::from(amount) < least {
             return Some("amount_at_least");
         }
@@ -51,16 +51,6 @@ pub fn unmet(
         return Some("device");
     }
     unmet_sub(when, conversion, click).or_else(|| unmet_history(when, conversion, around))
-}
-
-/// A major amount in minor units, rounded up: no whole amount lies between.
-fn least_minor(major: rust_decimal::Decimal, exponent: u32) -> i128 {
-    let power = |exponent: u32| 10_i128.checked_pow(exponent);
-    let minor = power(exponent)
-        .and_then(|factor| major.mantissa().checked_mul(factor))
-        .zip(power(major.scale()))
-        .map(|(scaled, divisor)| num_integer::Integer::div_ceil(&scaled, &divisor));
-    minor.unwrap_or(i128::MAX)
 }
 
 fn unmet_sub(
@@ -110,5 +100,5 @@ fn total_reached(total: &Total, conversion: &Conversion, around: &dyn Surroundin
         return false;
     };
     let sum = around.total_minor(&total.kind, from, from.plus_days(total.within_days));
-    sum >= least_minor(total.amount.decimal(), conversion.currency.exponent())
+    sum >= minor_rounded_up(total.amount.decimal(), conversion.currency.exponent())
 }

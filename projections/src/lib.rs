@@ -18,6 +18,7 @@ pub mod conversion;
 pub mod exact;
 pub mod explain;
 pub mod groups;
+pub mod months;
 pub mod numbers;
 pub mod order;
 pub mod payouts;
@@ -27,6 +28,8 @@ pub mod pricing;
 pub mod programme;
 pub mod rows;
 pub mod rules;
+pub mod sample;
+pub mod seats;
 pub mod standing;
 
 mod attempts;

@@ -17,6 +17,11 @@ pub struct OrderKey {
 }
 
 impl OrderKey {
+    /// Before every fact.
+    pub fn first() -> Self {
+        Self::plain(Instant::from_micros(i64::MIN), FactId::from_u128(0))
+    }
+
     /// The key of a fact without a dedupe key.
     pub fn plain(occurred_at: Instant, id: FactId) -> Self {
         Self {
@@ -39,11 +44,17 @@ impl OrderKey {
 /// A short name for a text key: the first 128 bits of its SHA-256. Two keys that share a name would
 /// have to be found on purpose, which nobody can.
 pub fn short(parts: &[&str]) -> u128 {
+    short_with(parts, &[])
+}
+
+/// As [`short`], of texts and some bytes.
+pub fn short_with(parts: &[&str], bytes: &[u8]) -> u128 {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());
         hash.update([0x1f]);
     }
+    hash.update(bytes);
     let digest = hash.finalize();
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().zip(digest) {

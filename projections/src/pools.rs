@@ -1,165 +1,232 @@
-//! Pools: the conversions that share a cap or the tiers of a rule, in the order of facts.
+//! Pools: the conversions that share a cap, the tiers of a rule or an advance, and whom a change
+//! among them concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rust_decimal::Decimal;
+use crate::{
+    numbers::ConversionNumber,
+    order::OrderKey,
+    seats::{Before, Reach, Seat, Seats, Window},
+};
 
-use crate::{numbers::ConversionNumber, order::OrderKey};
+type Touched = BTreeSet<ConversionNumber>;
 
-/// One conversion in a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Where it stands.
-    pub order: OrderKey,
-    /// Which conversion.
-    pub conversion: ConversionNumber,
-    /// Its amount, in minor units of its currency.
-    pub amount_minor: i64,
-    /// What the rule gives it before the cap, in minor units of the partner's currency.
-    pub priced_minor: i64,
-}
-
-/// The members of one pool, in the order of facts.
+/// The members of one pool, in the order of facts, and ghosts: conversions that earn nothing and
+/// count for nothing here, but whose worth before their reversal depends on the place they would have.
+///
+/// Whoever changes a seat is told which others that concerns: those that a watched threshold now
+/// meets elsewhere, and no more.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
-    members: Vec<Member>,
-    /// Conversions that earn nothing and count for nothing here, but whose worth before their
-    /// reversal depends on the place they would have.
-    ghosts: BTreeMap<OrderKey, ConversionNumber>,
-    steps: BTreeSet<Step>,
+    seats: Seats,
+    /// Ghosts by their own weight: a total that is near a threshold may be beyond it with theirs.
+    ghosts: BTreeMap<(i64, OrderKey), ConversionNumber>,
+    watched: BTreeSet<Threshold>,
+    /// What was paid in advance, by conversion.
+    advances: BTreeMap<OrderKey, i64>,
 }
 
-/// A volume at which the whole period is repriced.
+/// Where the price of a member turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// This many members.
+pub enum Threshold {
+    /// So many members in all.
     Count(usize),
-    /// Some amount; any change may reach it.
-    Amount,
+    /// So much in all.
+    Sum(i128),
+    /// So many members before.
+    Place(usize),
+    /// So much before.
+    SumBefore(i128),
+}
+
+/// Where a conversion stands in a pool, or would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stand {
+    /// The members before it.
+    pub before: Before,
+    /// All members.
+    pub total: Before,
+    /// Whether it is one of them.
+    pub is_member: bool,
 }
 
 impl Pool {
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Remembers at which volumes everything is repriced.
-    pub fn expect_steps(&mut self, steps: Vec<Step>) {
-        self.steps.extend(steps);
-    }
-
-    /// Whether a change of one member may have moved the pool over such a step: for members the
-    /// count itself, for ghosts one more (they would come on top).
-    pub fn may_reprice_all(&self) -> bool {
-        let count = self.members.len();
-        let near = count..=count.saturating_add(2);
-        self.steps.iter().any(|step| match step {
-            Step::Count(step) => near.contains(step),
-            Step::Amount => true,
-        })
-    }
-
-    /// Where a fact stands or would stand, from 0.
-    pub fn place(&self, order: &OrderKey) -> usize {
-        self.members.partition_point(|member| member.order < *order)
-    }
-
-    /// Whether a fact is a member.
-    pub fn contains(&self, order: &OrderKey) -> bool {
-        self.members
-            .get(self.place(order))
-            .is_some_and(|member| member.order == *order)
-    }
-
-    /// Adds a member or changes its amount; true if that concerns others.
-    pub fn put(&mut self, member: Member) -> bool {
-        self.ghosts.remove(&member.order);
-        let place = self.place(&member.order);
-        match self
-            .members
-            .get_mut(place)
-            .filter(|known| known.order == member.order)
-        {
-            Some(known) if known.amount_minor == member.amount_minor => false,
-            Some(known) => {
-                known.amount_minor = member.amount_minor;
-                true
-            }
-            None => {
-                self.members.insert(place, member);
-                true
-            }
+    /// Remembers where prices turn.
+    pub fn watch(&mut self, thresholds: &[Threshold]) {
+        for threshold in thresholds {
+            self.watched.insert(*threshold);
         }
     }
 
-    /// Adds a ghost in place of the member it may have been; true if that concerns others.
-    pub fn put_ghost(&mut self, order: &OrderKey, conversion: ConversionNumber) -> bool {
-        let was_member = self.remove(order);
-        self.ghosts.insert(order.clone(), conversion);
-        was_member
+    /// The members before a conversion.
+    pub fn before(&self, order: &OrderKey) -> Before {
+        self.seats.before(order)
     }
 
-    /// Removes a member or ghost; true if that concerns others.
-    pub fn remove(&mut self, order: &OrderKey) -> bool {
-        self.ghosts.remove(order);
-        let is_member = self.contains(order);
-        if is_member {
-            self.members.remove(self.place(order));
+    /// Where a conversion stands or would stand.
+    pub fn stand(&self, order: &OrderKey) -> Stand {
+        Stand {
+            before: self.seats.before(order),
+            total: self.seats.total(),
+            is_member: self.seats.get(order).is_some_and(|seat| seat.is_member),
         }
-        is_member
     }
 
-    /// Remembers what a member is priced at; true if that changed.
-    pub fn reprice(&mut self, order: &OrderKey, priced_minor: i64) -> bool {
-        let place = self.place(order);
-        match self
-            .members
-            .get_mut(place)
-            .filter(|known| known.order == *order)
-        {
-            Some(known) if known.priced_minor != priced_minor => {
-                known.priced_minor = priced_minor;
-                true
+    /// Seats a conversion as a member or a ghost; without a weight it keeps its own.
+    pub fn seat(
+        &mut self,
+        (order, conversion): (&OrderKey, ConversionNumber),
+        is_member: bool,
+        weight: Option<(i64, Reach)>,
+        touched: &mut Touched,
+    ) {
+        let known = self.seats.get(order);
+        let kept = known.map_or((0, (0, 0)), |seat| (seat.own_minor, seat.reach));
+        let (own_minor, reach) = weight.unwrap_or(kept);
+        let seat = Seat {
+            order: order.clone(),
+            conversion,
+            own_minor,
+            reach,
+            is_member,
+        };
+        if known == Some(&seat) {
+            return;
+        }
+        let (old, before) = (known.cloned(), self.seats.total());
+        self.forget_ghost(old.as_ref());
+        if !is_member {
+            let key = (seat.own_minor, order.clone());
+            self.ghosts.insert(key, conversion);
+        }
+        if old.is_some() {
+            self.seats.replace(seat);
+        } else {
+            self.seats.add(seat);
+        }
+        self.tell(order, before, touched);
+    }
+
+    /// Gives a seat another weight.
+    pub fn weigh(&mut self, order: &OrderKey, own_minor: i64, reach: Reach, touched: &mut Touched) {
+        if let Some(seat) = self.seats.get(order) {
+            let who = (order, seat.conversion);
+            let (is_member, weight) = (seat.is_member, Some((own_minor, reach)));
+            self.seat(who, is_member, weight, touched);
+        }
+    }
+
+    /// Takes a conversion out, with what was paid in advance for it.
+    pub fn remove(&mut self, order: &OrderKey, touched: &mut Touched) {
+        let (old, before) = (self.seats.get(order).cloned(), self.seats.total());
+        self.forget_ghost(old.as_ref());
+        self.seats.remove(order);
+        self.tell(order, before, touched);
+        self.advance(order, 0, touched);
+    }
+
+    /// What was paid in advance in all.
+    pub fn advanced(&self) -> i128 {
+        self.advances
+            .values()
+            .fold(0, |sum, &minor| sum.saturating_add(i128::from(minor)))
+    }
+
+    /// Says what a conversion was paid in advance.
+    pub fn advance(&mut self, order: &OrderKey, minor: i64, touched: &mut Touched) {
+        let (before, was_empty) = (self.advanced(), self.advances.is_empty());
+        if minor == 0 {
+            self.advances.remove(order);
+        } else {
+            self.advances.insert(order.clone(), minor);
+        }
+        let after = self.advanced();
+        if was_empty != self.advances.is_empty() {
+            touched.extend(self.seats.iter().map(|seat| seat.conversion));
+        } else if before != after {
+            let window = Window::Sums(before.min(after)..=before.max(after));
+            let mut find = |seat: &Seat| _ = touched.insert(seat.conversion);
+            self.seats.visit(&OrderKey::first(), &window, &mut find);
+        }
+    }
+
+    fn forget_ghost(&mut self, seat: Option<&Seat>) {
+        if let Some(seat) = seat.filter(|seat| !seat.is_member) {
+            self.ghosts.remove(&(seat.own_minor, seat.order.clone()));
+        }
+    }
+
+    /// Touches whom it concerns that the totals were others before a seat changed.
+    fn tell(&self, order: &OrderKey, before: Before, touched: &mut Touched) {
+        let after = self.seats.total();
+        if before == after {
+            return;
+        }
+        let more = after.count > before.count;
+        let shift = i128::try_from(after.sum.abs_diff(before.sum)).unwrap_or(i128::MAX);
+        for &threshold in &self.watched {
+            match threshold {
+                Threshold::Count(step) => self.tell_of_count(step, before, after, touched),
+                Threshold::Sum(step) => self.tell_of_sum(step, before, after, touched),
+                Threshold::Place(place) if after.count != before.count => {
+                    // Later ones moved by one: up onto the place, or down from it.
+                    let place = if more { place } else { place.saturating_sub(1) };
+                    self.touch(order, &Window::Places(place..=place), touched);
+                }
+                Threshold::SumBefore(sum) if shift != 0 => {
+                    self.touch(order, &around(sum, shift), touched);
+                }
+                Threshold::Place(_) | Threshold::SumBefore(_) => {}
             }
-            _ => false,
+        }
+        if shift != 0 && !self.advances.is_empty() {
+            self.touch(order, &around(self.advanced(), shift), touched);
         }
     }
 
-    /// The conversions at and after a place in the order of facts, ghosts included.
-    pub fn from(&self, order: &OrderKey) -> impl Iterator<Item = ConversionNumber> {
-        let members = self
-            .members
-            .iter()
-            .skip(self.place(order))
-            .map(|member| member.conversion);
-        members.chain(
-            self.ghosts
-                .range(order..)
-                .map(|(_, &conversion)| conversion),
-        )
+    fn tell_of_count(&self, step: usize, before: Before, after: Before, touched: &mut Touched) {
+        let crosses = |more: usize| {
+            (before.count.saturating_add(more) < step) != (after.count.saturating_add(more) < step)
+        };
+        if crosses(0) {
+            self.touch_members(touched);
+        }
+        // A ghost would come on top.
+        if crosses(1) {
+            touched.extend(self.ghosts.values());
+        }
     }
 
-    /// All conversions, ghosts included.
-    pub fn all(&self) -> impl Iterator<Item = ConversionNumber> {
-        let members = self.members.iter().map(|member| member.conversion);
-        members.chain(self.ghosts.values().copied())
+    fn tell_of_sum(&self, step: i128, before: Before, after: Before, touched: &mut Touched) {
+        if (before.sum < step) != (after.sum < step) {
+            self.touch_members(touched);
+        }
+        let (low, high) = (before.sum.min(after.sum), before.sum.max(after.sum));
+        let clamp = |minor: i128| {
+            let bounds = (i128::from(i64::MIN), i128::from(i64::MAX));
+            i64::try_from(minor.clamp(bounds.0, bounds.1)).unwrap_or(0)
+        };
+        let least = clamp(step.saturating_sub(high));
+        let most = clamp(step.saturating_sub(low));
+        let from = (least, OrderKey::first());
+        let near = self
+            .ghosts
+            .range(from..)
+            .take_while(|((own, _), _)| *own <= most);
+        touched.extend(near.map(|(_, &conversion)| conversion));
     }
 
-    /// The sum of the amounts of all members, or of those before a place.
-    pub fn amount_before(&self, place: usize) -> Decimal {
-        self.members
-            .iter()
-            .take(place)
-            .map(|member| Decimal::from(member.amount_minor))
-            .sum()
+    fn touch_members(&self, touched: &mut Touched) {
+        let members = self.seats.iter().filter(|seat| seat.is_member);
+        touched.extend(members.map(|seat| seat.conversion));
     }
 
-    /// The sum of what the members before a place are priced at.
-    pub fn priced_before(&self, place: usize) -> i64 {
-        self.members
-            .iter()
-            .take(place)
-            .fold(0_i64, |sum, member| sum.saturating_add(member.priced_minor))
+    fn touch(&self, from: &OrderKey, window: &Window, touched: &mut Touched) {
+        let mut find = |seat: &Seat| _ = touched.insert(seat.conversion);
+        self.seats.visit(from, window, &mut find);
     }
+}
+
+fn around(sum: i128, shift: i128) -> Window {
+    Window::Sums(sum.saturating_sub(shift)..=sum.saturating_add(shift))
 }

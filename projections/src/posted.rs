@@ -1,11 +1,14 @@
 //! What is posted for an earning line, and the postings that bring it to what facts say now: the
 //! one principle (SPEC 6).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 
-use crate::rows::{Account, Entry, InPeriod, Memo, Posting, PostingKind};
+use crate::{
+    months::FencedMonth,
+    rows::{Account, Entry, InPeriod, Memo, Posting, PostingKind},
+};
 
 /// Where an earning line's amount stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,60 @@ pub enum Standing {
         /// From when it is payable.
         available_at: Instant,
     },
+}
+
+impl Standing {
+    /// The later of two: what waits for somebody comes after what waits for a time.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Pending { approves: None }, _) | (_, Self::Pending { approves: None }) => {
+                Self::Pending { approves: None }
+            }
+            (
+                Self::Pending {
+                    approves: Some((at, available_at)),
+                },
+                other,
+            )
+            | (
+                other,
+                Self::Pending {
+                    approves: Some((at, available_at)),
+                },
+            ) => {
+                let (other_at, other_available) = match other {
+                    Self::Pending {
+                        approves: Some(times),
+                    } => times,
+                    Self::Approved { available_at } => (at, available_at),
+                    Self::Pending { approves: None } => (at, available_at),
+                };
+                let times = (at.max(other_at), available_at.max(other_available));
+                Self::Pending {
+                    approves: Some(times),
+                }
+            }
+            (
+                Self::Approved { available_at },
+                Self::Approved {
+                    available_at: other,
+                },
+            ) => Self::Approved {
+                available_at: available_at.max(other),
+            },
+        }
+    }
+}
+
+/// Who owes what is posted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owed {
+    /// The programme, to the partner.
+    #[default]
+    ToPartner,
+    /// The advertiser, to the programme.
+    ByAdvertiser,
 }
 
 /// What is posted for one earning line.
@@ -41,6 +98,10 @@ pub struct PostedLine {
     pub memo: Memo,
     /// The last payout that carried it.
     pub payout_id: Option<FactId>,
+    /// Who owes it.
+    pub owed: Owed,
+    /// The fenced month in which it counts, where its terms have one.
+    pub carry: Option<Arc<FencedMonth>>,
 }
 
 impl PostedLine {
@@ -59,6 +120,7 @@ impl PostedLine {
         Self {
             amount_minor: 0,
             memo: Memo::default(),
+            carry: None,
             ..self.clone()
         }
     }
@@ -144,11 +206,16 @@ fn difference(
     for effective_at in times {
         let is_now = effective_at == now;
         let memo = if is_now { memo } else { Memo::default() };
-        let entries = entries(&slots, effective_at, &new.partner, offer)?;
+        let entries = match new.owed {
+            Owed::ToPartner => entries(&slots, effective_at, &new.partner, offer)?,
+            Owed::ByAdvertiser => receivable(&slots, effective_at, offer)?,
+        };
         if entries.is_empty() && memo == Memo::default() {
             continue;
         }
-        let kind = if is_now {
+        let kind = if new.owed == Owed::ByAdvertiser {
+            PostingKind::Receivable
+        } else if is_now {
             kind(old, new, entries.is_empty(), &memo)
         } else {
             PostingKind::Approval
@@ -265,6 +332,35 @@ fn entries(
         });
     }
     Ok(entries)
+}
+
+/// What the advertiser owes from a time on: only what is approved.
+fn receivable(
+    slots: &BTreeMap<Slot, i64>,
+    effective_at: Instant,
+    offer: &OfferRef,
+) -> Result<Vec<Entry>, Overflow> {
+    let approved = slots
+        .iter()
+        .filter(|(slot, _)| slot.effective_at == effective_at && slot.available_at.is_some());
+    let total = approved
+        .map(|(_, &amount)| amount)
+        .try_fold(0_i64, |sum, amount| sum.checked_add(amount).ok_or(Overflow))?;
+    if total == 0 {
+        return Ok(Vec::new());
+    }
+    let entry = |account, amount_minor| Entry {
+        account,
+        amount_minor,
+        available_at: None,
+    };
+    Ok(vec![
+        entry(Account::Receivable(offer.clone()), total),
+        entry(
+            Account::Income(offer.clone()),
+            total.checked_neg().ok_or(Overflow)?,
+        ),
+    ])
 }
 
 /// One memo less another; `None` if it does not fit.

@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 
 use crate::{
     conversion::Conversion,
-    exact::Product,
-    pools::Pool,
+    exact::{Product, minor_rounded_up},
+    pools::Stand,
     rules::{CompiledRule, Price},
     standing::Taken,
 };
@@ -116,10 +116,11 @@ pub struct Exchange {
 impl Exchange {
     /// An amount in the other currency; `None` if it does not fit.
     pub fn exchange(self, amount_minor: i64) -> Option<i64> {
-        self.apply(Product::of(amount_minor)).rounded()
+        self.of_product(Product::of(amount_minor)).rounded()
     }
 
-    fn apply(self, product: Product) -> Product {
+    /// A product in the other currency, not rounded yet.
+    pub fn of_product(self, product: Product) -> Product {
         match self.rate {
             None => product,
             Some(rate) => {
@@ -137,7 +138,7 @@ impl Exchange {
 pub fn price_currency(rule: &CompiledRule, conversion: &Conversion, offer: Currency) -> Currency {
     match rule.price {
         Price::Cpa(_) | Price::PerUnit(_) => rule.currency.unwrap_or(offer),
-        Price::Revshare(_) | Price::Param(_) => conversion.currency,
+        Price::Revshare(_) | Price::Param(_) | Price::Override(_) => conversion.currency,
     }
 }
 
@@ -163,100 +164,94 @@ fn gross(price: Price, rule: &CompiledRule, conversion: &Conversion, currency: C
             let given = conversion.payout_minor.ok_or(ZeroReason::NothingToEarn)?;
             let most = max.or(match rule.price {
                 Price::Param(max) => max,
-                Price::Cpa(_) | Price::Revshare(_) | Price::PerUnit(_) => None,
+                Price::Cpa(_) | Price::Revshare(_) | Price::PerUnit(_) | Price::Override(_) => None,
             });
             let most = most.and_then(|max| Product::of_decimal(max).shifted(exponent).rounded());
             Ok(Product::of(most.map_or(given, |most| given.min(most))))
         }
+        // It prices what others earn, not the conversion.
+        Price::Override(_) => Err(ZeroReason::NothingToEarn),
     }
+}
+
+/// Where a conversion stands among those that share its tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its place in the pool.
+    pub stand: Stand,
+    /// Its own amount in minor units of the offer's currency.
+    pub own_minor: i64,
+    /// The exponent of that currency.
+    pub exponent: u32,
 }
 
 /// The price of a conversion at its place in the pool of its tiers.
 ///
-/// By count, a step holds from its number on; by amount, from its amount in major units on. With
-/// `mode = "all"` the volume of the whole period decides, with `"above"` what came before.
+/// By count, a step holds from its number on; by amount, from its amount on. With `mode = "all"` the
+/// volume of the whole period decides, with `"above"` what came before.
 fn tiered(
     rule: &CompiledRule,
     tiers: &Tiers,
-    pool: &Pool,
+    volume: &Volume,
     conversion: &Conversion,
     currency: Currency,
 ) -> Priced {
-    let place = pool.place(&conversion.order);
-    let member = pool.contains(&conversion.order);
-    let exponent = conversion.currency.exponent();
-    let major = |minor: Decimal| {
-        let mut major = minor;
-        major.set_scale(exponent).map_or(minor, |()| major)
-    };
-    let volume = match (tiers.by, tiers.mode) {
+    let Volume {
+        stand, own_minor, ..
+    } = *volume;
+    let whole = |count: usize| i128::try_from(count).unwrap_or(i128::MAX);
+    let reached = match (tiers.by, tiers.mode) {
         (TierBy::Count, TierMode::All) => {
-            Decimal::from(pool.count().saturating_add(usize::from(!member)))
+            whole(stand.total.count).saturating_add(i128::from(!stand.is_member))
         }
-        (TierBy::Count, TierMode::Above) => Decimal::from(place.saturating_add(1)),
+        (TierBy::Count, TierMode::Above) => whole(stand.before.count).saturating_add(1),
         (TierBy::Amount, TierMode::All) => {
-            let own = if member {
-                0
-            } else {
-                conversion.amount_minor.unwrap_or(0)
-            };
-            let all = pool
-                .amount_before(pool.count())
-                .checked_add(Decimal::from(own));
-            major(all.ok_or(ZeroReason::OutOfRange)?)
+            let own = if stand.is_member { 0 } else { own_minor };
+            stand.total.sum.saturating_add(i128::from(own))
         }
         (TierBy::Amount, TierMode::Above) => {
-            if let Price::Revshare(_) = rule.price {
-                let before = major(pool.amount_before(place));
-                return sliced(rule, tiers, before, conversion);
+            if let Price::Revshare(_) = rule.price
+                && own_minor != 0
+            {
+                return sliced(rule, tiers, volume, conversion);
             }
-            major(pool.amount_before(place))
+            stand.before.sum
         }
     };
-    gross(rule.price_at(tiers, volume), rule, conversion, currency)
+    let price = rule.price_at(tiers, reached, volume.exponent);
+    gross(price, rule, conversion, currency)
 }
 
-/// A share of an amount that crosses steps: each slice at the rate of its step.
-fn sliced(
-    rule: &CompiledRule,
-    tiers: &Tiers,
-    before_major: Decimal,
-    conversion: &Conversion,
-) -> Priced {
+/// A share of an amount that crosses steps: each slice at the rate of its step. The slices are cut in
+/// the offer's currency; the mean of their rates is a share of the amount in its own.
+fn sliced(rule: &CompiledRule, tiers: &Tiers, volume: &Volume, conversion: &Conversion) -> Priced {
     let amount_minor = conversion.amount_minor.ok_or(ZeroReason::NothingToEarn)?;
-    let mut amount = Decimal::from(amount_minor);
-    amount
-        .set_scale(conversion.currency.exponent())
-        .map_err(|_| ZeroReason::OutOfRange)?;
-    let end = before_major
-        .checked_add(amount)
-        .ok_or(ZeroReason::OutOfRange)?;
-    let (low, high, sign) = if end >= before_major {
-        (before_major, end, Decimal::ONE)
-    } else {
-        (end, before_major, Decimal::NEGATIVE_ONE)
-    };
+    let before = volume.stand.before.sum;
+    let end = before.saturating_add(i128::from(volume.own_minor));
+    let (mut from, high) = (before.min(end), before.max(end));
     let mut sum = Decimal::ZERO;
-    let mut from = low;
     while from < high {
-        let next = tiers
-            .steps
-            .iter()
-            .map(|step| step.from.decimal())
+        let steps = tiers.steps.iter();
+        let next = steps
+            .map(|step| minor_rounded_up(step.from.decimal(), volume.exponent))
             .find(|step| *step > from);
         let to = next.map_or(high, |next| next.min(high));
-        let Price::Revshare(rate) = rule.price_at(tiers, from) else {
+        let Price::Revshare(rate) = rule.price_at(tiers, from, volume.exponent) else {
             return Err(ZeroReason::NothingToEarn);
         };
-        let slice = to.checked_sub(from).and_then(|part| part.checked_mul(rate));
+        let slice = Decimal::try_from_i128_with_scale(to.saturating_sub(from), 0).ok();
         sum = slice
+            .and_then(|slice| slice.checked_mul(rate))
             .and_then(|slice| sum.checked_add(slice))
             .ok_or(ZeroReason::OutOfRange)?;
         from = to;
     }
-    let exponent = i32::try_from(conversion.currency.exponent()).unwrap_or(2);
-    let signed = sum.checked_mul(sign).ok_or(ZeroReason::OutOfRange)?;
-    Ok(Product::of_decimal(signed).shifted(exponent))
+    let share = Product::of(amount_minor).times_decimal(sum);
+    let own = volume
+        .own_minor
+        .checked_abs()
+        .ok_or(ZeroReason::OutOfRange)?;
+    Ok(share.over(own))
 }
 
 /// What a rule gives: without its own reversals, and as things stand.
@@ -281,29 +276,29 @@ impl Given {
     }
 }
 
-/// Prices a conversion by a rule. `pool` holds the conversions that share its tiers or cap.
+/// Prices a conversion by a rule; `volume` is where it stands among those that share its tiers.
 pub fn price(
     rule: &CompiledRule,
     conversion: &Conversion,
     offer_currency: Currency,
     convert: Exchange,
     left: &Remaining,
-    pool: Option<&Pool>,
+    volume: Option<&Volume>,
 ) -> Given {
     let currency = price_currency(rule, conversion, offer_currency);
-    let priced = match (&rule.tiers, pool) {
-        (Some(tiers), Some(pool)) => tiered(rule, tiers, pool, conversion, currency),
+    let priced = match (&rule.tiers, volume) {
+        (Some(tiers), Some(volume)) => tiered(rule, tiers, volume, conversion, currency),
         _ => gross(rule.price, rule, conversion, currency),
     };
     let product = match priced {
-        Ok(product) => convert.apply(product),
+        Ok(product) => convert.of_product(product),
         Err(reason) => return Given::nothing(reason),
     };
     let net = product.clone().times(left.part).over(left.of);
     let fee = rule.chargeback_fee.filter(|_| left.fee).map(|fee| {
         let exponent = i32::try_from(currency.exponent()).unwrap_or(2);
         convert
-            .apply(Product::of_decimal(fee).shifted(exponent))
+            .of_product(Product::of_decimal(fee).shifted(exponent))
             .rounded()
     });
     let amounts = product

@@ -4,7 +4,7 @@
 //! they hold. Definitions may arrive after what they concern.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -58,6 +58,14 @@ impl OfferSettings {
     }
 }
 
+/// What is known of a partner: what it is paid in, by its newest definition, and who was above it
+/// from when.
+#[derive(Clone, Debug)]
+struct PartnerKnown {
+    currency: Newest<Currency>,
+    parents: BTreeMap<OrderKey, Option<Slug>>,
+}
+
 /// Whose a coupon was: by start (none sorts first) and order of facts.
 type Assignments = BTreeMap<(Option<Instant>, OrderKey), Slug>;
 
@@ -65,7 +73,7 @@ type Assignments = BTreeMap<(Option<Instant>, OrderKey), Slug>;
 #[derive(Clone, Debug, Default)]
 pub struct Programme {
     offers: BTreeMap<OfferRef, Newest<OfferSettings>>,
-    partners: BTreeMap<Slug, Newest<Currency>>,
+    partners: BTreeMap<Slug, PartnerKnown>,
     coupons: BTreeMap<(OfferRef, String), Assignments>,
     rates: BTreeMap<(Currency, Currency), BTreeMap<(Instant, OrderKey), Decimal>>,
     terms: BTreeMap<OfferRef, Vec<Arc<CompiledTerms>>>,
@@ -79,6 +87,13 @@ impl Programme {
         self.offers
             .get(offer)
             .map_or_else(OfferSettings::undefined, |newest| newest.value.clone())
+    }
+
+    /// The currency of an offer's amounts that name none.
+    pub fn offer_currency(&self, offer: &OfferRef) -> Currency {
+        self.offers
+            .get(offer)
+            .map_or(Currency::USD, |newest| newest.value.currency)
     }
 
     /// Defines an offer; true if that changes what is derived.
@@ -96,19 +111,57 @@ impl Programme {
 
     /// What a partner is paid in; `None` until the partner is defined.
     pub fn partner_currency(&self, partner: &Slug) -> Option<Currency> {
-        self.partners.get(partner).map(|newest| newest.value)
+        self.partners.get(partner).map(|known| known.currency.value)
+    }
+
+    /// Who was above a partner at a time: by the last definition until then, and before the first
+    /// by the first.
+    fn parent(&self, partner: &Slug, at: Instant) -> Option<&Slug> {
+        let parents = &self.partners.get(partner)?.parents;
+        let held = parents.iter().rfind(|(order, _)| order.occurred_at <= at);
+        let (_, parent) = held.or_else(|| parents.iter().next())?;
+        parent.as_ref()
+    }
+
+    /// The partners above one at a time, the nearest first. A circle, which `apply` refuses, ends
+    /// where it closes.
+    pub fn uplines(&self, partner: &Slug, at: Instant) -> Vec<Slug> {
+        let mut above: Vec<Slug> = Vec::new();
+        let mut below = partner;
+        while let Some(parent) = self.parent(below, at) {
+            if parent == partner || above.contains(parent) {
+                break;
+            }
+            above.push(parent.clone());
+            below = parent;
+        }
+        above
     }
 
     /// Defines a partner; true if that changes what is derived.
     pub fn define_partner(&mut self, order: OrderKey, partner: &Partner) -> bool {
-        let before = self.partner_currency(&partner.slug);
-        define(
-            &mut self.partners,
-            partner.slug.clone(),
-            order,
-            partner.currency,
-        );
-        before != self.partner_currency(&partner.slug)
+        let newest = Newest {
+            order: order.clone(),
+            value: partner.currency,
+        };
+        let known = match self.partners.entry(partner.slug.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(PartnerKnown {
+                    currency: newest,
+                    parents: BTreeMap::from([(order, partner.parent.clone())]),
+                });
+                return true;
+            }
+            Entry::Occupied(known) => known.into_mut(),
+        };
+        let before = (known.currency.value, known.parents.clone());
+        if known.currency.order < newest.order {
+            known.currency = newest;
+        }
+        known.parents.insert(order, partner.parent.clone());
+        let changed_above = before.1.values().any(|parent| *parent != partner.parent)
+            || known.parents.values().any(Option::is_some);
+        before.0 != known.currency.value || changed_above
     }
 
     /// Whose coupon it was at a time.

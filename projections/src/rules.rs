@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{Datelike, TimeZone};
+use chrono::{Datelike, Months, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use postbook_schemas::{
     Currency, Instant, Kind, Month,
     configuration::TermsPublished,
     terms::{
-        Approval, Cap, OnAbuse, OnChargeback, OnRefund, PartnerScope, Period, Rule, TierBy,
-        TierMode, Tiers, When,
+        Approval, Cap, Carryover, Fence, OnAbuse, OnChargeback, OnRefund, PartnerScope, Period,
+        Rule, TierBy, TierMode, Tiers, When,
     },
 };
 use rust_decimal::Decimal;
 
-use crate::{order::OrderKey, pools::Step};
+use crate::{exact::minor_rounded_up, order::OrderKey, pools::Threshold};
 
 /// One version of an offer's terms.
 #[derive(Clone, Debug)]
@@ -29,8 +29,14 @@ pub struct CompiledTerms {
     pub effective_from: Instant,
     /// Whose days and months are meant.
     pub time_zone: Tz,
+    /// What becomes of a month below zero.
+    pub carryover: Carryover,
+    /// Whose month it is.
+    pub fence: Fence,
     /// The rules, in order.
     pub rules: Vec<CompiledRule>,
+    /// What the advertiser owes, as rules.
+    pub prices: Vec<CompiledRule>,
     /// The kinds of conversion whose presence or amounts decide about others of the same customer.
     pub kinds_of_interest: BTreeSet<Kind>,
 }
@@ -44,6 +50,10 @@ pub struct CompiledRule {
     pub on: Kind,
     /// What it pays.
     pub price: Price,
+    /// Of an override: how many levels below.
+    pub level: Option<u32>,
+    /// Whether revenue share must first exceed it.
+    pub advance: bool,
     /// The currency of fixed amounts; the conversion's own if absent.
     pub currency: Option<Currency>,
     /// Alternatives share a group.
@@ -81,15 +91,23 @@ pub enum Price {
     PerUnit(Decimal),
     /// The `payout` parameter, up to a maximum in major units.
     Param(Option<Decimal>),
+    /// A share of what a partner below earns.
+    Override(Decimal),
 }
 
 impl CompiledTerms {
     /// Terms as published.
     pub fn new(order: OrderKey, published: &TermsPublished) -> Self {
         let terms = &published.terms;
-        let rules: Vec<CompiledRule> = terms.rules.iter().filter_map(CompiledRule::new).collect();
+        let compiled = |rules: &[Rule]| -> Vec<CompiledRule> {
+            rules.iter().filter_map(CompiledRule::new).collect()
+        };
+        let (rules, prices) = (compiled(&terms.rules), compiled(&terms.prices));
         Self {
-            kinds_of_interest: kinds_of_interest(&rules),
+            kinds_of_interest: kinds_of_interest(rules.iter().chain(&prices)),
+            carryover: terms.carryover,
+            fence: terms.fence,
+            prices,
             order,
             version: published.version.clone(),
             scope: terms.partner.clone(),
@@ -99,9 +117,19 @@ impl CompiledTerms {
         }
     }
 
+    /// Whether what any rule gives depends on other conversions.
+    pub fn is_pooled(&self) -> bool {
+        self.has_advance() || self.rules.iter().any(CompiledRule::is_pooled)
+    }
+
+    /// Whether any rule pays in advance what revenue share must exceed.
+    pub fn has_advance(&self) -> bool {
+        self.rules.iter().any(|rule| rule.advance)
+    }
+
     /// Whether any condition looks at `sub1` to `sub5`.
     pub fn looks_at_subs(&self) -> bool {
-        self.rules.iter().any(|rule| {
+        self.rules.iter().chain(&self.prices).any(|rule| {
             let when = &rule.when;
             [&when.sub1, &when.sub2, &when.sub3, &when.sub4, &when.sub5]
                 .iter()
@@ -115,25 +143,50 @@ impl CompiledTerms {
         Month::of_date(&self.time_zone.from_utc_datetime(&utc))
     }
 
-    /// The period that an instant falls in, as a text: `2026-01`, `2026-01-31` or `life`.
-    pub fn period(&self, per: Period, at: Instant) -> String {
-        let local = self
-            .time_zone
-            .from_utc_datetime(&at.to_chrono().naive_utc());
+    /// The number of the period that an instant falls in, among periods of its kind.
+    pub fn period(&self, per: Period, at: Instant) -> i64 {
+        let utc = at.to_chrono().naive_utc();
+        let local = || {
+            if self.time_zone == Tz::UTC {
+                utc.date()
+            } else {
+                self.time_zone.from_utc_datetime(&utc).date_naive()
+            }
+        };
         match per {
-            Period::Life => "life".to_owned(),
-            Period::Month => format!("{:04}-{:02}", local.year(), local.month()),
-            Period::Day => format!(
-                "{:04}-{:02}-{:02}",
-                local.year(),
-                local.month(),
-                local.day()
-            ),
+            Period::Life => 0,
+            Period::Month => {
+                let date = local();
+                let years = i64::from(date.year()).saturating_mul(12);
+                years.saturating_add(i64::from(date.month()))
+            }
+            Period::Day => i64::from(local().num_days_from_ce()),
         }
     }
 }
 
-fn kinds_of_interest(rules: &[CompiledRule]) -> BTreeSet<Kind> {
+impl CompiledTerms {
+    /// When the month of an instant ends: its last instant, so that what takes effect then still
+    /// stands in its books.
+    pub fn month_end(&self, at: Instant) -> Instant {
+        let local = self
+            .time_zone
+            .from_utc_datetime(&at.to_chrono().naive_utc());
+        let first = local.date_naive().with_day(1);
+        let next = first.and_then(|first| first.checked_add_months(Months::new(1)));
+        let midnight = next.and_then(|next| next.and_hms_opt(0, 0, 0));
+        // Where clocks skip midnight the day begins an hour later.
+        let begins = midnight.and_then(|midnight| {
+            let local = |naive| self.time_zone.from_local_datetime(&naive).earliest();
+            local(midnight).or_else(|| local(midnight.checked_add_signed(TimeDelta::hours(1))?))
+        });
+        begins.map_or(Instant::MAX, |begins| {
+            Instant::from_micros(begins.timestamp_micros()).plus_micros(-1)
+        })
+    }
+}
+
+fn kinds_of_interest<'a>(rules: impl Iterator<Item = &'a CompiledRule>) -> BTreeSet<Kind> {
     let mut kinds = BTreeSet::new();
     for rule in rules {
         kinds.extend(rule.when.requires.iter().cloned());
@@ -149,7 +202,7 @@ fn kinds_of_interest(rules: &[CompiledRule]) -> BTreeSet<Kind> {
 }
 
 impl CompiledRule {
-    /// A rule made ready; `None` for an override, which prices no conversion of its own.
+    /// A rule made ready; `None` if it has no price.
     fn new(rule: &Rule) -> Option<Self> {
         let price = if let Some(amount) = rule.cpa {
             Price::Cpa(amount.decimal())
@@ -159,17 +212,23 @@ impl CompiledRule {
             Price::PerUnit(amount.decimal())
         } else if rule.param == Some(true) {
             Price::Param(rule.max.map(postbook_schemas::Exact::decimal))
+        } else if let Some(rate) = rule.override_rate {
+            Price::Override(rate.fraction())
         } else {
             return None;
         };
         let default_on_refund = match price {
             Price::Revshare(_) => OnRefund::Proportional,
-            Price::Cpa(_) | Price::PerUnit(_) | Price::Param(_) => OnRefund::FullIfTotal,
+            Price::Cpa(_) | Price::PerUnit(_) | Price::Param(_) | Price::Override(_) => {
+                OnRefund::FullIfTotal
+            }
         };
         Some(Self {
             id: rule.id.clone(),
             on: rule.on.0.clone(),
             price,
+            level: rule.level,
+            advance: rule.advance,
             currency: rule.currency,
             group: rule.group.clone(),
             hold_days: rule.hold_days.unwrap_or(0),
@@ -185,13 +244,19 @@ impl CompiledRule {
         })
     }
 
-    /// The price at a step of the tiers: the last step that `volume` has reached.
-    pub fn price_at(&self, tiers: &Tiers, volume: Decimal) -> Price {
+    /// The price at a step of the tiers: the last step that `volume` has reached, which is a count,
+    /// or an amount in minor units of a currency with this exponent.
+    pub fn price_at(&self, tiers: &Tiers, volume: i128, exponent: u32) -> Price {
+        let exponent = if tiers.by == TierBy::Count {
+            0
+        } else {
+            exponent
+        };
         let step = tiers
             .steps
             .iter()
             .rev()
-            .find(|step| step.from.decimal() <= volume);
+            .find(|step| minor_rounded_up(step.from.decimal(), exponent) <= volume);
         let Some(step) = step else {
             return self.price;
         };
@@ -206,30 +271,56 @@ impl CompiledRule {
         }
     }
 
-    /// Whether what it gives depends on other conversions of the partner.
+    /// Whether what it gives depends on other conversions of the partner by its tiers or cap.
     pub fn is_pooled(&self) -> bool {
         self.cap.is_some() || self.tiers.is_some()
     }
 
-    /// At which volumes reaching or leaving a step reprices the whole period.
-    pub fn repricing_steps(&self) -> Vec<Step> {
-        let Some(tiers) = self
-            .tiers
-            .as_ref()
-            .filter(|tiers| tiers.mode == TierMode::All)
-        else {
+    /// Whether it gives a share of what others earn.
+    pub fn is_override(&self) -> bool {
+        matches!(self.price, Price::Override(_))
+    }
+
+    /// Where its tiers turn the price; amounts are in a currency with this exponent.
+    pub fn tier_thresholds(&self, exponent: u32) -> Vec<Threshold> {
+        let Some(tiers) = &self.tiers else {
             return Vec::new();
         };
-        let step = |from: Decimal| match tiers.by {
-            TierBy::Amount => Step::Amount,
-            TierBy::Count => {
-                Step::Count(usize::try_from(from.ceil().mantissa()).unwrap_or(usize::MAX))
+        let threshold = |from: Decimal| match (tiers.by, tiers.mode) {
+            (TierBy::Count, TierMode::All) => Threshold::Count(whole(minor_rounded_up(from, 0))),
+            // The step holds for the conversion of this number, which has one fewer before it.
+            (TierBy::Count, TierMode::Above) => {
+                Threshold::Place(whole(minor_rounded_up(from, 0)).saturating_sub(1))
+            }
+            (TierBy::Amount, TierMode::All) => Threshold::Sum(minor_rounded_up(from, exponent)),
+            (TierBy::Amount, TierMode::Above) => {
+                Threshold::SumBefore(minor_rounded_up(from, exponent))
             }
         };
         tiers
             .steps
             .iter()
-            .map(|tier| step(tier.from.decimal()))
+            .map(|step| threshold(step.from.decimal()))
             .collect()
     }
+
+    /// Where its cap ends; amounts are in the partner's currency.
+    pub fn cap_thresholds(&self, currency: Currency) -> Vec<Threshold> {
+        let Some(cap) = &self.cap else {
+            return Vec::new();
+        };
+        let count = cap.count.map(|most| whole(i128::from(most)));
+        let sum = cap
+            .amount
+            .map(|most| i128::from(most.to_minor(currency).unwrap_or(i64::MAX)));
+        let places = count.map(Threshold::Place);
+        places
+            .into_iter()
+            .chain(sum.map(Threshold::SumBefore))
+            .collect()
+    }
+}
+
+fn whole(count: i128) -> usize {
+    usize::try_from(count.max(0)).unwrap_or(usize::MAX)
 }

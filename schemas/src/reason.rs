@@ -15,6 +15,8 @@ pub enum ZeroReason {
     ConditionUnmet,
     /// The cap of the rule is used up.
     OverCap,
+    /// The share works off what was paid in advance for the customer.
+    WithinAdvance,
     /// The conversion is rejected or reversed.
     Rejected,
     /// The click that would attribute it lies outside the window.
@@ -43,6 +45,7 @@ impl ZeroReason {
         Self::NoRule,
         Self::ConditionUnmet,
         Self::OverCap,
+        Self::WithinAdvance,
         Self::Rejected,
         Self::OutsideWindow,
         Self::AwaitingFx,
@@ -61,6 +64,7 @@ impl ZeroReason {
             Self::NoRule => "no_rule",
             Self::ConditionUnmet => "condition_unmet",
             Self::OverCap => "over_cap",
+            Self::WithinAdvance => "within_advance",
             Self::Rejected => "rejected",
             Self::OutsideWindow => "outside_window",
             Self::AwaitingFx => "awaiting_fx",

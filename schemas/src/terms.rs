@@ -24,9 +24,89 @@ pub struct Terms {
     #[serde(default = "utc", with = "time_zone")]
     #[schemars(with = "String")]
     pub time_zone: Tz,
+    /// What becomes of a month that ends below zero.
+    #[serde(default, skip_serializing_if = "Carryover::is_carry")]
+    pub carryover: Carryover,
+    /// Whose month it is.
+    #[serde(default, skip_serializing_if = "Fence::is_partner")]
+    pub fence: Fence,
     /// The rules, in order.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+    /// What the advertiser owes for conversions that are credited to a partner, as rules.
+    #[serde(default, rename = "price", skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Rule>,
+}
+
+/// What becomes of a month that ends below zero.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Carryover {
+    /// It is carried into the months after it.
+    #[default]
+    Carry,
+    /// It is given up: the next month begins at zero.
+    Reset,
+}
+
+impl Carryover {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands out references"
+    )]
+    fn is_carry(&self) -> bool {
+        *self == Self::Carry
+    }
+}
+
+/// Within which fence a month's earnings are summed: what is below zero in one fence takes nothing
+/// from another.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Fence {
+    /// All that the partner earns under terms of the same carryover.
+    #[default]
+    Partner,
+    /// The partner's earnings at this offer.
+    Offer,
+    /// The partner's earnings with each customer at this offer.
+    Customer,
+}
+
+impl Fence {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands out references"
+    )]
+    fn is_partner(&self) -> bool {
+        *self == Self::Partner
+    }
 }
 
 /// For whom terms hold.
@@ -91,6 +171,12 @@ pub struct Rule {
     /// A share of the earnings of the partners below.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub override_rate: Option<Rate>,
+    /// Of an override: how many levels below those partners are; all levels if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u32>,
+    /// Of a `cpa`: the customer's `revshare` must first exceed it, and pays only what is above.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub advance: bool,
     /// The largest `payout` parameter, in major units of the conversion's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Exact>,
@@ -398,6 +484,14 @@ pub enum OnAbuse {
     Full,
     /// Nothing.
     Keep,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn utc() -> Tz {

@@ -130,7 +130,7 @@ impl Target {
     }
 }
 
-fn parse(texts: &[(String, String)]) -> Result<Vec<ProgrammeFile>, CliError> {
+pub(super) fn parse(texts: &[(String, String)]) -> Result<Vec<ProgrammeFile>, CliError> {
     let files = texts
         .iter()
         .map(|(name, text)| ProgrammeFile::try_new(name, text));

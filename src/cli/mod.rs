@@ -25,6 +25,7 @@ mod schema;
 mod secret;
 mod serve;
 mod statement;
+mod terms;
 mod token;
 mod values;
 mod verify;
@@ -57,6 +58,7 @@ enum Verb {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Apply(apply::Apply),
+    Terms(terms::Terms),
     Import(import::Import),
     Token(token::Token),
     Secret(secret::Secret),
@@ -101,6 +103,7 @@ impl Cli {
             Verb::Serve(verb) => block_on(verb.run(&global)),
             Verb::Demo(verb) => block_on(verb.run(&global)),
             Verb::Apply(verb) => block_on(verb.run(&global)),
+            Verb::Terms(verb) => block_on(verb.run(&global)),
             Verb::Import(verb) => block_on(verb.run(&global)),
             Verb::Token(verb) => block_on(verb.run(&global)),
             Verb::Secret(verb) => block_on(verb.run(&global)),

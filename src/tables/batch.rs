@@ -7,7 +7,7 @@ use std::{
 
 use postbook_projections::{
     Changes,
-    rows::{AttemptRow, ConversionRow, ParkedRow, PayoutRow, Posting},
+    rows::{AttemptRow, CarryoverRow, ConversionRow, ParkedRow, PayoutRow, Posting},
 };
 use postbook_schemas::{Currency, Envelope, Fact, FactId, Instant, Month, Slug};
 
@@ -130,6 +130,7 @@ pub struct Batch {
     postings: Vec<Posting>,
     payouts: Latest<FactId, PayoutRow>,
     parked: Latest<u64, ParkedRow>,
+    carryovers: Latest<FactId, CarryoverRow>,
     carried_lines: Vec<CarriedLine>,
     adjustments: Vec<Adjustment>,
     touches: Vec<Touch>,
@@ -150,6 +151,7 @@ impl Default for Batch {
             postings: Vec::new(),
             payouts: Latest::new(),
             parked: Latest::new(),
+            carryovers: Latest::new(),
             carried_lines: Vec::new(),
             adjustments: Vec::new(),
             touches: Vec::new(),
@@ -195,6 +197,10 @@ impl Batch {
         for row in changes.parked.drain(..) {
             self.row_count += 1;
             self.parked.put(row.position, Some(row));
+        }
+        for row in changes.carryovers.drain(..) {
+            self.row_count += 1;
+            self.carryovers.put(row.id, Some(row));
         }
     }
 
@@ -294,6 +300,12 @@ impl Batch {
     /// Parked changes, new or replaced.
     pub fn parked(&self) -> impl Iterator<Item = &ParkedRow> {
         self.parked.rows.iter().filter_map(|(_, row)| row.as_ref())
+    }
+
+    /// Ends of months, new or replaced.
+    pub fn carryovers(&self) -> impl Iterator<Item = &CarryoverRow> {
+        let rows = self.carryovers.rows.iter();
+        rows.filter_map(|(_, row)| row.as_ref())
     }
 
     /// Lines of payouts, all new.

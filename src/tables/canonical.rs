@@ -6,7 +6,7 @@
 //! same bytes, and the bytes do not depend on a database's way of storing them.
 
 use postbook_projections::rows::{
-    AttemptRow, ConversionRow, EarningLine, Entry, ParkedRow, PayoutRow, Posting,
+    AttemptRow, CarryoverRow, ConversionRow, EarningLine, Entry, ParkedRow, PayoutRow, Posting,
 };
 use postbook_schemas::{FactId, Instant, Month};
 
@@ -224,6 +224,20 @@ impl Canonical for ParkedRow {
         out.text_option(self.click_id.as_deref());
         out.text_option(self.customer_id.as_deref());
         out.time(self.recorded_at);
+    }
+}
+
+impl Canonical for CarryoverRow {
+    fn write_canonical(&self, out: &mut Bytes) {
+        out.begin(11);
+        out.id(self.id);
+        out.text(self.partner.as_str());
+        out.text(self.currency.code());
+        out.text_option(self.offer.as_ref().map(AsRef::as_ref));
+        out.month(self.month);
+        out.number(self.amount_minor);
+        out.time(self.ends_at);
+        out.time(self.available_at);
     }
 }
 

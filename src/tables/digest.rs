@@ -87,6 +87,7 @@ pub struct Running {
     conversions: HashMap<FactId, Digest>,
     payouts: HashMap<FactId, Digest>,
     parked: HashMap<u64, Digest>,
+    carryovers: HashMap<FactId, Digest>,
     scratch: Bytes,
 }
 
@@ -109,6 +110,10 @@ impl Running {
         for row in batch.parked() {
             let share = Digest::of(row, &mut self.scratch);
             replace(&mut self.sum, &mut self.parked, row.position, Some(share));
+        }
+        for row in batch.carryovers() {
+            let share = Digest::of(row, &mut self.scratch);
+            replace(&mut self.sum, &mut self.carryovers, row.id, Some(share));
         }
         self.add_all(batch.attempts());
         self.add_all(batch.postings());

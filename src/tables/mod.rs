@@ -31,7 +31,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 
 pub use checkpoint::{Checkpoint, Stopped};
 use connect::Building;
@@ -41,10 +41,10 @@ use generation::Generation;
 use write::Writer;
 
 /// The form of the tables and of the digest. Tables of another form are built again.
-const FORMAT: i64 = 5;
+const FORMAT: i64 = 7;
 
 /// The oldest form whose tables still answer rightly while they are built again.
-const READABLE_FROM: i64 = 5;
+const READABLE_FROM: i64 = 7;
 
 /// The name by which people and tools find the read models.
 pub const FILE_NAME: &str = "readmodels.sqlite";
@@ -226,10 +226,7 @@ impl Tables {
 
     async fn index_and_open(&self, mut writer: Writer) -> Result<Complete, TablesError> {
         let path = generation::path(&self.directory, writer.generation());
-        sqlx::raw_sql(concat!(include_str!("indexes.sql"), "PRAGMA optimize;"))
-            .execute(writer.connection())
-            .await
-            .map_err(TablesError::sql("indexed"))?;
+        index(writer.connection()).await?;
         writer.close().await?;
         std::fs::File::open(&path)
             .and_then(|file| file.sync_all())

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use postbook_projections::rows::{
-    AttemptRow, Attribution, ConversionRow, EarningLine, Entry, InPeriod, Memo, ParkedRow,
-    PayoutRow, Posting,
+    AttemptRow, Attribution, CarryoverRow, ConversionRow, EarningLine, Entry, InPeriod, Memo,
+    ParkedRow, PayoutRow, Posting,
 };
 use postbook_schemas::{Currency, FactId, Instant, Kind, OfferRef, Outcome};
 use sqlx::{Row as _, sqlite::SqliteRow};
@@ -279,6 +279,20 @@ pub(super) fn parked(row: &SqliteRow) -> Read<ParkedRow> {
         click_id: row.text_option("click_id")?,
         customer_id: row.text_option("customer_id")?,
         recorded_at: row.time("recorded_at")?,
+    })
+}
+
+pub(super) fn carryover(row: &SqliteRow) -> Read<CarryoverRow> {
+    let row = Reader::new("carryovers", row);
+    Ok(CarryoverRow {
+        id: row.id("id")?,
+        partner: row.parsed("partner")?,
+        currency: row.parsed("currency")?,
+        offer: row.parsed_option("offer")?,
+        month: row.parsed("month")?,
+        amount_minor: row.number("amount_minor")?,
+        ends_at: row.time("ends_at")?,
+        available_at: row.time("available_at")?,
     })
 }
 

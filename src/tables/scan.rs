@@ -45,6 +45,7 @@ impl Tables {
         add_keyed(connection, &mut sum, "statements", "position", issued).await?;
         add_all(connection, &mut sum, "payout_lines", row::carried_line).await?;
         add_all(connection, &mut sum, "touches", row::touch).await?;
+        add_all(connection, &mut sum, "carryovers", row::carryover).await?;
         Ok(sum)
     }
 }

@@ -129,7 +129,8 @@ CREATE TABLE entries (
 CREATE TABLE accounts (
     id      INTEGER PRIMARY KEY,
     name    TEXT NOT NULL UNIQUE,
-    kind    TEXT NOT NULL, -- pending, approved, commission, payout_clearing, write_off, adjustment
+    kind    TEXT NOT NULL, -- pending, approved, commission, payout_clearing, write_off, adjustment,
+                           -- carryover_reset, receivable, income
     partner TEXT,
     offer   TEXT
 );
@@ -169,6 +170,19 @@ CREATE TABLE adjustments (
     occurred_at  BIGINT NOT NULL,
     recorded_at  BIGINT NOT NULL
 );
+
+-- What ends partners' months within their fences: months below zero that were given up or set aside,
+-- and what later months give back. A payout names them by their id.
+CREATE TABLE carryovers (
+    id           BLOB   NOT NULL PRIMARY KEY,
+    partner      TEXT   NOT NULL,
+    currency     TEXT   NOT NULL,
+    offer        TEXT,             -- if the fence is within one
+    month        TEXT   NOT NULL,
+    amount_minor BIGINT NOT NULL,
+    ends_at      BIGINT NOT NULL,
+    available_at BIGINT NOT NULL
+) WITHOUT ROWID;
 
 -- Closed months. Only ever added.
 CREATE TABLE periods (

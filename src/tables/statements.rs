@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use postbook_projections::rows::{
-    Account, AttemptRow, ConversionRow, EarningLine, ParkedRow, PayoutRow, Posting,
+    Account, AttemptRow, CarryoverRow, ConversionRow, EarningLine, ParkedRow, PayoutRow, Posting,
 };
 use postbook_schemas::{Currency, FactId, Instant, ZeroReason};
 
@@ -24,6 +24,7 @@ pub(super) struct Statements {
     payouts: Insert,
     parked: Insert,
     payout_lines: Insert,
+    carryovers: Insert,
     adjustments: Insert,
     touches: Insert,
     periods: Insert,
@@ -73,6 +74,10 @@ impl Default for Statements {
             adjustments: Insert::new("adjustments", &[
                 "position", "id", "partner", "amount_minor", "currency", "reason", "occurred_at",
                 "recorded_at",
+            ]),
+            carryovers: Insert::new("carryovers", &[
+                "id", "partner", "currency", "offer", "month", "amount_minor", "ends_at",
+                "available_at",
             ]),
             touches: Insert::new("touches", &["subject_id", "position"]),
             periods: Insert::new("periods", &["position", "period", "actor", "reason", "closed_at"]),
@@ -230,6 +235,19 @@ impl Statements {
             values.push(row.reason.as_str());
             values.push(row.occurred_at.micros());
             values.push(row.recorded_at.micros());
+        })
+    }
+
+    pub(super) fn carryovers(&self, rows: &[&CarryoverRow]) -> Insertions {
+        self.carryovers.of(rows.iter(), rows.len(), |values, row| {
+            values.push(id(row.id));
+            values.push(row.partner.as_str());
+            values.push(row.currency.code());
+            values.text(row.offer.as_ref().map(AsRef::as_ref));
+            values.push(row.month.to_string());
+            values.push(row.amount_minor);
+            values.push(row.ends_at.micros());
+            values.push(row.available_at.micros());
         })
     }
 

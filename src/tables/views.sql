@@ -22,6 +22,11 @@ SELECT p.number, e.side, p.kind, a.name AS account, e.amount_minor, e.currency, 
        strftime('%Y-%m-%dT%H:%M:%fZ', e.recorded_at / 1e6, 'unixepoch') AS recorded_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.available_at / 1e6, 'unixepoch') AS available_at
 FROM entries e JOIN postings p ON p.number = e.posting JOIN accounts a ON a.id = e.account_id;
+CREATE VIEW carryovers_view AS
+SELECT lower(hex(id)) AS id, partner, currency, offer, month, amount_minor,
+       strftime('%Y-%m-%dT%H:%M:%fZ', ends_at / 1e6, 'unixepoch') AS ends_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', available_at / 1e6, 'unixepoch') AS available_at
+FROM carryovers;
 CREATE VIEW attempts_view AS
 SELECT position, lower(hex(id)) AS id, outcome, fact_type, offer, click_id, txn_id, customer_id,
        event_id, event, field, detail, differs, endpoint, address,

@@ -64,6 +64,9 @@ pub(super) fn account_kind(account: &Account) -> &'static str {
         Account::PayoutClearing => "payout_clearing",
         Account::WriteOff => "write_off",
         Account::Adjustment => "adjustment",
+        Account::CarryoverReset => "carryover_reset",
+        Account::Receivable(_) => "receivable",
+        Account::Income(_) => "income",
     }
 }
 
@@ -74,19 +77,25 @@ pub(super) fn account_partner(account: &Account) -> Option<&str> {
         Account::Commission(_)
         | Account::PayoutClearing
         | Account::WriteOff
-        | Account::Adjustment => None,
+        | Account::Adjustment
+        | Account::CarryoverReset
+        | Account::Receivable(_)
+        | Account::Income(_) => None,
     }
 }
 
 /// The offer of an account that has one.
 pub(super) fn account_offer(account: &Account) -> Option<&str> {
     match account {
-        Account::Commission(offer) => Some(offer.as_str()),
+        Account::Commission(offer) | Account::Receivable(offer) | Account::Income(offer) => {
+            Some(offer.as_str())
+        }
         Account::Pending(_)
         | Account::Approved(_)
         | Account::PayoutClearing
         | Account::WriteOff
-        | Account::Adjustment => None,
+        | Account::Adjustment
+        | Account::CarryoverReset => None,
     }
 }
 
@@ -97,10 +106,14 @@ pub(super) fn parse_account(
     offer: Option<&str>,
 ) -> Option<Account> {
     let partner = || partner.and_then(|partner| Slug::try_new(partner).ok());
+    let offer = || offer.and_then(|offer| OfferRef::try_new(offer).ok());
     Some(match kind {
         "pending" => Account::Pending(partner()?),
         "approved" => Account::Approved(partner()?),
-        "commission" => Account::Commission(OfferRef::try_new(offer?).ok()?),
+        "commission" => Account::Commission(offer()?),
+        "receivable" => Account::Receivable(offer()?),
+        "income" => Account::Income(offer()?),
+        "carryover_reset" => Account::CarryoverReset,
         "payout_clearing" => Account::PayoutClearing,
         "write_off" => Account::WriteOff,
         "adjustment" => Account::Adjustment,

@@ -144,6 +144,7 @@ impl Writer {
         self.write_conversions(batch).await?;
         self.replace_payouts(batch).await?;
         self.replace_parked(batch).await?;
+        self.replace_carryovers(batch).await?;
         self.write_ledger(batch).await?;
         let connection = &mut self.connection;
         let statements = &self.statements;
@@ -246,6 +247,20 @@ impl Writer {
         self.delete("parked", "position", &positions).await?;
         self.statements
             .parked(&rows)
+            .run(&mut self.connection)
+            .await
+    }
+
+    async fn replace_carryovers(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+        let rows: Vec<_> = batch.carryovers().collect();
+        for row in &rows {
+            sqlx::query("DELETE FROM carryovers WHERE id = ?")
+                .bind(row.id.as_bytes().to_vec())
+                .execute(&mut self.connection)
+                .await?;
+        }
+        self.statements
+            .carryovers(&rows)
             .run(&mut self.connection)
             .await
     }

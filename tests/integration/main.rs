@@ -3,6 +3,7 @@
 mod apply;
 mod attempts;
 mod bulk;
+mod carryover;
 mod cli;
 mod combinations;
 mod demo;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use postbook_schemas::{Change, Instant, Kind, Status};
 
-use super::Book;
+use super::{Book, seen::Seen};
 use crate::{
     attribution::{Correction, Evidence, attribute},
     conversion::{Changed, Conversion, Corrected, Decided},
@@ -33,17 +33,18 @@ impl Book {
         for number in touched.clone() {
             self.derive_bond(number, &mut touched);
         }
+        let mut seen = Seen::default();
         for number in touched.clone() {
-            self.derive_counting(number, &mut touched);
+            self.derive_counting(number, &mut seen, &mut touched);
         }
         for &number in &touched {
             let attribution = self.attribution(self.conversion(number), true, true);
             self.conversion_mut(number).attribution = attribution;
         }
         for number in touched.clone() {
-            self.derive_pools(number, &mut touched);
+            self.derive_pools(number, &mut seen, &mut touched);
         }
-        self.derive_lines(touched, cause, changes)
+        self.derive_lines(touched, &mut seen, cause, changes)
     }
 
     /// Who would be credited, with or without the customer's bond and the corrections of people.
@@ -146,9 +147,15 @@ impl Book {
 
     /// Derives whether a conversion counts among its customer's, and when the first of its kind
     /// happened; the others are touched where their terms look at that.
-    fn derive_counting(&mut self, number: ConversionNumber, touched: &mut Touched) {
+    fn derive_counting(
+        &mut self,
+        number: ConversionNumber,
+        seen: &mut Seen,
+        touched: &mut Touched,
+    ) {
         let conversion = self.conversion(number);
-        let status = self.status_by_facts(conversion).map(|since| since.status);
+        let situation = self.situation(number, seen);
+        let status = situation.status.map(|since| since.status);
         let taken_back = matches!(status, Some(Status::Rejected | Status::Reversed));
         let counts = !conversion.sandbox && !taken_back;
         if counts == conversion.counts {
@@ -192,8 +199,11 @@ impl Book {
     }
 
     /// The status that facts give a conversion.
-    pub(super) fn status_by_facts(&self, conversion: &Conversion) -> Option<StatusSince> {
-        let changes = self.changes_of(conversion);
+    pub(super) fn status_by_facts(
+        &self,
+        conversion: &Conversion,
+        changes: &[&Changed],
+    ) -> Option<StatusSince> {
         let mut decisions: Vec<&Decided> = Vec::new();
         if !self.decisions.is_empty() {
             let ids = conversion.aliases.iter();
@@ -204,7 +214,7 @@ impl Book {
             status,
             since: conversion.occurred_at(),
         });
-        status_by_facts(reported, &changes, &decisions)
+        status_by_facts(reported, changes, &decisions)
     }
 
     /// The changes that concern a conversion, in the order of facts: those of its transaction, and

@@ -1,6 +1,6 @@
-//! The lines that the rules give a conversion, and their pools of tiers and caps.
+//! The lines that the rules give a conversion: which rules match, what they leave and give, and the rows.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc};
 
 use postbook_schemas::{
     Currency, Instant, Kind, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
@@ -8,7 +8,8 @@ use postbook_schemas::{
 
 use super::{
     Book,
-    volume::{cap_pool, tiers_pool},
+    seen::{Level, Matched, Seen, Situation},
+    volume::rule_pools,
 };
 use crate::{
     click::ClickSeen,
@@ -17,33 +18,14 @@ use crate::{
     groups::Group,
     numbers::ConversionNumber,
     payouts::{Carried, line_memo},
-    posted::{PostedLine, Standing},
-    pricing::{Exchange, Given, Remaining, price, price_currency, remaining},
+    posted::{Owed, PostedLine, Standing},
+    pricing::{Exchange, Given, Remaining, Volume, price, price_currency, remaining},
     rows::{EarningLine, LineState},
     rules::{CompiledRule, CompiledTerms},
-    standing::{MoneyChange, StatusSince, Taken, taken},
+    standing::{MoneyChange, StatusSince, taken},
 };
 
-type Touched = BTreeSet<ConversionNumber>;
-
-/// What the rules of some terms say to a conversion.
-pub(super) struct Matched {
-    /// The terms.
-    pub(super) terms: Arc<CompiledTerms>,
-    /// The places of the rules that price it.
-    pub(super) rules: Vec<usize>,
-    /// The rules of its kind that do not, and the condition that fails.
-    pub(super) unmet: Vec<usize>,
-}
-
-/// A conversion with all that its lines depend on.
-pub(super) struct Situation<'a> {
-    pub(super) conversion: &'a Conversion,
-    pub(super) status: Option<StatusSince>,
-    pub(super) money: Vec<MoneyChange>,
-}
-
-struct Around<'a> {
+pub(super) struct Around<'a> {
     book: &'a Book,
     groups: [Option<&'a Group>; 2],
 }
@@ -91,76 +73,107 @@ impl Surroundings for Around<'_> {
 }
 
 impl Book {
-    /// The rules that price a conversion for a partner: those of its kind whose conditions hold,
-    /// the first of each group.
-    pub(super) fn matched(&self, conversion: &Conversion, partner: &Slug) -> Option<Matched> {
+    /// The rules that price a conversion for the partner who is so many levels above the credited
+    /// one: those of its kind whose conditions hold, the first of each group.
+    pub(super) fn matched(
+        &self,
+        number: ConversionNumber,
+        partner: &Slug,
+        level: Level,
+        seen: &mut Seen,
+    ) -> Option<Rc<Matched>> {
+        let key = (number, level, partner.clone());
+        seen.matched(key, || self.match_rules(number, partner, level))
+    }
+
+    fn match_rules(
+        &self,
+        number: ConversionNumber,
+        partner: &Slug,
+        level: Level,
+    ) -> Option<Matched> {
+        let conversion = self.conversion(number);
         let terms = self.terms_of(conversion, partner)?;
-        let keys = conversion.keys;
-        let around = Around {
-            book: self,
-            groups: [self.group(keys.customer), self.group(keys.click)],
-        };
+        let around = self.around(conversion);
         let click = self.click_of(conversion);
         let mut groups_taken = BTreeSet::new();
-        let (mut rules, mut unmet_rules) = (Vec::new(), Vec::new());
+        let (mut rules, mut pools, mut unmet_rules) = (Vec::new(), Vec::new(), Vec::new());
         for (place, rule) in terms.rules.iter().enumerate() {
-            if rule.on != conversion.kind {
+            if rule.on != conversion.kind || !is_for(rule, level) {
                 continue;
             }
-            if rule
-                .group
-                .as_ref()
-                .is_some_and(|group| groups_taken.contains(group))
+            if let Some(group) = &rule.group
+                && groups_taken.contains(group)
             {
                 continue;
             }
             if unmet(&rule.when, conversion, click, &around).is_some() {
                 unmet_rules.push(place);
             } else {
-                groups_taken.extend(rule.group.clone());
+                groups_taken.extend(rule.group.as_ref());
                 rules.push(place);
+                pools.push(rule_pools(&terms, rule, conversion, partner));
             }
         }
+        drop(groups_taken);
         Some(Matched {
             terms,
             rules,
+            pools,
             unmet: unmet_rules,
         })
     }
 
-    fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
-        self.clicks.get(conversion.references.click_id.as_deref()?)
-    }
-
-    /// A conversion with its status and its changes of money in its own currency.
-    pub(super) fn situation<'a>(&self, conversion: &'a Conversion) -> Situation<'a> {
-        let money = self
-            .changes_of(conversion)
-            .into_iter()
-            .filter_map(|change| {
-                let amount_minor = match (change.amount_minor, change.currency) {
-                    (Some(amount), Some(currency)) if currency != conversion.currency => {
-                        // A change in a currency without a rate yet has no effect yet.
-                        let at = change.order.occurred_at;
-                        Some(self.exchanged(amount, currency, conversion.currency, at)?)
-                    }
-                    (amount, _) => amount,
-                };
-                let occurred_at = change.order.occurred_at;
-                Some(MoneyChange {
-                    change: change.change,
-                    occurred_at,
-                    amount_minor,
-                })
-            });
-        Situation {
-            conversion,
-            status: self.status_by_facts(conversion),
-            money: money.collect(),
+    pub(super) fn around(&self, conversion: &Conversion) -> Around<'_> {
+        let keys = conversion.keys;
+        Around {
+            book: self,
+            groups: [self.group(keys.customer), self.group(keys.click)],
         }
     }
 
-    fn exchanged(&self, amount: i64, from: Currency, to: Currency, at: Instant) -> Option<i64> {
+    pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
+        self.clicks.get(conversion.references.click_id.as_deref()?)
+    }
+
+    /// A conversion's status and its changes of money in its own currency.
+    pub(super) fn situation(&self, number: ConversionNumber, seen: &mut Seen) -> Rc<Situation> {
+        seen.situation(number, || self.look_at(self.conversion(number)))
+    }
+
+    fn look_at(&self, conversion: &Conversion) -> Situation {
+        let changes = self.changes_of(conversion);
+        let own = conversion.currency;
+        let money = changes.iter().filter_map(|change| {
+            let amount_minor = match (change.amount_minor, change.currency) {
+                (Some(amount), Some(currency)) if currency != own => {
+                    // A change in a currency without a rate yet has no effect yet.
+                    let at = change.order.occurred_at;
+                    Some(self.exchanged(amount, currency, own, at)?)
+                }
+                (amount, _) => amount,
+            };
+            Some(MoneyChange {
+                change: change.change,
+                occurred_at: change.order.occurred_at,
+                amount_minor,
+            })
+        });
+        let others = changes.iter().filter_map(|change| change.currency);
+        Situation {
+            status: self.status_by_facts(conversion, &changes),
+            money: money.collect(),
+            others: others.filter(|&currency| currency != own).collect(),
+        }
+    }
+
+    pub(super) fn exchanged(
+        &self,
+        amount: i64,
+        from: Currency,
+        to: Currency,
+        at: Instant,
+    ) -> Option<i64> {
         let rate = self.programme.rate(from, to, at)?;
         Exchange {
             rate: Some(rate),
@@ -170,13 +183,14 @@ impl Book {
         .exchange(amount)
     }
 
-    /// What the changes within a rule's window have taken of a conversion.
+    /// What the changes within a rule's window leave of what it gives.
     pub(super) fn left(
         &self,
         rule: &CompiledRule,
-        situation: &Situation<'_>,
-    ) -> (Taken, Remaining) {
-        let conversion = situation.conversion;
+        number: ConversionNumber,
+        situation: &Situation,
+    ) -> Remaining {
+        let conversion = self.conversion(number);
         let until = rule.clawback_days.map_or(Instant::MAX, |days| {
             conversion
                 .occurred_at()
@@ -188,58 +202,57 @@ impl Book {
             .filter(|change| change.occurred_at <= until);
         let taken = taken(conversion.amount_minor, in_time.copied());
         let abused = self.is_abused(conversion, until);
-        (
-            taken,
-            remaining(rule, conversion.amount_minor, &taken, abused),
-        )
+        remaining(rule, conversion.amount_minor, &taken, abused)
     }
 
-    /// What a rule gives for a conversion, its cap included.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that the price of a line depends on"
-    )]
-    pub(super) fn given(
+    /// What a rule gives for a conversion in a currency, before its cap.
+    pub(super) fn priced(
         &mut self,
-        terms: &CompiledTerms,
         rule: &CompiledRule,
         number: ConversionNumber,
-        partner: &Slug,
         currency: Currency,
         left: &Remaining,
-        later: &mut Touched,
+        volume: Option<&Volume>,
     ) -> Given {
         let conversion = self.conversion(number);
-        let offer_currency = self.programme.offer(&conversion.offer).currency;
+        let offer_currency = self.programme.offer_currency(&conversion.offer);
         let from = price_currency(rule, conversion, offer_currency);
-        let rate = if from == currency {
-            None
-        } else {
-            let rate = self
-                .programme
-                .rate(from, currency, conversion.occurred_at());
-            self.rate_users
-                .entry((from, currency))
-                .or_default()
-                .insert(number);
-            match rate {
-                Some(rate) => Some(rate),
-                None => return Given::nothing(ZeroReason::AwaitingFx),
-            }
-        };
-        let exchange = Exchange {
-            rate,
-            from,
-            to: currency,
+        let Some(exchange) = self.exchange(number, from, currency) else {
+            return Given::nothing(ZeroReason::AwaitingFx);
         };
         let conversion = self.conversion(number);
-        let pool =
-            tiers_pool(terms, rule, conversion, partner).and_then(|key| self.pools.get(&key));
-        let given = price(rule, conversion, offer_currency, exchange, left, pool);
-        match cap_pool(terms, rule, conversion, partner) {
-            None => given,
-            Some(key) => self.capped(rule, number, key, currency, given, later),
+        price(rule, conversion, offer_currency, exchange, left, volume)
+    }
+
+    /// What turns one currency into another when a conversion happened; `None` without a rate. The
+    /// conversion is derived again when such a rate comes.
+    pub(super) fn exchange(
+        &mut self,
+        number: ConversionNumber,
+        from: Currency,
+        to: Currency,
+    ) -> Option<Exchange> {
+        if from == to {
+            return Some(Exchange {
+                rate: None,
+                from,
+                to,
+            });
         }
+        let users = self.rate_users.entry((from, to)).or_default();
+        users.insert(number);
+        let at = self.conversion(number).occurred_at();
+        let rate = Some(self.programme.rate(from, to, at)?);
+        Some(Exchange { rate, from, to })
+    }
+}
+
+/// Whether a rule speaks to the partner so many levels above the credited one.
+fn is_for(rule: &CompiledRule, level: Level) -> bool {
+    if level == 0 {
+        !rule.is_override()
+    } else {
+        rule.is_override() && rule.level.is_none_or(|wanted| wanted == level)
     }
 }
 
@@ -315,6 +328,8 @@ pub(super) fn line(
         standing,
         memo,
         payout_id: carried.payout_id,
+        owed: Owed::ToPartner,
+        carry: None,
     };
     Some((row, posted))
 }

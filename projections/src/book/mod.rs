@@ -4,9 +4,14 @@ mod derive;
 mod earn;
 mod fold;
 mod lines;
+mod months;
 mod pay;
 mod periods;
+mod price;
+mod seen;
+mod show;
 mod take;
+mod uplines;
 mod volume;
 
 use std::{
@@ -21,6 +26,7 @@ use crate::{
     click::ClickSeen,
     conversion::{Conversion, Corrected, Decided},
     groups::Group,
+    months::Fence,
     numbers::{ConversionNumber, PoolKey},
     payouts::{Carriers, Payout},
     pools::Pool,
@@ -67,6 +73,7 @@ pub struct Book {
     parked: BTreeMap<u64, (u128, ParkedRow)>,
     pools: HashMap<PoolKey, Pool>,
     rate_users: BTreeMap<(Currency, Currency), BTreeSet<ConversionNumber>>,
+    fences: BTreeMap<u128, Fence>,
     payouts: BTreeMap<FactId, Payout>,
     carriers: Carriers,
     /// The payout whose money the fact at hand books or takes back.

@@ -178,7 +178,7 @@ fn is_of_payout(posting: &Posting, partner: &Slug, currency: Currency) -> bool {
 }
 
 /// A posting between what a partner is owed and another account.
-fn simple_posting(
+pub(super) fn simple_posting(
     cause: &Cause,
     kind: PostingKind,
     other: Account,

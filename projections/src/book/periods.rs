@@ -3,7 +3,7 @@
 use postbook_schemas::Month;
 
 use super::Book;
-use crate::rows::{InPeriod, Posting};
+use crate::rows::{InPeriod, Posting, PostingKind};
 
 impl Book {
     /// Closes a month and all before it.
@@ -27,6 +27,10 @@ impl Book {
     /// The month in which a posting takes effect, in the time zone of its terms (SPEC 1); UTC where
     /// no terms are involved.
     fn month_of(&self, posting: &Posting) -> Month {
+        if posting.kind == PostingKind::Carryover {
+            // Its fence has said it, in the time zone of its terms.
+            return posting.period.month;
+        }
         let terms = posting.terms_version.as_ref().and_then(|version| {
             let number = self.ids.get(&posting.conversion_id?)?;
             let all = self.programme.all_terms(&self.conversion(*number).offer);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use postbook_schemas::{
-    Envelope, Fact, OfferRef, Outcome,
+    Envelope, Fact, OfferRef, Outcome, Slug,
     configuration::{Coupon, FxRate},
     postback::AbuseReport,
     traffic::Click,
@@ -97,7 +97,9 @@ impl Book {
             }
             Fact::PartnerDefined(partner) => {
                 let changed = self.programme.define_partner(order, partner);
-                self.touch_where(touched, |c| changed && c.concerns(&partner.slug));
+                if changed {
+                    self.touch_partner(&partner.slug, touched);
+                }
             }
             Fact::CouponDefined(coupon) => self.take_coupon(order, coupon, touched),
             Fact::TermsPublished(published) => {
@@ -180,6 +182,16 @@ impl Book {
     fn touch_offer(&self, offer: &OfferRef, changed: bool, touched: &mut Touched) {
         let conversions = self.by_offer.get(offer).filter(|_| changed);
         touched.extend(conversions.into_iter().flatten().copied());
+    }
+
+    /// Touches what concerns a partner, or partners below.
+    fn touch_partner(&self, partner: &Slug, touched: &mut Touched) {
+        self.touch_where(touched, |conversion| {
+            let credited = conversion.attribution.partner.as_ref();
+            let at = conversion.occurred_at();
+            let is_above = |credited| self.programme.uplines(credited, at).contains(partner);
+            conversion.concerns(partner) || credited.is_some_and(is_above)
+        });
     }
 
     fn touch_where(&self, touched: &mut Touched, wanted: impl Fn(&Conversion) -> bool) {

@@ -1,75 +1,66 @@
-//! Pools of tiers and caps: who is in them, and whom a change there concerns.
+//! Pools of tiers, caps and advances: who is in them, and what they say to a line.
 
 use std::collections::BTreeSet;
 
 use postbook_schemas::{Currency, Slug, Status, ZeroReason, terms::Period};
 
-use super::Book;
+use super::{
+    Book,
+    seen::{Level, RulePools, Seen},
+};
 use crate::{
     conversion::Conversion,
     numbers::{ConversionNumber, PoolKey},
-    order::{OrderKey, short},
-    pools::{Member, Step},
-    pricing::Given,
+    order::{short, short_with},
+    pools::Threshold,
+    pricing::{Given, Volume},
     rows::AttributedBy,
-    rules::{CompiledRule, CompiledTerms},
+    rules::{CompiledRule, CompiledTerms, Price},
+    seats::Reach,
 };
 
 type Touched = BTreeSet<ConversionNumber>;
 
 /// A conversion's place in a pool.
-struct Seat {
+struct Wanted {
     key: PoolKey,
     /// A member counts; a ghost only needs to know its place.
     is_member: bool,
-    /// At which volumes the rule reprices the whole period.
-    steps: Vec<Step>,
+    /// What it weighs, where that is not what the rule gives.
+    weight: Option<(i64, Reach)>,
+    /// Where the rule's price turns.
+    thresholds: Vec<Threshold>,
 }
 
 impl Book {
     /// Enters a conversion into the pools of the rules that price it and takes it out of others;
     /// touches the members whose price that changes.
-    pub(super) fn derive_pools(&mut self, number: ConversionNumber, touched: &mut Touched) {
+    pub(super) fn derive_pools(
+        &mut self,
+        number: ConversionNumber,
+        seen: &mut Seen,
+        touched: &mut Touched,
+    ) {
         let conversion = self.conversion(number);
-        let offer_is_pooled = self
-            .programme
-            .all_terms(&conversion.offer)
-            .iter()
-            .any(|terms| terms.rules.iter().any(CompiledRule::is_pooled));
-        if !offer_is_pooled && conversion.pools.is_empty() {
+        let terms = self.programme.all_terms(&conversion.offer);
+        let is_pooled = terms.iter().any(|terms| terms.is_pooled());
+        if !is_pooled && conversion.pools.is_empty() {
             return;
         }
-        let wanted = self.wanted_pools(conversion);
-        let order = conversion.order.clone();
-        let amount_minor = conversion.amount_minor.unwrap_or(0);
-        let keys: Vec<PoolKey> = wanted.iter().map(|seat| seat.key).collect();
+        let wanted = self.wanted_pools(number, seen);
+        let order = self.conversion(number).order.clone();
+        let keys: Vec<PoolKey> = wanted.iter().map(|wanted| wanted.key).collect();
         let before = std::mem::replace(&mut self.conversion_mut(number).pools, keys.clone());
-        let leaving = before.into_iter().filter(|key| !keys.contains(key));
-        for key in leaving {
-            self.leave_pool(key, &order, touched);
-        }
-        for Seat {
-            key,
-            is_member,
-            steps,
-        } in wanted
-        {
-            let pool = self.pools.entry(key).or_default();
-            pool.expect_steps(steps);
-            let concerns_others = if is_member {
-                let (order, conversion) = (order.clone(), number);
-                pool.put(Member {
-                    order,
-                    conversion,
-                    amount_minor,
-                    priced_minor: 0,
-                })
-            } else {
-                pool.put_ghost(&order, number)
-            };
-            if concerns_others {
-                self.touch_pool(key, &order, touched);
+        for key in before.into_iter().filter(|key| !keys.contains(key)) {
+            if let Some(pool) = self.pools.get_mut(&key) {
+                pool.remove(&order, touched);
             }
+        }
+        for wanted in wanted {
+            let pool = self.pools.entry(wanted.key).or_default();
+            pool.watch(&wanted.thresholds);
+            let who = (&order, number);
+            pool.seat(who, wanted.is_member, wanted.weight, touched);
         }
     }
 
@@ -77,116 +68,159 @@ impl Book {
     pub(super) fn leave_pools(&mut self, number: ConversionNumber, touched: &mut Touched) {
         let order = self.conversion(number).order.clone();
         for key in std::mem::take(&mut self.conversion_mut(number).pools) {
-            self.leave_pool(key, &order, touched);
-        }
-    }
-
-    fn leave_pool(&mut self, key: PoolKey, order: &OrderKey, touched: &mut Touched) {
-        if self
-            .pools
-            .get_mut(&key)
-            .is_some_and(|pool| pool.remove(order))
-        {
-            self.touch_pool(key, order, touched);
-        }
-    }
-
-    /// Touches the conversions of a pool that a change at a place concerns: all where a step may
-    /// reprice the whole period, else those after it.
-    fn touch_pool(&self, key: PoolKey, order: &OrderKey, touched: &mut Touched) {
-        let Some(pool) = self.pools.get(&key) else {
-            return;
-        };
-        touched.extend(pool.from(order));
-        if pool.may_reprice_all() {
-            touched.extend(pool.all());
+            if let Some(pool) = self.pools.get_mut(&key) {
+                pool.remove(&order, touched);
+            }
         }
     }
 
     /// The pools a conversion belongs in: of each pooled rule that prices it, as a member while it
     /// earns; and as a ghost those of the partner who would be credited without people's
-    /// corrections.
-    fn wanted_pools(&self, conversion: &Conversion) -> Vec<Seat> {
-        if conversion.sandbox {
-            return Vec::new();
-        }
+    /// corrections. The same for the partners above.
+    fn wanted_pools(&mut self, number: ConversionNumber, seen: &mut Seen) -> Vec<Wanted> {
         let mut wanted = Vec::new();
-        if let Some(partner) = &conversion.attribution.partner {
-            self.pools_with(conversion, partner, true, &mut wanted);
+        let conversion = self.conversion(number);
+        if conversion.sandbox {
+            return wanted;
         }
-        if conversion.attribution.by == Some(AttributedBy::Correction) {
-            let uncorrected = self.attribution(conversion, true, false).partner;
-            let other = uncorrected.filter(|p| conversion.attribution.partner.as_ref() != Some(p));
-            if let Some(partner) = other {
-                self.pools_with(conversion, &partner, false, &mut wanted);
+        let credited = conversion.attribution.partner.clone();
+        let is_corrected = conversion.attribution.by == Some(AttributedBy::Correction);
+        if let Some(partner) = &credited {
+            self.pools_of_all_levels(number, partner, true, seen, &mut wanted);
+        }
+        if is_corrected {
+            let uncorrected = self
+                .attribution(self.conversion(number), true, false)
+                .partner;
+            if let Some(partner) = uncorrected.filter(|other| credited.as_ref() != Some(other)) {
+                self.pools_of_all_levels(number, &partner, false, seen, &mut wanted);
             }
         }
         wanted
     }
 
-    fn pools_with(
-        &self,
-        conversion: &Conversion,
+    fn pools_of_all_levels(
+        &mut self,
+        number: ConversionNumber,
         partner: &Slug,
         credited: bool,
-        wanted: &mut Vec<Seat>,
+        seen: &mut Seen,
+        wanted: &mut Vec<Wanted>,
     ) {
-        let Some(matched) = self.matched(conversion, partner) else {
+        self.pools_with(number, (partner, 0), credited, seen, wanted);
+        for (upline, level) in self.uplines_of(number, partner) {
+            self.pools_with(number, (&upline, level), credited, seen, wanted);
+        }
+    }
+
+    fn pools_with(
+        &mut self,
+        number: ConversionNumber,
+        (partner, level): (&Slug, Level),
+        credited: bool,
+        seen: &mut Seen,
+        wanted: &mut Vec<Wanted>,
+    ) {
+        let Some(matched) = self.matched(number, partner, level, seen) else {
             return;
         };
-        let situation = self.situation(conversion);
+        let currency = self.programme.partner_currency(partner);
+        let situation = self.situation(number, seen);
         let status = situation.status.map(|since| since.status);
         let refused = matches!(status, Some(Status::Rejected | Status::Reversed));
-        let rules = matched
-            .rules
-            .iter()
-            .filter_map(|&place| matched.terms.rules.get(place));
-        for rule in rules.filter(|rule| rule.is_pooled()) {
-            let earns = credited && !refused && self.left(rule, &situation).1.part > 0;
-            let tiers = tiers_pool(&matched.terms, rule, conversion, partner);
-            wanted.extend(tiers.map(|key| Seat {
-                key,
-                is_member: earns,
-                steps: rule.repricing_steps(),
-            }));
-            let cap = cap_pool(&matched.terms, rule, conversion, partner);
-            wanted.extend(cap.map(|key| Seat {
-                key,
-                is_member: earns,
-                steps: Vec::new(),
-            }));
+        let terms = &matched.terms;
+        for (rule, pools) in matched.rules().filter(|(rule, _)| rule.is_pooled()) {
+            // An override gives what is left of what others earn: that is not its rule's to say.
+            let leaves = |book: &Self| book.left(rule, number, &situation).part > 0;
+            let earns = credited && !refused && (rule.is_override() || leaves(self));
+            if let Some(key) = pools.tiers {
+                let offer = &self.conversion(number).offer;
+                let exponent = self.programme.offer_currency(offer).exponent();
+                let own = self.volume_minor(number);
+                wanted.push(Wanted {
+                    key,
+                    is_member: earns,
+                    weight: Some((own, (own.min(0), own.max(0)))),
+                    thresholds: rule.tier_thresholds(exponent),
+                });
+            }
+            if let Some(key) = pools.cap {
+                wanted.push(Wanted {
+                    key,
+                    is_member: earns,
+                    weight: None,
+                    thresholds: currency.map_or_else(Vec::new, |to| rule.cap_thresholds(to)),
+                });
+            }
         }
+        let advance = advance_pool(terms, self.conversion(number), partner).filter(|_| level == 0);
+        wanted.extend(advance.map(|key| Wanted {
+            key,
+            is_member: true,
+            weight: None,
+            thresholds: Vec::new(),
+        }));
+    }
+
+    /// The amount of a conversion as tiers count it, in the offer's currency; nothing while the rate
+    /// is not known.
+    fn volume_minor(&mut self, number: ConversionNumber) -> i64 {
+        let conversion = self.conversion(number);
+        let Some(amount) = conversion.amount_minor else {
+            return 0;
+        };
+        let to = self.programme.offer_currency(&conversion.offer);
+        let exchange = self.exchange(number, conversion.currency, to);
+        exchange.and_then(|it| it.exchange(amount)).unwrap_or(0)
+    }
+
+    /// Where a conversion stands among those that share a rule's tiers.
+    pub(super) fn volume(
+        &mut self,
+        pool: Option<PoolKey>,
+        number: ConversionNumber,
+    ) -> Option<Volume> {
+        let pool = self.pools.get(&pool?)?;
+        let conversion = self.conversion(number);
+        let stand = pool.stand(&conversion.order);
+        let exponent = self.programme.offer_currency(&conversion.offer).exponent();
+        Some(Volume {
+            stand,
+            own_minor: self.volume_minor(number),
+            exponent,
+        })
     }
 
     /// What a cap leaves of what a rule gives, at the conversion's place in the order of facts.
     pub(super) fn capped(
         &mut self,
-        rule: &CompiledRule,
+        (rule, pool): (&CompiledRule, Option<PoolKey>),
         number: ConversionNumber,
-        key: PoolKey,
         currency: Currency,
         given: Given,
         later: &mut Touched,
     ) -> Given {
-        let order = self.conversion(number).order.clone();
-        let (Some(cap), Some(pool)) = (&rule.cap, self.pools.get_mut(&key)) else {
+        let (Some(cap), Some(key)) = (&rule.cap, pool) else {
             return given;
         };
-        let place = pool.place(&order);
-        if cap
-            .count
-            .is_some_and(|most| u64::try_from(place).unwrap_or(u64::MAX) >= most)
-        {
+        let order = self.conversion(number).order.clone();
+        let Some(pool) = self.pools.get_mut(&key) else {
+            return given;
+        };
+        let before = pool.before(&order);
+        let place = u64::try_from(before.count).unwrap_or(u64::MAX);
+        if cap.count.is_some_and(|most| place >= most) {
             return Given::nothing(ZeroReason::OverCap);
         }
         let Some(most) = cap.amount else {
             return given;
         };
-        if pool.contains(&order) && pool.reprice(&order, given.net_minor.max(0)) {
-            later.extend(pool.from(&order).filter(|&other| other != number));
-        }
-        let most = most.to_minor(currency).unwrap_or(i64::MAX);
-        let rest = most.saturating_sub(pool.priced_before(place)).max(0);
+        let weight = given.net_minor.max(0);
+        pool.weigh(&order, weight, (0, weight.max(given.base_minor)), later);
+        later.remove(&number);
+        let most = i128::from(most.to_minor(currency).unwrap_or(i64::MAX));
+        let rest = most.saturating_sub(before.sum).max(0);
+        let rest = i64::try_from(rest).unwrap_or(i64::MAX);
         let net_minor = given.net_minor.min(rest);
         let reason = if rest == 0 {
             Some(ZeroReason::OverCap)
@@ -199,28 +233,86 @@ impl Book {
             reason,
         }
     }
+
+    /// What shares of a customer's revenue give beyond what was paid in advance: `given` in turn, the
+    /// customer's earlier shares first.
+    pub(super) fn beyond_advance(
+        &mut self,
+        terms: &CompiledTerms,
+        number: ConversionNumber,
+        partner: &Slug,
+        (advanced_minor, given): (i64, &mut [&mut Given]),
+        later: &mut Touched,
+    ) {
+        let conversion = self.conversion(number);
+        let order = conversion.order.clone();
+        let Some(pool) =
+            advance_pool(terms, conversion, partner).and_then(|key| self.pools.get_mut(&key))
+        else {
+            return;
+        };
+        pool.advance(&order, advanced_minor.max(0), later);
+        let (mut own, mut reach) = (0_i64, (0_i64, 0_i64));
+        for share in given.iter() {
+            let (net, base) = (share.net_minor, share.base_minor);
+            own = own.saturating_add(net);
+            reach.0 = reach.0.saturating_add(net.min(base).min(0));
+            reach.1 = reach.1.saturating_add(net.max(base).max(0));
+        }
+        pool.weigh(&order, own, reach, later);
+        later.remove(&number);
+        let advanced = pool.advanced();
+        if advanced == 0 {
+            return;
+        }
+        let mut so_far = pool.before(&order).sum;
+        for share in given {
+            let beyond = |minor: i64| {
+                let end = so_far.saturating_add(i128::from(minor));
+                let paid = |sum: i128| sum.saturating_sub(advanced).max(0);
+                i64::try_from(paid(end).saturating_sub(paid(so_far))).unwrap_or(minor)
+            };
+            let (base_minor, net_minor) = (beyond(share.base_minor), beyond(share.net_minor));
+            let reason = if net_minor == 0 && share.net_minor != 0 {
+                Some(ZeroReason::WithinAdvance)
+            } else {
+                share.reason
+            };
+            so_far = so_far.saturating_add(i128::from(share.net_minor));
+            **share = Given {
+                base_minor,
+                net_minor,
+                reason,
+            };
+        }
+    }
 }
 
-/// The pool in which the tiers of a rule count.
-pub(super) fn tiers_pool(
+/// The pools of a rule for one conversion and partner.
+pub(super) fn rule_pools(
     terms: &CompiledTerms,
     rule: &CompiledRule,
     conversion: &Conversion,
     partner: &Slug,
-) -> Option<PoolKey> {
-    let per = rule.tiers.as_ref()?.per;
-    Some(pool_key("tiers", per, terms, rule, conversion, partner))
+) -> RulePools {
+    let key = |purpose, per| pool_key(purpose, per, terms, rule, conversion, partner);
+    RulePools {
+        tiers: rule.tiers.as_ref().map(|tiers| key("tiers", tiers.per)),
+        cap: rule.cap.as_ref().map(|cap| key("cap", cap.per)),
+    }
 }
 
-/// The pool in which the cap of a rule counts.
-pub(super) fn cap_pool(
-    terms: &CompiledTerms,
-    rule: &CompiledRule,
-    conversion: &Conversion,
-    partner: &Slug,
-) -> Option<PoolKey> {
-    let per = rule.cap.as_ref()?.per;
-    Some(pool_key("cap", per, terms, rule, conversion, partner))
+/// The pool in which a customer's shares of revenue work off what was paid in advance for it.
+fn advance_pool(terms: &CompiledTerms, conversion: &Conversion, partner: &Slug) -> Option<PoolKey> {
+    if !terms.has_advance() {
+        return None;
+    }
+    let customer = conversion.keys.customer.or(conversion.keys.click)?;
+    Some(short(&[
+        "advance",
+        partner.as_str(),
+        &format!("{customer:x}"),
+    ]))
 }
 
 /// The name of the pool of one partner, offer, rule and period. The version of the terms is not in
@@ -234,11 +326,16 @@ fn pool_key(
     partner: &Slug,
 ) -> PoolKey {
     let period = terms.period(per, conversion.occurred_at());
-    short(&[
+    let names = [
         purpose,
         partner.as_str(),
         conversion.offer.as_str(),
         &rule.id,
-        &period,
-    ])
+    ];
+    short_with(&names, &period.to_be_bytes())
+}
+
+/// Whether a rule's line works off an advance.
+pub(super) fn works_off(rule: &CompiledRule) -> bool {
+    matches!(rule.price, Price::Revshare(_))
 }

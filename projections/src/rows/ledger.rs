@@ -18,6 +18,12 @@ pub enum Account {
     WriteOff,
     /// Amounts that no conversion explains.
     Adjustment,
+    /// Months below zero that were given up, or set aside within their fence.
+    CarryoverReset,
+    /// What the brand of an offer owes for its conversions.
+    Receivable(OfferRef),
+    /// What the conversions of an offer bring.
+    Income(OfferRef),
 }
 
 impl std::fmt::Display for Account {
@@ -31,6 +37,9 @@ impl std::fmt::Display for Account {
             Self::PayoutClearing => f.write_str("asset:payout-clearing"),
             Self::WriteOff => f.write_str("expense:write-off"),
             Self::Adjustment => f.write_str("expense:adjustment"),
+            Self::CarryoverReset => f.write_str("expense:carryover-reset"),
+            Self::Receivable(offer) => write!(f, "asset:receivable:{}", offer.brand()),
+            Self::Income(offer) => write!(f, "income:{}", offer.brand()),
         }
     }
 }
@@ -57,6 +66,10 @@ pub enum PostingKind {
     Adjustment,
     /// A debt was given up.
     WriteOff,
+    /// A month below zero was given up, or set aside within its fence; or taken up again.
+    Carryover,
+    /// The advertiser owes more or less.
+    Receivable,
     /// Memo totals move from one word to another without moving money.
     Reclassification,
 }
@@ -74,6 +87,8 @@ impl PostingKind {
             Self::PayoutReturned => "payout_returned",
             Self::Adjustment => "adjustment",
             Self::WriteOff => "write_off",
+            Self::Carryover => "carryover",
+            Self::Receivable => "receivable",
             Self::Reclassification => "reclassification",
         }
     }

@@ -5,7 +5,7 @@ mod ledger;
 pub use ledger::{Account, Entry, InPeriod, Memo, Posting, PostingKind};
 
 use postbook_schemas::{
-    Currency, FactId, Instant, Kind, OfferRef, Outcome, Slug, Status, ZeroReason,
+    Currency, FactId, Instant, Kind, Month, OfferRef, Outcome, Slug, Status, ZeroReason,
     configuration::Candidate,
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,30 @@ pub struct Changes {
     pub payouts: Vec<PayoutRow>,
     /// Changes that wait for their conversion, and those that no longer do.
     pub parked: Vec<ParkedRow>,
+    /// Carryovers, replaced whole by id.
+    pub carryovers: Vec<CarryoverRow>,
+}
+
+/// What ends a partner's month within its fence: a month below zero that was given up or set aside,
+/// or one that works such a month off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarryoverRow {
+    /// Its id, made of fence and month: what payouts carry it under.
+    pub id: FactId,
+    /// Whose month.
+    pub partner: Slug,
+    /// The currency.
+    pub currency: Currency,
+    /// The offer, if the fence is within one.
+    pub offer: Option<OfferRef>,
+    /// The month, in the time zone of the terms.
+    pub month: Month,
+    /// What it adds to the balance, in minor units of it.
+    pub amount_minor: i64,
+    /// When the month ends, and this takes effect.
+    pub ends_at: Instant,
+    /// From when it is payable: when all that the month earned is.
+    pub available_at: Instant,
 }
 
 /// One postback attempt.

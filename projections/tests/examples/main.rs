@@ -1,7 +1,9 @@
 //! Worked examples as text: terms, what happened, and what it comes to. Each says where its figures
 //! are from.
 
+mod casino;
 mod script;
+mod trackers;
 
 use script::check;
 

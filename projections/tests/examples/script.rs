@@ -1,7 +1,8 @@
 //! The language of the worked examples.
 //!
 //! A line `DAY WORD key=value…` is a fact that happened on that day of January 2026 (and on);
-//! a line `= …` says what must hold at that point. Partners `p1` and `p2` are paid in USD, `e1` in EUR.
+//! a line `= …` says what must hold at that point. Partners `p1` and `p2` are paid in USD, `e1` in EUR;
+//! `DAY partner NAME PARENT` puts one below another.
 
 use std::collections::BTreeMap;
 
@@ -197,7 +198,7 @@ impl Stage {
             }
             "payout" | "settled" | "returned" => self.play_payout(&words),
             "decide" | "correct" | "adjust" | "write_off" => self.play_decision(&words),
-            "coupon" | "rate" => self.play_definition(&words),
+            "coupon" | "rate" | "partner" => self.play_definition(&words),
             _ => self.play_report(&words),
         }
     }
@@ -218,7 +219,7 @@ impl Stage {
                 event: None,
                 references,
                 amount_minor: words.amount("amount"),
-                currency: Currency::USD,
+                currency: currency(words),
                 payout_minor: words.amount("payout"),
                 quantity: words.named("quantity").and_then(|text| Exact::parse(&text)),
                 status: None,
@@ -251,7 +252,7 @@ impl Stage {
                 change,
                 references,
                 amount_minor,
-                currency: amount_minor.map(|_| Currency::USD),
+                currency: amount_minor.map(|_| currency(words)),
                 status: words.named("is").and_then(|word| Status::parse(&word)),
                 dedupe_key,
                 attempt: attempt(),
@@ -349,6 +350,16 @@ impl Stage {
                 partner: slug(words.plain(3)),
                 effective_from: None,
             }),
+            "partner" => Fact::PartnerDefined(Partner {
+                slug: slug(words.plain(2)),
+                name: None,
+                currency: Currency::USD,
+                parent: words.plain.get(3).map(|parent| slug(parent)),
+                payout_threshold: None,
+                recovery_limit: None,
+                bank: None,
+                second_person_above: None,
+            }),
             _ => Fact::FxRateRecorded(FxRate {
                 base: words.plain(2).parse().expect("a currency"),
                 quote: words.plain(3).parse().expect("a currency"),
@@ -368,6 +379,12 @@ impl Stage {
             "parked" => {
                 let waiting = self.waiting.values().filter(|waiting| **waiting).count();
                 assert_eq!(waiting.to_string(), words.plain(1), "{claim}");
+            }
+            "account" => {
+                let entries = self.postings.iter().flat_map(|posting| &posting.entries);
+                let named = entries.filter(|entry| entry.account.to_string() == words.plain(1));
+                let sum: i64 = named.map(|entry| entry.amount_minor).sum();
+                assert_eq!(Currency::USD.format_major(sum), words.plain(2), "{claim}");
             }
             "refunded" => {
                 let row = self.conversion(words.plain(1));
@@ -432,6 +449,11 @@ impl Stage {
             );
         }
     }
+}
+
+fn currency(words: &Words<'_>) -> Currency {
+    let named = words.named("currency");
+    named.map_or(Currency::USD, |code| code.parse().expect("a currency"))
 }
 
 fn references(words: &Words<'_>) -> References {

@@ -144,6 +144,7 @@ enum Happening {
     },
     Partner {
         partner: u8,
+        parent: Option<u8>,
         day: u8,
     },
 }
@@ -166,8 +167,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0_u8..4, 0_u8..3, 0_u8..2, day())
             .prop_map(|(click, partner, offer, day)| H::Click { click, partner, offer, day }),
         12 => (
-            (0_u8..7, proptest::option::of(0_u8..6), proptest::option::of(0_u8..4),
-             proptest::option::of(0_u8..3), any::<bool>(), 0_u8..2),
+            (0_u8..7, proptest::option::of(0_u8..6), proptest::option::weighted(0.7, 0_u8..4),
+             proptest::option::of(0_u8..3), proptest::bool::weighted(0.3), 0_u8..2),
             (proptest::option::weighted(0.8, amount()), proptest::bool::weighted(0.2), any::<bool>(),
              proptest::option::weighted(0.2, select(Status::ALL)), day()),
         ).prop_map(|((kind, txn, click, customer, coupon, offer), (amount, euro, payout, status, day))| {
@@ -193,20 +194,37 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(partner, from, day)| H::Coupon { partner, from, day }),
         1 => (1_u8..4, day()).prop_map(|(rate, day)| H::Rate { rate, day }),
         1 => (1_u8..40, day()).prop_map(|(days, day)| H::Window { days, day }),
-        2 => (0_u8..6, day()).prop_map(|(which, day)| H::Terms { which, day }),
-        1 => (0_u8..3, day()).prop_map(|(partner, day)| H::Partner { partner, day }),
+        2 => (0_u8..12, day()).prop_map(|(which, day)| H::Terms { which, day }),
+        1 => (0_u8..4, proptest::option::of(0_u8..4), day())
+            .prop_map(|(partner, parent, day)| H::Partner { partner, parent, day }),
     ]
 }
 
 /// A story: the programme in front, then what happens.
+///
+/// Partner 0 is below 1 at first, and 1 below 3; who is below whom changes in the story.
 pub(crate) fn story() -> impl Strategy<Value = Story> {
-    proptest::collection::vec(happening(), 1..60).prop_map(|happenings| {
+    let terms = (0_u8..12, 0_u8..12);
+    let happenings = proptest::collection::vec(happening(), 1..60);
+    (terms, happenings).prop_map(|(terms, happenings)| {
         let mut writer = Writer::default();
-        for partner in 0..2 {
-            writer.tell(&Happening::Partner { partner, day: 0 });
+        for (partner, parent) in [(0, Some(1)), (1, Some(3)), (3, None)] {
+            writer.tell(&Happening::Partner {
+                partner,
+                parent,
+                day: 0,
+            });
         }
-        for which in 0..2 {
+        for which in [terms.0 & !1, terms.1 | 1] {
             writer.tell(&Happening::Terms { which, day: 0 });
+        }
+        for (click, partner, offer) in [(0, 0, 0), (1, 1, 1), (2, 1, 0)] {
+            writer.tell(&Happening::Click {
+                click,
+                partner,
+                offer,
+                day: 0,
+            });
         }
         writer.tell(&Happening::Coupon {
             partner: 1,
@@ -264,6 +282,7 @@ impl Writer {
     fn subject(&self, which: u8) -> (FactId, &'static str) {
         let place = usize::from(which) % self.reports.len().max(1);
         match self.reports.get(place) {
+            Some((id, Kind::Sale)) if which.is_multiple_of(4) => (*id, "above"),
             Some((id, kind)) => (*id, rule_of(kind)),
             None => (FactId::from_u128(0xdead), "sale"),
         }
@@ -428,7 +447,11 @@ impl Writer {
                 self.push(day, Fact::OfferDefined(offer));
             }
             Happening::Terms { which, day } => self.push(day, terms(which)),
-            Happening::Partner { partner, day } => self.push(
+            Happening::Partner {
+                partner,
+                parent,
+                day,
+            } => self.push(
                 day,
                 Fact::PartnerDefined(Partner {
                     slug: slug("p", partner),
@@ -438,7 +461,7 @@ impl Writer {
                     } else {
                         Currency::USD
                     },
-                    parent: None,
+                    parent: parent.map(|parent| slug("p", parent)),
                     payout_threshold: None,
                     recovery_limit: None,
                     bank: None,
@@ -508,6 +531,11 @@ impl Writer {
         } = happening.clone()
         else {
             return;
+        };
+        // Most postbacks come to the offer of their click.
+        let o = match click {
+            Some(click @ 0..3) if day % 5 != 0 => click % 2,
+            _ => o,
         };
         let kind = [
             Kind::Registration,
@@ -611,75 +639,107 @@ fn rule_of(kind: &Kind) -> &'static str {
     }
 }
 
-/// Terms with every kind of rule; the number chooses price, scope and time.
+/// Terms with every kind of rule; the number chooses price, scope, time, carryover and levels.
 fn terms(which: u8) -> Fact {
-    let scope = if which % 3 == 2 { "p1" } else { "*" };
-    let approval = ["auto", "after 3 days", "status"][usize::from(which % 3)];
-    let written = format!(
-        r#"
-        [[terms]]
-        offer = "acme/o{}"
-        partner = "{scope}"
-        effective_from = 2026-01-0{}T00:00:00Z
-
-        [[terms.rule]]
-        id = "ftd"
-        on = "ftd"
-        cpa = "{}.50"
-        hold_days = 5
-        when = {{ amount_at_least = "5.00", within_days_of_registration = 30, requires = ["kyc"] }}
-
-        [[terms.rule]]
-        id = "sale"
-        on = "sale"
-        revshare = "12.5%"
-        group = "g"
-        approval = "{approval}"
-        when = {{ country = ["DE"] }}
-
-        [[terms.rule]]
-        id = "sale-cpa"
-        on = "sale"
-        cpa = "10.00"
-        group = "g"
-        currency = "{}"
-        cap = {{ count = 2, per = "month" }}
-        on_chargeback = "full"
-        chargeback_fee = "1.00"
-        clawback_days = 30
-
-        [[terms.rule]]
-        id = "revenue"
-        on = "revenue"
-        revshare = "30%"
-        tiers = {{ by = "amount", per = "month", mode = "{}", steps = [{{ from = "20.00", revshare = "35%" }}, {{ from = "50.00", revshare = "40%" }}] }}
-
-        [[terms.rule]]
-        id = "trade"
-        on = "trade"
-        per_unit = "4.00"
-        tiers = {{ by = "count", per = "month", mode = "all", steps = [{{ from = 2, per_unit = "5.00" }}] }}
-
-        [[terms.rule]]
-        id = "registration"
-        on = "registration"
-        param = true
-        max = "5.00"
-        cap = {{ amount = "8.00", per = "life" }}
-        "#,
-        which % 2,
-        1 + which,
-        20 + which,
-        if which.is_multiple_of(2) {
-            "USD"
-        } else {
-            "EUR"
-        },
-        if which < 3 { "all" } else { "above" },
-    );
+    let pick = |choices: &[&'static str]| choices[usize::from(which) % choices.len()];
+    let written = TERMS
+        .replace("OFFER", if which.is_multiple_of(2) { "o0" } else { "o1" })
+        .replace("SCOPE", pick(&["*", "*", "p1", "*", "p3"]))
+        .replace("DAY", &(1 + which % 6).to_string())
+        .replace("CARRYOVER", pick(&["carry", "reset", "reset"]))
+        .replace("FENCE", pick(&["partner", "offer", "customer", "partner"]))
+        .replace("APPROVAL", pick(&["auto", "after 3 days", "status"]))
+        .replace("CPA", &(20 + which).to_string())
+        .replace("CURRENCY", pick(&["USD", "EUR"]))
+        .replace("MODE", pick(&["all", "all", "all", "above", "above"]))
+        .replace("ADVANCE", pick(&["false", "false", "true"]))
+        .replace(
+            "HISTORY",
+            pick(&[
+                "",
+                r#", requires = ["kyc"]"#,
+                ", within_days_of_registration = 30",
+            ]),
+        )
+        .replace("LEVEL", pick(&["", "", "level = 1", "level = 2"]));
     let terms = Programme::parse(&written).expect("terms").terms.remove(0);
     Fact::TermsPublished(TermsPublished {
         version: format!("t-{which}"),
         terms,
     })
 }
+
+const TERMS: &str = r#"
+    [[terms]]
+    offer = "acme/OFFER"
+    partner = "SCOPE"
+    effective_from = 2026-01-0DAYT00:00:00Z
+    carryover = "CARRYOVER"
+    fence = "FENCE"
+
+    [[terms.rule]]
+    id = "ftd"
+    on = "ftd"
+    cpa = "CPA.50"
+    advance = ADVANCE
+    hold_days = 5
+    when = { amount_at_least = "5.00"HISTORY }
+
+    [[terms.rule]]
+    id = "sale"
+    on = "sale"
+    revshare = "12.5%"
+    group = "g"
+    approval = "APPROVAL"
+    when = { country = ["DE"] }
+
+    [[terms.rule]]
+    id = "sale-cpa"
+    on = "sale"
+    cpa = "10.00"
+    group = "g"
+    advance = ADVANCE
+    currency = "CURRENCY"
+    cap = { count = 2, per = "month" }
+    on_chargeback = "full"
+    chargeback_fee = "1.00"
+    clawback_days = 30
+
+    [[terms.rule]]
+    id = "above"
+    on = "sale"
+    override = "10%"
+    LEVEL
+    hold_days = 2
+
+    [[terms.rule]]
+    id = "revenue"
+    on = "revenue"
+    revshare = "30%"
+    tiers = { by = "amount", per = "month", mode = "MODE", steps = [{ from = "20.00", revshare = "35%" }, { from = "50.00", revshare = "40%" }] }
+
+    [[terms.rule]]
+    id = "revenue-above"
+    on = "revenue"
+    override = "5%"
+    cap = { amount = "2.00", per = "month" }
+
+    [[terms.rule]]
+    id = "trade"
+    on = "trade"
+    per_unit = "4.00"
+    tiers = { by = "count", per = "month", mode = "MODE", steps = [{ from = 2, per_unit = "5.00" }] }
+
+    [[terms.rule]]
+    id = "registration"
+    on = "registration"
+    param = true
+    max = "5.00"
+    cap = { amount = "8.00", per = "life" }
+
+    [[terms.price]]
+    id = "sold"
+    on = "sale"
+    revshare = "50%"
+    approval = "APPROVAL"
+"#;

@@ -160,6 +160,10 @@ fn the_stories_reach_what_the_laws_are_about() {
         }
         for row in folded.conversions.values() {
             for line in &row.earnings {
+                let is_override = line.rule.as_deref() == Some("above");
+                if is_override && line.amount_minor != 0 {
+                    *seen.entry("override").or_default() += 1;
+                }
                 *seen
                     .entry(line.reason.map_or("earns", |reason| reason.code()))
                     .or_default() += 1;
@@ -175,10 +179,14 @@ fn the_stories_reach_what_the_laws_are_about() {
         "restoration",
         "payout",
         "adjustment",
+        "carryover",
+        "receivable",
+        "override",
         "earns",
         "no_rule",
         "condition_unmet",
         "over_cap",
+        "within_advance",
         "rejected",
         "outside_window",
         "awaiting_fx",

@@ -254,9 +254,20 @@ fn explain(line: &mut StatementLine, cause: &Envelope, at: Instant) {
     }
 }
 
-/// What a kind of posting is on a statement; approvals move nothing between it and the partner.
+/// What a kind of posting is on a statement; the others move nothing that a partner has coming.
 fn entry(kind: PostingKind) -> Option<StatementEntry> {
-    StatementEntry::from_code(kind.code())
+    match kind {
+        PostingKind::Earning => Some(StatementEntry::Earning),
+        PostingKind::Reversal => Some(StatementEntry::Reversal),
+        PostingKind::Clawback => Some(StatementEntry::Clawback),
+        PostingKind::Restoration => Some(StatementEntry::Restoration),
+        PostingKind::Carryover => Some(StatementEntry::CarryoverReset),
+        PostingKind::Adjustment => Some(StatementEntry::Adjustment),
+        PostingKind::WriteOff => Some(StatementEntry::WriteOff),
+        PostingKind::Payout => Some(StatementEntry::Payout),
+        PostingKind::PayoutReturned => Some(StatementEntry::PayoutReturned),
+        PostingKind::Approval | PostingKind::Receivable | PostingKind::Reclassification => None,
+    }
 }
 
 impl Draft {

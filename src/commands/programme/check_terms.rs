@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use postbook_schemas::{
     Currency, Exact, Kind, Rate, Slug,
     configuration::Offer,
-    terms::{Cap, PartnerScope, Rule, Terms, TierBy, TierStep, Tiers, When},
+    terms::{Cap, OnAbuse, PartnerScope, Rule, Terms, TierBy, TierStep, Tiers, When},
 };
 use rust_decimal::Decimal;
 
@@ -13,12 +13,6 @@ use super::{
     check::{World, is_country, is_known_kind, not_a_country, unknown},
     source::{Place, Problem},
 };
-
-/// Keys of a rule that can be written but that earnings do not heed yet. A rule that has one is
-/// refused: terms that are ignored in part would pay wrong amounts in silence.
-const NOT_HEEDED_YET: &[(&str, IsUsed)] = &[("override", |rule| rule.override_rate.is_some())];
-
-type IsUsed = fn(&Rule) -> bool;
 
 /// Checks one set of terms.
 pub(super) fn check(
@@ -40,30 +34,74 @@ pub(super) fn check(
             world.partner(slug).map(|partner| partner.currency)
         }
     };
-    let mut ids = BTreeSet::new();
-    for (index, rule) in terms.rules.iter().enumerate() {
-        let place = place.rule(index, rule);
-        if Slug::try_new(&rule.id).is_err() {
-            let detail =
-                "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first";
-            problems.push(place.problem("id", detail));
-        }
-        if !ids.insert(&rule.id) {
-            let detail = format!("another rule of these terms is called `{}`", rule.id);
-            problems.push(place.problem("id", detail));
-        }
-        // Without its offer a rule's kinds and amounts cannot be judged; that is a problem already.
-        if let Some(offer) = offer {
-            let mut checker = RuleChecker {
-                place: &place,
-                offer,
-                partner_currency,
-                problems: &mut *problems,
+    for (rules, is_price) in [(&terms.rules, false), (&terms.prices, true)] {
+        let mut ids = BTreeSet::new();
+        for (index, rule) in rules.iter().enumerate() {
+            let place = if is_price {
+                place.price(index, rule)
+            } else {
+                place.rule(index, rule)
             };
-            checker.rule(rule);
+            name(&place, rule, &mut ids, problems);
+            // Without its offer a rule's kinds and amounts cannot be judged; that is a problem
+            // already.
+            if let Some(offer) = offer {
+                let mut checker = RuleChecker {
+                    place: &place,
+                    offer,
+                    partner_currency,
+                    problems: &mut *problems,
+                };
+                checker.rule(rule);
+                if is_price {
+                    checker.only(rule, "a price", NOT_OF_PRICES);
+                }
+            }
         }
     }
 }
+
+fn name<'r>(
+    place: &Place<'_>,
+    rule: &'r Rule,
+    ids: &mut BTreeSet<&'r str>,
+    problems: &mut Vec<Problem>,
+) {
+    if Slug::try_new(&rule.id).is_err() {
+        let detail = "write letters, digits, '-', '_' and '.', at most 64, a letter or digit first";
+        problems.push(place.problem("id", detail));
+    }
+    if !ids.insert(&rule.id) {
+        let detail = format!("another rule of these terms is called `{}`", rule.id);
+        problems.push(place.problem("id", detail));
+    }
+}
+
+type IsUsed = fn(&Rule) -> bool;
+
+/// An override follows what the partner below earns, refunds and all; these say nothing to it.
+const NOT_OF_OVERRIDES: &[(&str, IsUsed)] = &[
+    ("tiers", |rule| rule.tiers.is_some()),
+    ("chargeback_fee", |rule| rule.chargeback_fee.is_some()),
+    ("on_refund", |rule| rule.on_refund.is_some()),
+    ("on_chargeback", |rule| rule.on_chargeback.is_some()),
+    ("on_abuse", |rule| rule.on_abuse != OnAbuse::default()),
+    ("clawback_days", |rule| rule.clawback_days.is_some()),
+    ("cap.count", |rule| {
+        rule.cap.as_ref().is_some_and(|cap| cap.count.is_some())
+    }),
+];
+
+/// What an advertiser owes for a conversion does not hang on other conversions or partners.
+const NOT_OF_PRICES: &[(&str, IsUsed)] = &[
+    ("override", |rule| rule.override_rate.is_some()),
+    ("param", |rule| rule.param.is_some()),
+    ("advance", |rule| rule.advance),
+    ("cap", |rule| rule.cap.is_some()),
+    ("tiers", |rule| rule.tiers.is_some()),
+    ("hold_days", |rule| rule.hold_days.is_some()),
+    ("chargeback_fee", |rule| rule.chargeback_fee.is_some()),
+];
 
 struct RuleChecker<'a, 'p> {
     place: &'a Place<'p>,
@@ -83,9 +121,7 @@ impl RuleChecker<'_, '_> {
     }
 
     fn rule(&mut self, rule: &Rule) {
-        for (key, _) in NOT_HEEDED_YET.iter().filter(|(_, is_used)| is_used(rule)) {
-            self.problem(key, "is not supported yet, so the rule cannot be published");
-        }
+        self.above_and_in_advance(rule);
         self.kind("on", &rule.on.0);
         self.price(rule);
         let currency = rule.currency.unwrap_or(self.offer.currency);
@@ -111,6 +147,27 @@ impl RuleChecker<'_, '_> {
         }
         if let Some(tiers) = &rule.tiers {
             self.tiers(rule, tiers, currency);
+        }
+    }
+
+    /// Refuses keys that say nothing to this kind of rule: what is ignored would mislead.
+    fn only(&mut self, rule: &Rule, what: &str, refused: &[(&str, IsUsed)]) {
+        for (key, _) in refused.iter().filter(|(_, is_used)| is_used(rule)) {
+            self.problem(key, format!("does not go with {what}"));
+        }
+    }
+
+    fn above_and_in_advance(&mut self, rule: &Rule) {
+        if rule.override_rate.is_some() {
+            self.only(rule, "`override`", NOT_OF_OVERRIDES);
+        } else if rule.level.is_some() {
+            self.problem("level", "goes with `override` only");
+        }
+        if rule.level == Some(0) {
+            self.problem("level", "must be at least 1");
+        }
+        if rule.advance && rule.cpa.is_none() {
+            self.problem("advance", "goes with `cpa` only");
         }
     }
 
@@ -203,6 +260,9 @@ impl RuleChecker<'_, '_> {
 
     fn tiers(&mut self, rule: &Rule, tiers: &Tiers, currency: Currency) {
         let price = prices(rule).next().unwrap_or("");
+        if price == "override" {
+            return;
+        }
         if !["cpa", "revshare", "per_unit"].contains(&price) {
             self.problem("tiers", "go with `cpa`, `revshare` and `per_unit` only");
             return;

@@ -129,6 +129,16 @@ impl Place<'_> {
         }
     }
 
+    /// The place of a price of these terms.
+    pub(super) fn price(&self, index: usize, price: &Rule) -> Self {
+        Self {
+            file: self.file,
+            path: format!("{}.price[{index}]", self.path),
+            key_prefix: String::new(),
+            subject: format!("{} price {}", self.subject, price.id),
+        }
+    }
+
     /// The place of a table below this one, as `tiers.steps[2]`.
     pub(super) fn below(&self, key: &str) -> Self {
         Self {

@@ -24,21 +24,21 @@ pub struct Due {
     pub payouts: u64,
 }
 
-/// An earning line or adjustment whose amount is not what payouts carry of it.
+/// An earning line, adjustment or end of a month whose amount is not what payouts carry of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueLine {
-    /// The conversion, or the adjustment's fact.
+    /// The conversion, the adjustment's fact, or the carryover.
     pub subject_id: FactId,
-    /// The rule; absent for an adjustment.
+    /// The rule; absent where there is no conversion.
     pub rule: Option<String>,
-    /// The offer of the conversion.
+    /// The offer of the conversion or of the carryover's fence.
     pub offer: Option<OfferRef>,
     /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
     /// off.
     pub amount_minor: i64,
     /// From when a positive amount can be paid; absent while it is not approved.
     pub available_at: Option<Instant>,
-    /// When the conversion happened or the adjustment took effect.
+    /// When the conversion happened, the adjustment took effect or the month ended.
     pub occurred_at: Instant,
 }
 
@@ -61,6 +61,7 @@ impl Tables {
         let balances = balances::read(&mut snapshot, partner, as_of).await?;
         let mut lines = earning_lines(&mut snapshot, partner, currency).await?;
         lines.extend(adjustment_lines(&mut snapshot, partner, currency).await?);
+        lines.extend(carryover_lines(&mut snapshot, partner, currency).await?);
         lines.retain(|line| line.amount_minor != 0);
         Ok(Due {
             balance: balances.get(currency.code()).copied().unwrap_or_default(),
@@ -132,6 +133,30 @@ async fn adjustment_lines(
     rows.iter().map(adjustment).collect()
 }
 
+/// What a month below zero gets is payable when all lines of the month are; what a later month gives
+/// back is set against what it has earned at once, as debts are.
+async fn carryover_lines(
+    from: &mut SqliteConnection,
+    partner: &Slug,
+    currency: Currency,
+) -> Result<Vec<DueLine>, TablesError> {
+    let mut query = select(
+        "SELECT 0 AS position, k.id AS subject_id, k.offer AS offer, \
+         k.amount_minor AS open_minor, k.ends_at AS ends_at, k.available_at AS available_at, \
+         (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+          JOIN payouts p ON p.id = l.payout_id \
+          WHERE l.subject_id = k.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
+    );
+    query
+        .push(OPEN)
+        .push(")) AS reserved_minor FROM carryovers k WHERE k.partner = ")
+        .push_bind(partner.as_str().to_owned())
+        .push(" AND k.currency = ")
+        .push_bind(currency.code().to_owned());
+    let rows = fetch_from(from, query).await?;
+    rows.iter().map(carryover).collect()
+}
+
 async fn reserved_minor(
     from: &mut SqliteConnection,
     partner: &Slug,
@@ -185,5 +210,17 @@ fn adjustment(row: &SqliteRow) -> Result<DueLine, TablesError> {
         amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
         available_at: Some(occurred_at),
         occurred_at,
+    })
+}
+
+fn carryover(row: &SqliteRow) -> Result<DueLine, TablesError> {
+    let row = Reader::new("carryovers", row);
+    Ok(DueLine {
+        subject_id: row.id("subject_id")?,
+        rule: None,
+        offer: row.parsed_option("offer")?,
+        amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
+        available_at: Some(row.time("available_at")?),
+        occurred_at: row.time("ends_at")?,
     })
 }

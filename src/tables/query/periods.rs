@@ -39,7 +39,7 @@ pub struct Movement {
     pub rule: Option<String>,
     /// The payout that was made or came back.
     pub payout_id: Option<FactId>,
-    /// The fact, where no conversion is behind it.
+    /// The fact, where no conversion is behind it; not of ends of months, which are summed.
     pub cause: Option<u64>,
     /// When the first of them took effect.
     pub effective_at: Instant,
@@ -152,7 +152,7 @@ impl Tables {
             "SELECT p.partner AS partner, p.currency AS currency, p.kind AS kind, \
              p.corrects AS corrects, c.offer AS offer, p.rule AS rule, \
              CASE WHEN p.conversion_id IS NULL THEN p.payout_id END AS payout_id, \
-             CASE WHEN p.conversion_id IS NULL THEN p.cause END AS cause, \
+             CASE WHEN p.conversion_id IS NULL AND p.kind <> 'carryover' THEN p.cause END AS cause, \
              MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, \
              -SUM(e.amount_minor) AS amount_minor ",
         );

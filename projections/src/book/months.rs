@@ -1,0 +1,173 @@
+//! Carryover: posts what ends months below zero, when the months' lines change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use postbook_schemas::{
+    Currency, FactId, Instant, Slug,
+    terms::{Carryover, Fence as Fenced},
+};
+
+use super::{Book, pay::simple_posting};
+use crate::{
+    conversion::Conversion,
+    months::{Ended, Fence, FenceAround, FencedMonth},
+    order::short,
+    posted::{Cause, Overflow, PostedLine, Standing},
+    rows::{Account, CarryoverRow, Changes, Entry, InPeriod, Memo, Posting, PostingKind},
+    rules::CompiledTerms,
+};
+
+impl Book {
+    /// Takes the lines of a conversion out of their months, and puts others in; names the fences.
+    pub(super) fn count_in_months(
+        &mut self,
+        before: &[PostedLine],
+        after: &[PostedLine],
+        fences: &mut BTreeSet<u128>,
+    ) {
+        for line in before {
+            if let Some((month, available_at)) = counts(line) {
+                let fence = self.fence(month);
+                fence.remove(month.ends_at, line.amount_minor, available_at);
+                fences.insert(month.around.scope);
+            }
+        }
+        for line in after {
+            if let Some((month, available_at)) = counts(line) {
+                let fence = self.fence(month);
+                fence.add(month.ends_at, line.amount_minor, available_at);
+                fences.insert(month.around.scope);
+            }
+        }
+    }
+
+    fn fence(&mut self, month: &Arc<FencedMonth>) -> &mut Fence {
+        let fence = self.fences.entry(month.around.scope);
+        fence.or_insert_with(|| Fence::new(Arc::clone(month)))
+    }
+
+    /// Posts what ends the months of these fences now.
+    pub(super) fn end_months(
+        &mut self,
+        fences: &BTreeSet<u128>,
+        cause: &Cause,
+        changes: &mut Changes,
+    ) -> Result<(), Overflow> {
+        for scope in fences {
+            let Some(fence) = self.fences.get_mut(scope) else {
+                continue;
+            };
+            for ended in fence.settle()? {
+                let around = &fence.around.around;
+                changes.postings.push(posting(around, &ended, cause)?);
+                changes.carryovers.push(CarryoverRow {
+                    id: carryover_id(*scope, ended.ends_at),
+                    partner: around.partner.clone(),
+                    currency: around.currency,
+                    offer: around.offer.clone(),
+                    month: around.month(ended.ends_at),
+                    amount_minor: ended.after.minor,
+                    ends_at: ended.ends_at,
+                    available_at: ended.after.available_at,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The posting that brings the end of a month to what it is to be.
+fn posting(around: &FenceAround, ended: &Ended, cause: &Cause) -> Result<Posting, Overflow> {
+    let mut slots = BTreeMap::new();
+    let before = ended.before.map_or(0, |before| before.minor);
+    if let Some(end) = ended.before {
+        slots.insert(end.available_at, end.minor);
+    }
+    let slot = slots.entry(ended.after.available_at).or_insert(0);
+    // Owed: what was posted is a debit now, what is to stand a credit.
+    *slot = slot.checked_sub(ended.after.minor).ok_or(Overflow)?;
+    slots.retain(|_, amount| *amount != 0);
+    let more_minor = ended.after.minor.checked_sub(before).ok_or(Overflow)?;
+    let memo = Memo {
+        adjusted_minor: more_minor,
+        ..Memo::default()
+    };
+    let owed = (around.partner.clone(), around.currency, more_minor);
+    let (kind, other) = (PostingKind::Carryover, Account::CarryoverReset);
+    let mut posting = simple_posting(cause, kind, other, owed, memo)?;
+    posting.effective_at = cause.effective_at(ended.ends_at);
+    posting.period = InPeriod::plain(around.month(posting.effective_at));
+    let others = posting.entries.drain(..).skip(1);
+    let others: Vec<Entry> = others.filter(|entry| entry.amount_minor != 0).collect();
+    let approved = slots.into_iter().map(|(available_at, amount_minor)| Entry {
+        account: Account::Approved(around.partner.clone()),
+        amount_minor,
+        available_at: Some(available_at),
+    });
+    posting.entries = approved.chain(others).collect();
+    Ok(posting)
+}
+
+/// The month in which a line counts, and when the line is payable: what is approved, or will be by
+/// itself, counts.
+fn counts(line: &PostedLine) -> Option<(&Arc<FencedMonth>, Instant)> {
+    let available_at = match line.standing {
+        Standing::Approved { available_at }
+        | Standing::Pending {
+            approves: Some((_, available_at)),
+        } => available_at,
+        Standing::Pending { approves: None } => return None,
+    };
+    Some((line.carry.as_ref()?, available_at))
+}
+
+fn carryover_id(scope: u128, ends_at: Instant) -> FactId {
+    FactId::from_u128(short(&[
+        "carryover",
+        &format!("{scope:x}"),
+        &ends_at.micros().to_string(),
+    ]))
+}
+
+/// The month in which a line counts; `None` where a month below zero is simply a balance below zero.
+pub(super) fn fenced_month(
+    terms: &CompiledTerms,
+    conversion: &Conversion,
+    partner: &Slug,
+    currency: Currency,
+) -> Option<Arc<FencedMonth>> {
+    let resets = terms.carryover == Carryover::Reset;
+    let customer = conversion.keys.customer.or(conversion.keys.click);
+    let customer = customer.map_or_else(String::new, |key| format!("{key:x}"));
+    let (offer, customer) = match terms.fence {
+        Fenced::Partner if resets => (None, ""),
+        Fenced::Partner => return None,
+        Fenced::Offer => (Some(&conversion.offer), ""),
+        Fenced::Customer => (Some(&conversion.offer), customer.as_str()),
+    };
+    let mode = if resets { "reset" } else { "carry" };
+    let zone = terms.time_zone.name();
+    let scope = short(&[
+        "month",
+        mode,
+        partner.as_str(),
+        currency.code(),
+        zone,
+        offer.map_or("", AsRef::as_ref),
+        customer,
+    ]);
+    Some(Arc::new(FencedMonth {
+        around: FenceAround {
+            scope,
+            partner: partner.clone(),
+            currency,
+            offer: offer.cloned(),
+            time_zone: terms.time_zone,
+            resets,
+        },
+        ends_at: terms.month_end(conversion.occurred_at()),
+    }))
+}

@@ -1,0 +1,104 @@
+//! Who sits where, what that adds to sums, and which seats are looked for.
+
+use std::ops::RangeInclusive;
+
+use crate::{numbers::ConversionNumber, order::OrderKey};
+
+/// Who sits somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Where it stands.
+    pub order: OrderKey,
+    /// Which conversion.
+    pub conversion: ConversionNumber,
+    /// What it weighs, or would weigh if it were a member.
+    pub own_minor: i64,
+    /// How far below and above the sum before it its own price looks, at least its own weight.
+    pub reach: Reach,
+    /// A member counts; a ghost only needs to know its place.
+    pub is_member: bool,
+}
+
+/// How far a price looks below and above the sum before it; neither is on the wrong side of zero.
+pub type Reach = (i64, i64);
+
+impl Seat {
+    /// What it adds to sums.
+    pub fn weight(&self) -> i128 {
+        if self.is_member {
+            i128::from(self.own_minor)
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        Summary {
+            count: usize::from(self.is_member),
+            sum: self.weight(),
+            low: i128::from(self.reach.0),
+            high: i128::from(self.reach.1),
+        }
+    }
+}
+
+/// Members before a place: how many, and the sum of their weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// How many.
+    pub count: usize,
+    /// What they weigh.
+    pub sum: i128,
+}
+
+/// Which seats are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Those with so many members before them.
+    Places(RangeInclusive<usize>),
+    /// Those whose reach, from the sum before them, meets this.
+    Sums(RangeInclusive<i128>),
+}
+
+impl Window {
+    pub(super) fn may_meet(&self, before: Before, summary: &Summary) -> bool {
+        match self {
+            Self::Places(places) => {
+                before.count <= *places.end()
+                    && before.count.saturating_add(summary.count) >= *places.start()
+            }
+            Self::Sums(sums) => {
+                before.sum.saturating_add(summary.low) <= *sums.end()
+                    && before.sum.saturating_add(summary.high) >= *sums.start()
+            }
+        }
+    }
+}
+
+/// Of a subtree: how many members, their sum, and the lowest and highest end of any seat's reach,
+/// counted from where the subtree begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Summary {
+    pub(super) count: usize,
+    pub(super) sum: i128,
+    pub(super) low: i128,
+    pub(super) high: i128,
+}
+
+impl Summary {
+    pub(super) fn then(&self, next: &Self) -> Self {
+        Self {
+            count: self.count.saturating_add(next.count),
+            sum: self.sum.saturating_add(next.sum),
+            low: self.low.min(self.sum.saturating_add(next.low)),
+            high: self.high.max(self.sum.saturating_add(next.high)),
+        }
+    }
+
+    pub(super) fn after(&self, before: Before) -> Before {
+        Before {
+            count: before.count.saturating_add(self.count),
+            sum: before.sum.saturating_add(self.sum),
+        }
+    }
+}

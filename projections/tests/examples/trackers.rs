@@ -1,0 +1,350 @@
+//! Examples that other trackers publish, what they do with refunds, and what none of them settles.
+
+use super::script::check;
+
+const SHARE: &str = "
+    [[terms.rule]]
+    id = 'share'
+    on = 'sale'
+    revshare = '30%'
+    clawback_days = 90
+";
+
+const ALL: &str = "
+    [[terms.rule]]
+    id = 'share'
+    on = 'sale'
+    revshare = '100%'
+";
+
+/// The guide of `track360.info` to negative carryover: 30 %, March −10,000, April +15,000. With carryover
+/// April pays 1,500.00, without 4,500.00.
+#[test]
+fn a_month_below_zero_is_carried_or_reset() {
+    let rule = "
+        [[terms.rule]]
+        id = 'share'
+        on = 'revenue'
+        revshare = '30%'
+        ";
+    let months = "
+        58 click c1 p1
+        60 revenue txn=march click=c1 customer=u1 amount=-10000.00
+        = at 89 p1 approved=-3000.00
+        91 revenue txn=april customer=u1 amount=15000.00
+        = march share p1 -3000.00 approved
+        = april share p1 4500.00 approved
+        ";
+    let carried = format!("{months} = balance p1 approved=1500.00 earned=1500.00");
+    check(rule, &carried);
+    let reset = format!(
+        "{months}
+        = at 89 p1 adjusted=0.00
+        = at 90 p1 adjusted=3000.00 approved=0.00
+        = balance p1 approved=4500.00 earned=1500.00 adjusted=3000.00
+        = account expense:carryover-reset 3000.00
+        "
+    );
+    check(&format!("carryover = 'reset'\n{rule}"), &reset);
+}
+
+/// Ringfencing as Intelitics and high-roller clauses have it, by the customer: one player's −3,000.00 takes
+/// nothing from another's earnings, and is worked off by that player alone.
+#[test]
+fn a_fenced_month_below_zero_is_worked_off_within_its_fence() {
+    check(
+        "
+        fence = 'customer'
+        [[terms.rule]]
+        id = 'share'
+        on = 'revenue'
+        revshare = '30%'
+        ",
+        "
+        0 click c1 p1
+        1 revenue txn=roller click=c1 customer=u1 amount=-10000.00
+        1 revenue txn=small click=c1 customer=u2 amount=100.00
+        = at 30 p1 approved=-2970.00
+        = at 31 p1 approved=30.00
+        35 revenue txn=back customer=u1 amount=4000.00
+        = at 59 p1 approved=30.00
+        65 revenue txn=more customer=u1 amount=8000.00
+        = balance p1 approved=630.00 earned=630.00
+        ",
+    );
+}
+
+/// Intelitics' clawback deal: the CPA of 20 is an advance; shares of revenue that reach 21 pay 1.
+#[test]
+fn shares_of_revenue_pay_what_exceeds_the_advance() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '20.00'
+        advance = true
+        [[terms.rule]]
+        id = 'share'
+        on = 'revenue'
+        revshare = '50%'
+        ",
+        "
+        0 click c1 p1
+        1 ftd txn=d1 click=c1 customer=u1 amount=50.00
+        2 revenue txn=r1 customer=u1 amount=30.00
+        3 revenue txn=r2 customer=u1 amount=12.00
+        = r1 share p1 0.00 zero within_advance
+        = r2 share p1 1.00 approved
+        = balance p1 approved=21.00 earned=21.00
+        4 revenue txn=r3 customer=u1 amount=-4.00
+        = r3 share p1 -1.00 approved
+        5 chargeback txn=d1
+        = r1 share p1 15.00 approved
+        = r3 share p1 -2.00 approved
+        = balance p1 approved=19.00 earned=39.00 reversed=20.00
+        ",
+    );
+}
+
+/// Tolt: a sale of 49.00 at 30 % is refunded after it was paid: −14.70, beside the paid line.
+#[test]
+fn a_refund_of_a_paid_sale_is_owed_and_linked() {
+    check(
+        SHARE,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=49.00
+        2 payout one p1 a:share:14.70
+        3 settled one
+        4 refund txn=a
+        = a share p1 0.00 zero refunded
+        = balance p1 approved=-14.70 earned=14.70 clawed_back=14.70 paid=14.70
+        ",
+    );
+}
+
+/// What trackers do with refunds of paid commissions, case by case: partial, repeated, beyond the
+/// amount, after the window.
+#[test]
+fn refunds_of_paid_shares_are_clawed_back_in_proportion() {
+    check(
+        SHARE,
+        "
+        0 click c1 p1
+        1 sale txn=part click=c1 amount=100.00
+        1 sale txn=twice click=c1 amount=100.00
+        1 sale txn=over click=c1 amount=100.00
+        1 sale txn=late click=c1 amount=100.00
+        2 payout one p1 part:share:30.00 twice:share:30.00 over:share:30.00 late:share:30.00
+        3 settled one
+        4 refund txn=part amount=25.00
+        4 refund txn=twice amount=25.00 event=e1
+        5 refund txn=twice amount=25.00 event=e2
+        4 refund txn=over amount=80.00 event=e3
+        5 refund txn=over amount=80.00 event=e4
+        92 refund txn=late amount=100.00
+        = part share p1 22.50 approved
+        = twice share p1 15.00 approved
+        = over share p1 0.00 zero refunded
+        = late share p1 30.00 approved
+        = refunded over 100.00 60.00
+        = balance p1 approved=-52.50 earned=120.00 clawed_back=52.50 paid=120.00
+        ",
+    );
+}
+
+/// Open decision, a refund at another rate than the sale: the line keeps the rate of the sale, so that a
+/// whole refund takes back exactly what was earned. A refund in another currency than the sale is
+/// converted to the sale's when it happens: 45.00 EUR at 1.2 are 54.00 of 100.00 USD.
+#[test]
+fn a_refund_at_another_rate_takes_back_at_the_rate_of_the_sale() {
+    check(
+        SHARE,
+        "
+        0 rate USD EUR 0.90
+        0 rate EUR USD 1.1
+        3 rate USD EUR 0.50
+        3 rate EUR USD 1.2
+        0 click c1 e1
+        1 sale txn=half click=c1 amount=100.00
+        1 sale txn=whole click=c1 amount=100.00
+        1 sale txn=euro click=c1 amount=100.00
+        = half share e1 27.00 approved
+        4 refund txn=half amount=50.00
+        4 refund txn=whole
+        4 refund txn=euro amount=45.00 currency=EUR
+        = half share e1 13.50 approved
+        = whole share e1 0.00 zero refunded
+        = euro share e1 12.42 approved
+        = refunded euro 54.00 0.00
+        ",
+    );
+}
+
+/// Open decision, a limit to what one payout recovers: 40.00 of a debt of 100.00; the rest stays owed.
+#[test]
+fn a_payout_may_recover_a_part_of_a_debt() {
+    check(
+        ALL,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        2 payout one p1 a:share:100.00
+        3 settled one
+        4 chargeback txn=a
+        5 sale txn=b click=c1 amount=150.00
+        6 payout two p1 a:share:-40.00 b:share:150.00
+        7 settled two
+        = balance p1 approved=-60.00 earned=250.00 clawed_back=100.00 recovered=40.00 paid=210.00
+        ",
+    );
+}
+
+/// Open decision, a debt that cannot be recovered: it is given up by a person, and named.
+#[test]
+fn a_debt_that_is_written_off_is_named() {
+    check(
+        ALL,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        2 payout one p1 a:share:100.00
+        3 settled one
+        4 chargeback txn=a
+        5 write_off p1 100.00
+        = balance p1 earned=100.00 clawed_back=100.00 written_off=100.00 paid=100.00
+        ",
+    );
+}
+
+/// Open decision, a refund that undoes a tier that was paid already: the third player goes, so the two
+/// others fall back to 250.00 as well. 275.00 + 2 × 25.00 are owed.
+#[test]
+fn a_refund_that_undoes_a_paid_tier_claws_back_from_the_others_too() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '250.00'
+        tiers = { by = 'count', per = 'month', mode = 'all', steps = [{ from = 3, cpa = '275.00' }] }
+        ",
+        "
+        0 click c1 p1
+        1 ftd txn=a click=c1 customer=u1 amount=50.00
+        2 ftd txn=b click=c1 customer=u2 amount=50.00
+        3 ftd txn=c click=c1 customer=u3 amount=50.00
+        4 payout one p1 a:cpa:275.00 b:cpa:275.00 c:cpa:275.00
+        5 settled one
+        6 refund txn=c
+        = a cpa p1 250.00 approved
+        = c cpa p1 0.00 zero refunded
+        = balance p1 approved=-325.00 earned=825.00 clawed_back=325.00 paid=825.00
+        ",
+    );
+}
+
+/// Qualification as Conquestador writes it: deposits that reach a sum within 30 days of registration.
+#[test]
+fn deposits_within_the_window_qualify_a_player() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '80.00'
+        when = { total_at_least = { kind = 'deposit', amount = '100.00', within_days = 30 } }
+        ",
+        "
+        0 click c1 p1
+        1 registration txn=g1 click=c1 customer=u1
+        2 ftd txn=d1 customer=u1 amount=60.00
+        2 deposit txn=x1 customer=u1 amount=60.00
+        = d1 cpa p1 0.00 zero condition_unmet
+        31 deposit txn=x2 customer=u1 amount=40.00
+        = d1 cpa p1 80.00 approved
+        1 registration txn=g2 click=c1 customer=u2
+        2 ftd txn=d2 customer=u2 amount=60.00
+        2 deposit txn=x3 customer=u2 amount=60.00
+        32 deposit txn=x4 customer=u2 amount=40.00
+        = d2 cpa p1 0.00 zero condition_unmet
+        ",
+    );
+}
+
+/// Overrides up several levels, as Post Affiliate Pro and dub have them for one: 10 % of what those below
+/// earn, 2 % from two levels below, and never of another override. A refund goes all the way up, also
+/// where it was paid.
+#[test]
+fn overrides_go_up_the_levels_and_fall_with_what_they_share() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'share'
+        on = 'sale'
+        revshare = '30%'
+        [[terms.rule]]
+        id = 'above'
+        on = 'sale'
+        override = '10%'
+        level = 1
+        [[terms.rule]]
+        id = 'far-above'
+        on = 'sale'
+        override = '2%'
+        level = 2
+        ",
+        "
+        0 partner p0
+        0 partner p2 p0
+        0 partner p1 p2
+        0 click c1 p1
+        0 click c2 p2
+        1 sale txn=a click=c1 amount=100.00
+        1 sale txn=b click=c2 amount=50.00
+        = a share p1 30.00 approved
+        = a above p2 3.00 approved
+        = a far-above p0 0.60 approved
+        = b share p2 15.00 approved
+        = b above p0 1.50 approved
+        = balance p0 approved=2.10 earned=2.10
+        2 payout one p2 a:above:3.00 b:share:15.00
+        3 settled one
+        4 refund txn=a amount=50.00
+        = balance p1 approved=15.00 earned=30.00 reversed=15.00
+        = balance p2 approved=-1.50 earned=18.00 clawed_back=1.50 paid=18.00
+        = balance p0 approved=1.80 earned=2.10 reversed=0.30
+        10 partner p1
+        11 sale txn=c click=c1 amount=100.00
+        = balance p2 approved=-1.50 earned=18.00 clawed_back=1.50 paid=18.00
+        ",
+    );
+}
+
+/// An override waits for what it shares: no approval of its own makes it payable before.
+#[test]
+fn an_override_is_approved_no_sooner_than_what_it_shares() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'lead'
+        on = 'lead'
+        cpa = '10.00'
+        approval = 'status'
+        hold_days = 14
+        [[terms.rule]]
+        id = 'above'
+        on = 'lead'
+        override = '10%'
+        ",
+        "
+        0 partner p1 p2
+        0 click c1 p1
+        1 lead txn=a click=c1
+        = a above p2 1.00 pending
+        5 status txn=a is=approved
+        = a above p2 1.00 approved day=19
+        ",
+    );
+}

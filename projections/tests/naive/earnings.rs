@@ -1,0 +1,412 @@
+//! What each rule gives each partner for a conversion, from nothing, every time it is asked.
+
+use std::collections::BTreeMap;
+
+use chrono::Datelike;
+use postbook_schemas::{
+    Currency, Kind, Slug, Status,
+    terms::{Approval, Carryover, Fence, Rule, Terms, TierBy, TierMode, When},
+};
+
+use crate::{
+    history::{Conversion, History},
+    volume::{Ratio, capped, left, members, volume},
+};
+
+/// What one rule gives one partner.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) partner: Slug,
+    pub(crate) rule: String,
+    pub(crate) currency: Currency,
+    pub(crate) net: i64,
+    /// Whether it waits for somebody's word.
+    pub(crate) waits: bool,
+}
+
+/// All lines of a conversion: of who is credited, and of those above.
+pub(crate) fn lines(history: &History<'_>, conversion: &Conversion<'_>) -> Vec<Line> {
+    let Some(partner) = history.credited(conversion) else {
+        return Vec::new();
+    };
+    let Some(currency) = history.currency_of(&partner) else {
+        return Vec::new();
+    };
+    let own: Vec<_> = matching(history, conversion, &partner)
+        .into_iter()
+        .map(|(terms, rule)| Line {
+            net: net(history, conversion, (&partner, terms, rule)),
+            partner: partner.clone(),
+            rule: rule.id.clone(),
+            currency,
+            waits: waits(history, conversion, rule.approval),
+        })
+        .collect();
+    let mut all = own.clone();
+    for upline in history.above(&partner, conversion.at()) {
+        let Some(currency) = history.currency_of(&upline) else {
+            continue;
+        };
+        for (terms, rule) in matching(history, conversion, &upline) {
+            if rule.override_rate.is_none() || own.is_empty() {
+                continue;
+            }
+            let given = before_cap(history, conversion, &upline, &rule.id);
+            all.push(Line {
+                net: capped(history, conversion, (&upline, terms, rule), given),
+                partner: upline.clone(),
+                rule: rule.id.clone(),
+                currency,
+                waits: waits(history, conversion, rule.approval) || own.iter().any(|it| it.waits),
+            });
+        }
+    }
+    all
+}
+
+fn waits(history: &History<'_>, conversion: &Conversion<'_>, approval: Approval) -> bool {
+    match history.status(conversion) {
+        Some(status) => status != Status::Approved,
+        None => matches!(approval, Approval::Status | Approval::Manual),
+    }
+}
+
+/// The rules of a partner's terms that give it something for a conversion: its own rules if it is
+/// credited, overrides if somebody below is.
+pub(crate) fn matching<'h>(
+    history: &History<'h>,
+    conversion: &Conversion<'_>,
+    partner: &Slug,
+) -> Vec<(&'h Terms, &'h Rule)> {
+    let Some(credited) = history.credited(conversion) else {
+        return Vec::new();
+    };
+    let above = history.above(&credited, conversion.at());
+    let level = above
+        .iter()
+        .position(|upline| upline == partner)
+        .map(|place| place + 1);
+    let is_credited = credited == *partner;
+    let Some(terms) = history.terms(&conversion.report.offer, partner, conversion.at()) else {
+        return Vec::new();
+    };
+    let mut groups: Vec<&str> = Vec::new();
+    let mut matched = Vec::new();
+    for rule in terms
+        .rules
+        .iter()
+        .filter(|rule| rule.on.0 == conversion.report.kind)
+    {
+        let speaks = if rule.override_rate.is_some() {
+            let wanted = rule.level.map(|wanted| wanted as usize);
+            level.is_some_and(|level| wanted.is_none_or(|wanted| wanted == level))
+        } else {
+            is_credited
+        };
+        let taken = rule
+            .group
+            .as_deref()
+            .is_some_and(|group| groups.contains(&group));
+        if speaks && !taken && holds(history, conversion, rule.when.as_ref()) {
+            groups.extend(rule.group.as_deref());
+            matched.push((terms, rule));
+        }
+    }
+    matched
+}
+
+fn holds(history: &History<'_>, conversion: &Conversion<'_>, when: Option<&When>) -> bool {
+    let Some(when) = when else { return true };
+    let least = when
+        .amount_at_least
+        .map(|least| least.to_minor(conversion.report.currency));
+    if least.is_some_and(|least| conversion.amount() < least.expect("a whole amount")) {
+        return false;
+    }
+    let click = conversion.report.references.click_id.as_deref();
+    let country = click.and_then(|id| history.click(id)?.0.country.clone());
+    if !when.country.is_empty() && !country.is_some_and(|it| when.country.contains(&it)) {
+        return false;
+    }
+    if let Some(days) = when.within_days_of_registration {
+        let registered = history.of_same_customer(conversion, &Kind::Registration);
+        let Some(first) = registered.into_iter().min() else {
+            return false;
+        };
+        if conversion.at() < first || conversion.at() > first.plus_days(days) {
+            return false;
+        }
+    }
+    let has = |kind: &Kind| !history.of_same_customer(conversion, kind).is_empty();
+    when.requires.iter().all(has)
+}
+
+/// What a rule of this name gives a partner for a conversion before its cap, and before what an
+/// advance withholds.
+pub(crate) fn before_cap(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    partner: &Slug,
+    rule: &str,
+) -> i64 {
+    let matched = matching(history, conversion, partner);
+    let Some((terms, rule)) = matched.into_iter().find(|(_, it)| it.id == rule) else {
+        return 0;
+    };
+    let Some(to) = history.currency_of(partner) else {
+        return 0;
+    };
+    if history.is_refused(conversion) {
+        return 0;
+    }
+    if let Some(rate) = rule.override_rate {
+        let below = history.credited(conversion).expect("somebody is credited");
+        let Some(from) = history.currency_of(&below) else {
+            return 0;
+        };
+        let own = matching(history, conversion, &below);
+        let own = own
+            .into_iter()
+            .map(|(terms, it)| net(history, conversion, (&below, terms, it)));
+        let share = Ratio::of(rate.fraction()).times(Ratio(i128::from(own.sum::<i64>()), 1));
+        return exchanged(history, conversion, share, from, to).map_or(0, Ratio::rounded);
+    }
+    let (gross, from) = gross(history, conversion, (partner, terms, rule));
+    let (part, charged) = left(history, conversion, rule);
+    let Some(whole) = gross.and_then(|it| exchanged(history, conversion, it, from, to)) else {
+        return 0;
+    };
+    let fee = rule.chargeback_fee.filter(|_| charged).map_or(0, |fee| {
+        let minor = Ratio::of(fee.decimal()).times(Ratio(100, 1));
+        exchanged(history, conversion, minor, from, to).map_or(0, Ratio::rounded)
+    });
+    whole.times(part).rounded() - fee
+}
+
+fn exchanged(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    amount: Ratio,
+    from: Currency,
+    to: Currency,
+) -> Option<Ratio> {
+    if from == to {
+        return Some(amount);
+    }
+    let rate = history.rate(from, to, conversion.at())?;
+    Some(amount.times(Ratio::of(rate)))
+}
+
+/// What a rule gives in its own currency, its tiers included.
+#[expect(
+    clippy::too_many_lines,
+    reason = "all prices beside each other, as the model is plain"
+)]
+fn gross(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    (partner, terms, rule): (&Slug, &Terms, &Rule),
+) -> (Option<Ratio>, Currency) {
+    let fixed = rule.currency.unwrap_or(Currency::USD);
+    let own = conversion.report.currency;
+    let reached = |volume: i64, by: TierBy| {
+        let steps = rule.tiers.iter().flat_map(|tiers| &tiers.steps);
+        let scale = if by == TierBy::Count { 1 } else { 100 };
+        let mut steps = steps.filter(move |step| {
+            let from = Ratio::of(step.from.decimal());
+            from.0 * scale <= i128::from(volume) * from.1
+        });
+        steps.next_back()
+    };
+    let Some(tiers) = &rule.tiers else {
+        if let Some(cpa) = rule.cpa {
+            return (Some(Ratio::of(cpa.decimal()).times(Ratio(100, 1))), fixed);
+        }
+        if let Some(rate) = rule.revshare {
+            let amount = conversion.report.amount_minor;
+            let share = |amount| Ratio::of(rate.fraction()).times(Ratio(i128::from(amount), 1));
+            return (amount.map(share), own);
+        }
+        let most = rule
+            .max
+            .map(|max| max.to_minor(own).expect("a whole amount"));
+        let given = conversion.report.payout_minor;
+        let given = given.map(|given| most.map_or(given, |most| given.min(most)));
+        return (given.map(|given| Ratio(i128::from(given), 1)), own);
+    };
+    let all = members(history, conversion, (partner, terms, rule), tiers.per);
+    let before = || all.iter().filter(|other| other.order < conversion.order);
+    let is_member = all.iter().any(|other| other.id == conversion.id);
+    if let Some(per_unit) = rule.per_unit {
+        let number = match tiers.mode {
+            TierMode::All => all.len() + usize::from(!is_member),
+            TierMode::Above => before().count() + 1,
+        };
+        let number = i64::try_from(number).expect("few members");
+        let price = reached(number, tiers.by)
+            .and_then(|step| step.per_unit)
+            .unwrap_or(per_unit);
+        let quantity = conversion.report.quantity;
+        let given = quantity.map(|quantity| {
+            let each = Ratio::of(price.decimal()).times(Ratio(100, 1));
+            each.times(Ratio::of(quantity.decimal()))
+        });
+        return (given, fixed);
+    }
+    let base = rule
+        .revshare
+        .expect("shares are the other rules with tiers");
+    let Some(amount) = conversion.report.amount_minor else {
+        return (None, own);
+    };
+    let rate_at = |volume: i64| {
+        let step = reached(volume, tiers.by).and_then(|step| step.revshare);
+        Ratio::of(step.unwrap_or(base).fraction())
+    };
+    let mine = volume(history, conversion);
+    let amount = Ratio(i128::from(amount), 1);
+    let total: i64 = all.iter().map(|other| volume(history, other)).sum();
+    let so_far: i64 = before().map(|other| volume(history, other)).sum();
+    let rate = match tiers.mode {
+        TierMode::All => rate_at(total + if is_member { 0 } else { mine }),
+        TierMode::Above if mine == 0 => rate_at(so_far),
+        // Minor unit by minor unit: each at the rate of where it lies.
+        TierMode::Above => {
+            let (low, high) = (so_far.min(so_far + mine), so_far.max(so_far + mine));
+            let each = (low..high).map(|at| {
+                let rate = rate_at(at);
+                rate.0 * (10_000 / rate.1)
+            });
+            Ratio(each.sum(), 10_000 * i128::from(mine.abs()))
+        }
+    };
+    (Some(amount.times(rate)), own)
+}
+
+/// What a rule gives the credited partner, cap and advance included.
+fn net(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    (partner, terms, rule): (&Slug, &Terms, &Rule),
+) -> i64 {
+    let given = before_cap(history, conversion, partner, &rule.id);
+    let given = match rule.revshare {
+        Some(_) => beyond_advance(history, conversion, (partner, terms), given),
+        None => given,
+    };
+    capped(history, conversion, (partner, terms, rule), given)
+}
+
+/// A share of revenue beyond what was paid in advance for the customer. The rules of the stories
+/// share one conversion by one rule at most.
+fn beyond_advance(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    (partner, terms): (&Slug, &Terms),
+    given: i64,
+) -> i64 {
+    let has_advance = |terms: &Terms| terms.rules.iter().any(|rule| rule.advance);
+    let who = |conversion: &Conversion<'_>| {
+        let ours = &conversion.report.references;
+        let customer = ours.customer_id.as_ref().map(|id| ("customer", id.clone()));
+        customer.or_else(|| ours.click_id.as_ref().map(|id| ("click", id.clone())))
+    };
+    if !has_advance(terms) || who(conversion).is_none() {
+        return given;
+    }
+    let same = |other: &&Conversion<'_>| {
+        other.report.offer == conversion.report.offer
+            && who(other) == who(conversion)
+            && history.credited(other).as_ref() == Some(partner)
+            && history
+                .terms(&other.report.offer, partner, other.at())
+                .is_some_and(has_advance)
+    };
+    let (mut advanced, mut so_far) = (0_i64, 0_i64);
+    for other in history.conversions.iter().filter(same) {
+        let mut on_this = 0;
+        for (terms, rule) in matching(history, other, partner) {
+            if rule.advance {
+                let given = before_cap(history, other, partner, &rule.id);
+                on_this += capped(history, other, (partner, terms, rule), given);
+            }
+            if rule.revshare.is_some() && other.order < conversion.order {
+                so_far += before_cap(history, other, partner, &rule.id);
+            }
+        }
+        advanced += on_this.max(0);
+    }
+    if advanced == 0 {
+        return given;
+    }
+    (so_far + given - advanced).max(0) - (so_far - advanced).max(0)
+}
+
+/// Partner, currency, whether it resets, offer, customer; and the month.
+type Fenced = (Slug, Currency, bool, String, String);
+
+/// What the ends of months add to each balance.
+pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i64> {
+    let mut months = BTreeMap::<Fenced, BTreeMap<(i32, u32), i64>>::new();
+    for conversion in &history.conversions {
+        for line in lines(history, conversion) {
+            let offer = &conversion.report.offer;
+            let at = conversion.at();
+            let terms = history
+                .terms(offer, &line.partner, at)
+                .expect("a line has terms");
+            let resets = terms.carryover == Carryover::Reset;
+            if line.waits || (!resets && terms.fence == Fence::Partner) {
+                continue;
+            }
+            let ours = &conversion.report.references;
+            let customer = ours.customer_id.as_ref().map(|id| format!("customer {id}"));
+            let customer = customer.or(ours.click_id.as_ref().map(|id| format!("click {id}")));
+            let (offer, customer) = match terms.fence {
+                Fence::Partner => (String::new(), String::new()),
+                Fence::Offer => (offer.to_string(), String::new()),
+                Fence::Customer => (offer.to_string(), customer.unwrap_or_default()),
+            };
+            let fence = (line.partner, line.currency, resets, offer, customer);
+            let month = at.to_chrono().with_timezone(&terms.time_zone);
+            let month = (month.year(), month.month());
+            *months.entry(fence).or_default().entry(month).or_default() += line.net;
+        }
+    }
+    let mut sums = BTreeMap::new();
+    for ((partner, currency, resets, ..), months) in months {
+        let mut debt = 0_i64;
+        for earned in months.into_values() {
+            let lacks = (debt - earned).max(0);
+            *sums.entry((partner.clone(), currency)).or_default() += lacks - debt;
+            debt = if resets { 0 } else { lacks };
+        }
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
+
+/// What the advertisers owe by the prices in the terms of who is credited.
+pub(crate) fn receivable(history: &History<'_>) -> BTreeMap<Currency, i64> {
+    let mut sums = BTreeMap::new();
+    for conversion in &history.conversions {
+        let offer = &conversion.report.offer;
+        let partner = history.credited(conversion);
+        let terms = partner.and_then(|it| history.terms(offer, &it, conversion.at()));
+        for price in terms.into_iter().flat_map(|terms| &terms.prices) {
+            let is_due = price.on.0 == conversion.report.kind
+                && !history.is_refused(conversion)
+                && !waits(history, conversion, price.approval);
+            let (Some(rate), Some(amount), true) =
+                (price.revshare, conversion.report.amount_minor, is_due)
+            else {
+                continue;
+            };
+            let whole = Ratio::of(rate.fraction()).times(Ratio(i128::from(amount), 1));
+            let part = left(history, conversion, price).0;
+            *sums.entry(conversion.report.currency).or_default() += whole.times(part).rounded();
+        }
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
