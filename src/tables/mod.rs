@@ -284,6 +284,26 @@ async fn open_writer(path: &Path, building: Building) -> Result<Writer, TablesEr
     Writer::init(connection, checkpoint).await
 }
 
+/// Makes the indexes, all or none: an interrupted rebuild may have made them before.
+async fn index(connection: &mut SqliteConnection) -> Result<(), TablesError> {
+    let indexing = TablesError::sql("indexed");
+    let made = "SELECT count(*) FROM sqlite_master WHERE name = 'conversions_id'";
+    let made: i64 = sqlx::query_scalar(made)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&indexing)?;
+    if made > 0 {
+        return Ok(());
+    }
+    let sql = concat!(
+        "BEGIN;",
+        include_str!("indexes.sql"),
+        "COMMIT; PRAGMA optimize;"
+    );
+    let done = sqlx::raw_sql(sql).execute(connection).await;
+    done.map(|_| ()).map_err(&indexing)
+}
+
 async fn create(directory: &Path, number: i64, building: Building) -> Result<Writer, TablesError> {
     let writing = TablesError::sql("written");
     let path = generation::path(directory, number);
