@@ -8,12 +8,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use postbook_projections::derivation::Derivation;
 use postbook_schemas::ClickIdKey;
 use thiserror::Error;
 
 use crate::{
     clock::Clock,
-    commands::rebuild::Rebuilds,
+    commands::{derivation, rebuild::Rebuilds},
     directory::{Directory, DirectoryError},
     intake::{
         click::Devices,
@@ -199,7 +200,11 @@ impl Service {
         tables: Tables,
     ) -> Result<Self, DirectoryError> {
         let directory = Directory::load(&*store).await?;
+        if let Some(told) = derivation::told(directory.derivation()) {
+            tracing::warn!("{told}");
+        }
         let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
+        derivation::begin(&log, &*clock, Derivation::newest().version).await?;
         let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
         Ok(Self {
             clock,

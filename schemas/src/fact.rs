@@ -14,6 +14,7 @@ use crate::{
         ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
         ReconciliationRecorded, ReconciliationResolved,
     },
+    derivation::DerivationAdopted,
     mapping::Mapping,
     outbound::Delivery,
     payout::{PayoutMoved, PayoutProposed},
@@ -208,6 +209,8 @@ facts! {
     StatementIssued(StatementIssued) = "statement.issued";
     /// A person proposed an amount that a second one has to agree to.
     AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
+    /// A version of the derivation came into force.
+    DerivationAdopted(DerivationAdopted) = "derivation.adopted";
 }
 
 impl FactType {

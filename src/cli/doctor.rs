@@ -5,6 +5,7 @@ mod files;
 use std::path::Path;
 
 use clap::Args;
+use postbook_projections::derivation::Derivation;
 use postbook_schemas::{Envelope, Instant, instant::DAY_US};
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
+    commands,
     tables::{generation::Purpose, query::Slice},
 };
 
@@ -106,6 +108,7 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
             checkpoint.generation
         ),
     ));
+    findings.extend(derivation(reader).await?);
     findings.extend(poison(reader).await?);
     findings.extend(generations(reader)?);
     let parked = reader
@@ -133,6 +136,19 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         },
     ));
     Ok(findings)
+}
+
+/// The version of the derivation, where it is not the newest that is known.
+async fn derivation(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let version = reader.directory().await?.derivation();
+    let told = commands::derivation::told(version);
+    Ok(told.map(|told| {
+        let health = match Derivation::find(Derivation::KNOWN, version) {
+            Some(_) => Health::Note,
+            None => Health::Bad,
+        };
+        Finding::new("derivation", health, told)
+    }))
 }
 
 /// The fact at which whoever writes the read models has stopped.

@@ -5,6 +5,7 @@ pub mod clawbacks;
 pub mod correction;
 pub mod credential;
 pub mod decision;
+pub mod derivation;
 pub mod draft_mapping;
 pub mod explain;
 pub mod payout;

@@ -95,7 +95,8 @@ impl Book {
             | Fact::PartnerDefined(_)
             | Fact::CouponDefined(_)
             | Fact::TermsPublished(_)
-            | Fact::FxRateRecorded(_) => {
+            | Fact::FxRateRecorded(_)
+            | Fact::DerivationAdopted(_) => {
                 self.take_definition(position, envelope, touched);
                 return false;
             }

@@ -221,7 +221,16 @@ impl Book {
             return Given::nothing(ZeroReason::AwaitingFx);
         };
         let conversion = self.conversion(number);
-        price(rule, conversion, offer_currency, exchange, left, volume)
+        let derivation = self.programme.derivation();
+        price(
+            derivation,
+            rule,
+            conversion,
+            offer_currency,
+            exchange,
+            left,
+            volume,
+        )
     }
 
     /// What turns one currency into another when a conversion happened; `None` without a rate. The

@@ -25,6 +25,7 @@ use thiserror::Error;
 use crate::{
     click::ClickSeen,
     conversion::{Conversion, Corrected, Decided},
+    derivation::Derivation,
     groups::Group,
     months::Fence,
     numbers::{ConversionNumber, PoolKey},
@@ -89,6 +90,19 @@ impl Book {
         Self::default()
     }
 
+    /// An empty book that derives by one of these versions: the first, until another is adopted.
+    pub fn with_derivations(known: &'static [Derivation]) -> Self {
+        Self {
+            programme: Programme::with_derivations(known),
+            ..Self::default()
+        }
+    }
+
+    /// The version of the derivation that is in force.
+    pub fn derivation(&self) -> &'static Derivation {
+        self.programme.derivation()
+    }
+
     /// The id of the click that applying this fact will ask for, if the book does not know it yet.
     pub fn wanted_click<'a>(&self, envelope: &'a Envelope) -> Option<&'a str> {
         let report = envelope.fact.as_report()?;
@@ -112,19 +126,26 @@ impl Book {
     /// Folds one fact, and adds the rows that change to `changes`.
     ///
     /// # Errors
-    /// A sum leaves 64 bits. The book is then unusable.
+    /// A sum leaves 64 bits, or a version of the derivation is adopted that is not known here. The
+    /// book is then unusable.
     pub fn apply(
         &mut self,
         position: u64,
         envelope: &Envelope,
         changes: &mut Changes,
     ) -> Result<(), BookError> {
+        let refused = |what: String| BookError {
+            position,
+            id: envelope.id,
+            what,
+        };
+        if let Some(version) = self.unknown_derivation(envelope) {
+            return Err(refused(format!(
+                "it adopts version {version} of the derivation, which this program does not know: a newer one does"
+            )));
+        }
         self.fold(position, envelope, changes)
-            .map_err(|Overflow| BookError {
-                position,
-                id: envelope.id,
-                what: "an amount does not fit 64 bits".to_owned(),
-            })
+            .map_err(|Overflow| refused("an amount does not fit 64 bits".to_owned()))
     }
 
     /// Derives everything again as if every conversion were touched, and says what would be posted:
