@@ -15,6 +15,7 @@ pub mod projector;
 pub mod rows;
 pub mod secrets;
 pub mod service;
+pub mod sight;
 pub mod statement;
 pub mod store;
 pub mod tables;

@@ -32,6 +32,16 @@ impl Payout {
             .max_by(|a, b| by_way(a).cmp(&by_way(b)).then_with(|| a.0.cmp(&b.0)))
     }
 
+    /// The reference that was given last.
+    pub fn reference(&self) -> Option<&String> {
+        let given = self
+            .moves
+            .iter()
+            .filter(|(_, _, reference)| reference.is_some());
+        let last = given.max_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
+        last.and_then(|(_, _, reference)| reference.as_ref())
+    }
+
     /// Its state.
     pub fn state(&self) -> PayoutState {
         self.last_move()

@@ -89,6 +89,15 @@ pub struct AdjustmentProposed {
     pub reason: String,
 }
 
+/// Data of `adjustment.declined`: nobody will agree to what was proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdjustmentDeclined {
+    /// The proposal.
+    pub proposal_id: FactId,
+    /// Why not.
+    pub reason: String,
+}
+
 /// Data of `balance.written_off`: a debt of a partner that is given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BalanceWrittenOff {

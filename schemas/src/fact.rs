@@ -10,9 +10,9 @@ use crate::{
         Brand, Coupon, CredentialRotated, Endpoint, FxRate, Link, Offer, Partner, TermsPublished,
     },
     decision::{
-        AdjustmentPosted, AdjustmentProposed, AttributionCorrected, BalanceWrittenOff,
-        ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved, PeriodClosed,
-        ReconciliationRecorded, ReconciliationResolved,
+        AdjustmentDeclined, AdjustmentPosted, AdjustmentProposed, AttributionCorrected,
+        BalanceWrittenOff, ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved,
+        PeriodClosed, ReconciliationRecorded, ReconciliationResolved,
     },
     derivation::DerivationAdopted,
     mapping::Mapping,
@@ -209,6 +209,8 @@ facts! {
     StatementIssued(StatementIssued) = "statement.issued";
     /// A person proposed an amount that a second one has to agree to.
     AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
+    /// A person declined what another proposed, or took it back.
+    AdjustmentDeclined(AdjustmentDeclined) = "adjustment.declined";
     /// A version of the derivation came into force.
     DerivationAdopted(DerivationAdopted) = "derivation.adopted";
 }

@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de};
 use thiserror::Error;
@@ -54,9 +55,23 @@ impl Month {
 
     /// Its first instant in UTC.
     pub fn start(self) -> Instant {
+        DateTime::<Utc>::from_naive_utc_and_offset(self.midnight(), Utc).into()
+    }
+
+    /// Where the clocks stand when it begins.
+    fn midnight(self) -> NaiveDateTime {
         let first = NaiveDate::from_ymd_opt(self.year(), self.number(), 1).unwrap_or_default();
-        let midnight = first.and_hms_opt(0, 0, 0).unwrap_or_default();
-        DateTime::<Utc>::from_naive_utc_and_offset(midnight, Utc).into()
+        first.and_hms_opt(0, 0, 0).unwrap_or_default()
+    }
+
+    /// The first instant after it in a time zone.
+    pub fn end_in(self, zone: Tz) -> Instant {
+        let midnight = self.next().midnight();
+        // Where clocks are put forward at midnight, the month begins with the first hour there is.
+        let hour_later = midnight.checked_add_signed(TimeDelta::hours(1));
+        let at = |clock: NaiveDateTime| zone.from_local_datetime(&clock).earliest();
+        let first = at(midnight).or_else(|| hour_later.and_then(at));
+        first.map_or_else(|| self.end(), |first| first.with_timezone(&Utc).into())
     }
 
     /// The first instant after it in UTC.
@@ -148,5 +163,20 @@ mod tests {
         assert_eq!(december.end().to_string(), "2026-01-01T00:00:00.000000Z");
         let last = december.end().plus_micros(-1);
         assert_eq!(Month::of(last), december);
+    }
+
+    #[test]
+    fn a_month_ends_at_midnight_where_its_terms_are_at_home() {
+        for (month, zone, end) in [
+            ("2026-05", "America/Los_Angeles", "2026-06-01T07:00:00Z"),
+            ("2026-05", "Pacific/Auckland", "2026-05-31T12:00:00Z"),
+            ("2026-05", "UTC", "2026-06-01T00:00:00Z"),
+            // Clocks there were put forward at midnight on 1 October 2000.
+            ("2000-09", "America/Asuncion", "2000-10-01T04:00:00Z"),
+        ] {
+            let month: Month = month.parse().expect("a month");
+            let end = Instant::parse_rfc3339(end).expect("a time");
+            assert_eq!(month.end_in(zone.parse().expect("a zone")), end, "{zone}");
+        }
     }
 }

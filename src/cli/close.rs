@@ -1,20 +1,18 @@
 //! `postbook close`: looks at a month's statements, or freezes them.
 
 use clap::Args;
-use postbook_schemas::{Currency, Month};
-use serde_json::json;
+use postbook_schemas::Month;
+use serde_json::{Value, json};
 
 use super::{
-    exit::{CliError, Exit},
+    exit::CliError,
     global::Global,
-    output, own,
+    output,
     reader::Reader,
+    through::{Through, body, reason, with_service},
 };
 use crate::{
-    commands::{
-        period::{self, Closed, Closing, Preview},
-        record::Author,
-    },
+    commands::period::{self, Closed, Closing, Preview},
     tables::batch::StatementRow,
 };
 
@@ -32,87 +30,113 @@ pub(super) struct Close {
     /// Why; kept with the fact
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
     reason: Option<String>,
+    #[command(flatten)]
+    through: Through,
 }
 
 impl Close {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
-        if self.dry_run {
+        let answer = if let Some(remote) = self.through.remote()? {
+            let body = body([
+                ("reason", json!(self.reason)),
+                ("dry_run", json!(self.dry_run)),
+                ("early", json!(self.early)),
+            ]);
+            let path = format!("/v1/periods/{}/close", self.period);
+            remote.post(&path, &body).await?
+        } else if self.dry_run {
             let reader = Reader::open(global).await?;
             let preview = period::preview(&reader.tables, self.period).await;
             reader.close().await;
-            return print_preview(self.period, &preview?, global.json);
+            preview_json(self.period, &preview?)
+        } else {
+            let closing = Closing {
+                period: self.period,
+                early: self.early,
+                reason: reason(self.reason.as_deref().unwrap_or_default())?,
+            };
+            let author = self.through.author("postbook close");
+            let closed = with_service(global, async |service| {
+                Ok(period::close(service, &author, &closing).await?)
+            });
+            closed_json(&closed.await?)
+        };
+        if global.json {
+            output::json(&answer)
+        } else if self.dry_run {
+            print_preview(&answer)
+        } else {
+            print_closed(&answer)
         }
-        let reason = self.reason.unwrap_or_default();
-        if reason.trim().is_empty() {
-            return Err(CliError::new(
-                Exit::Usage,
-                "--reason must not be empty: it is kept with the change",
-            ));
-        }
-        let closing = Closing {
-            period: self.period,
-            early: self.early,
-            reason,
-        };
-        let author = Author {
-            actor: own::ACTOR.into(),
-            endpoint: "postbook close",
-            idempotency_key: None,
-        };
-        let service = own::open(global).await?;
-        let closed = async {
-            own::caught_up(&service).await?;
-            Ok(period::close(&service, &author, &closing).await?)
-        };
-        let closed: Result<Closed, CliError> = closed.await;
-        service.shut_down().await;
-        print_closed(&closed?, global.json)
     }
 }
 
-fn print_preview(period: Month, preview: &Preview, as_json: bool) -> Result<(), CliError> {
-    if as_json {
-        let statements: Vec<_> = preview
-            .drafts
-            .iter()
-            .map(|draft| {
-                json!({
-                    "partner": draft.partner, "currency": draft.currency, "number": draft.number,
-                    "opening_minor": draft.opening_minor, "lines_minor": draft.summary(),
-                    "closing_minor": draft.closing_minor,
-                    "pending_minor": draft.standing.pending_minor,
-                    "held_minor": draft.standing.held_minor,
-                    "payable_minor": draft.standing.payable_minor,
-                })
+/// What closing would do, as `/v1` answers it.
+fn preview_json(period: Month, preview: &Preview) -> Value {
+    let statements: Vec<_> = preview
+        .drafts
+        .iter()
+        .map(|draft| {
+            json!({
+                "partner": draft.partner, "currency": draft.currency, "number": draft.number,
+                "opening_minor": draft.opening_minor, "lines_minor": draft.summary(),
+                "closing_minor": draft.closing_minor,
+                "pending_minor": draft.standing.pending_minor,
+                "held_minor": draft.standing.held_minor,
+                "payable_minor": draft.standing.payable_minor,
             })
-            .collect();
-        return output::json(&json!({
-            "period": period, "dry_run": true, "pending_lines": preview.pending_lines,
-            "awaiting_fx_lines": preview.awaiting_fx_lines, "statements": statements,
-        }));
-    }
-    let rows = preview.drafts.iter().map(|draft| {
-        let lines = draft.summary().into_iter();
-        let lines: Vec<String> = lines
-            .map(|(word, minor)| format!("{word} {}", draft.currency.format_major(minor)))
-            .collect();
+        })
+        .collect();
+    json!({
+        "period": period, "dry_run": true, "pending_lines": preview.pending_lines,
+        "awaiting_fx_lines": preview.awaiting_fx_lines, "statements": statements,
+    })
+}
+
+/// What closing did, as `/v1` answers it.
+fn closed_json(closed: &Closed) -> Value {
+    let statements: Vec<_> = closed.statements.iter().map(item).collect();
+    json!({
+        "period": closed.closed.period, "dry_run": false,
+        "position": closed.closed.position, "closed_at": closed.closed.closed_at,
+        "statements": statements,
+    })
+}
+
+fn statements(answer: &Value) -> &[Value] {
+    let statements = answer.get("statements").and_then(Value::as_array);
+    statements.map_or(&[], Vec::as_slice)
+}
+
+/// The name of a statement for people, `p1-0007`.
+fn name(statement: &Value) -> String {
+    let number = statement.get("number").and_then(Value::as_u64).unwrap_or(0);
+    format!("{}-{number:04}", output::text(statement, "partner"))
+}
+
+fn print_preview(answer: &Value) -> Result<(), CliError> {
+    let rows = statements(answer).iter().map(|draft| {
+        let currency = output::text(draft, "currency");
+        let lines = draft.get("lines_minor").and_then(Value::as_object);
+        let lines = lines.into_iter().flatten().map(|(word, minor)| {
+            let line = json!({ "currency": currency, "minor": minor });
+            format!("{word} {}", output::major_of(&line, "minor"))
+        });
         let mut row = vec![
-            draft.partner.to_string(),
-            draft.currency.to_string(),
-            format!("{}-{:04}", draft.partner, draft.number),
-            lines.join(", "),
+            output::text(draft, "partner").to_owned(),
+            currency.to_owned(),
+            name(draft),
+            lines.collect::<Vec<_>>().join(", "),
         ];
-        row.extend(
-            [
-                draft.opening_minor,
-                draft.closing_minor,
-                draft.standing.pending_minor,
-                draft.standing.held_minor,
-                draft.standing.payable_minor,
-            ]
-            .map(|minor| draft.currency.format_major(minor)),
-        );
+        let amounts = [
+            "opening_minor",
+            "closing_minor",
+            "pending_minor",
+            "held_minor",
+            "payable_minor",
+        ];
+        row.extend(amounts.map(|name| output::major_of(draft, name)));
         row
     });
     let headers = [
@@ -127,30 +151,23 @@ fn print_preview(period: Month, preview: &Preview, as_json: bool) -> Result<(), 
         "payable",
     ];
     output::line(&output::table(&headers, rows, 4))?;
+    let count = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
     output::line(&format!(
         "{} lines not approved yet, {} without an exchange rate; nothing was written",
-        preview.pending_lines, preview.awaiting_fx_lines
+        count("pending_lines"),
+        count("awaiting_fx_lines")
     ))
 }
 
-fn print_closed(closed: &Closed, as_json: bool) -> Result<(), CliError> {
-    if as_json {
-        let statements: Vec<_> = closed.statements.iter().map(item).collect();
-        return output::json(&json!({
-            "period": closed.closed.period, "dry_run": false,
-            "position": closed.closed.position, "closed_at": closed.closed.closed_at,
-            "statements": statements,
-        }));
-    }
-    output::line(&format!(
-        "closed {} at position {}",
-        closed.closed.period, closed.closed.position
-    ))?;
-    output::line(&list(&closed.statements))
+fn print_closed(answer: &Value) -> Result<(), CliError> {
+    let position = answer.get("position").and_then(Value::as_u64).unwrap_or(0);
+    let period = output::text(answer, "period");
+    output::line(&format!("closed {period} at position {position}"))?;
+    output::line(&list(statements(answer)))
 }
 
 /// A statement in a list, for programs.
-pub(super) fn item(row: &StatementRow) -> serde_json::Value {
+pub(super) fn item(row: &StatementRow) -> Value {
     json!({
         "id": row.id, "position": row.position, "partner": row.partner, "currency": row.currency,
         "period": row.period, "number": row.number, "opening_minor": row.opening_minor,
@@ -159,18 +176,17 @@ pub(super) fn item(row: &StatementRow) -> serde_json::Value {
 }
 
 /// Statements as a table, for people.
-pub(super) fn list(rows: &[StatementRow]) -> String {
-    let table = rows.iter().map(|row| {
-        let major = |minor: i64, currency: Currency| currency.format_major(minor);
+pub(super) fn list(statements: &[Value]) -> String {
+    let rows = statements.iter().map(|statement| {
         vec![
-            format!("{}-{:04}", row.partner, row.number),
-            row.id.to_string(),
-            row.period.to_string(),
-            row.currency.to_string(),
-            major(row.opening_minor, row.currency),
-            major(row.closing_minor, row.currency),
+            name(statement),
+            output::text(statement, "id").to_owned(),
+            output::text(statement, "period").to_owned(),
+            output::text(statement, "currency").to_owned(),
+            output::major_of(statement, "opening_minor"),
+            output::major_of(statement, "closing_minor"),
         ]
     });
     let headers = ["statement", "id", "month", "currency", "opening", "closing"];
-    output::table(&headers, table, 4)
+    output::table(&headers, rows, 4)
 }

@@ -59,7 +59,7 @@ impl From<StoreError> for CliError {
             StoreError::InUse(message) => Self::new(
                 Exit::Unavailable,
                 format!(
-                    "{message}\nhint: `apply` and `import` go through a running server with --server URL --token T"
+                    "{message}\nhint: verbs that write go through a running server with --server URL --token T"
                 ),
             ),
             StoreError::Busy => Self::new(Exit::Unavailable, error),

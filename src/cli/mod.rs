@@ -1,11 +1,13 @@
 //! The command line: one file per verb.
 
+mod adjustment;
 mod apply;
 mod attempts;
 mod balance;
 mod clawbacks;
 mod client;
 mod close;
+mod decide;
 mod demo;
 mod desk;
 mod doctor;
@@ -18,6 +20,7 @@ mod output;
 mod own;
 mod payout;
 mod payout_file;
+mod payout_steps;
 mod reader;
 mod replay;
 mod requeue;
@@ -26,6 +29,7 @@ mod secret;
 mod serve;
 mod statement;
 mod terms;
+mod through;
 mod token;
 mod values;
 mod verify;
@@ -65,7 +69,10 @@ enum Verb {
     Close(close::Close),
     Statement(statement::Statement),
     Payout(payout::Payout),
+    Adjustment(adjustment::Adjustment),
     Clawbacks(clawbacks::Clawbacks),
+    Decide(decide::Decide),
+    Attribute(decide::Attribute),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -109,7 +116,10 @@ impl Cli {
             Verb::Secret(verb) => block_on(verb.run(&global)),
             Verb::Close(verb) => block_on(verb.run(&global)),
             Verb::Statement(verb) => block_on(verb.run(&global)),
+            Verb::Adjustment(verb) => block_on(verb.run(&global)),
             Verb::Clawbacks(verb) => block_on(verb.run(&global)),
+            Verb::Decide(verb) => block_on(verb.run(&global)),
+            Verb::Attribute(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use postbook_schemas::{Currency, Instant};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::exit::CliError;
 
@@ -68,6 +69,31 @@ pub(super) fn table(
 /// An amount with its currency, `-12.50 USD`.
 pub(super) fn money(minor: i64, currency: Currency) -> String {
     format!("{} {currency}", currency.format_major(minor))
+}
+
+/// A text of an answer; empty where there is none.
+pub(super) fn text<'v>(answer: &'v Value, name: &str) -> &'v str {
+    answer.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An amount of an answer with the answer's currency.
+pub(super) fn money_of(answer: &Value, name: &str) -> String {
+    let minor = answer.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let code = text(answer, "currency");
+    Currency::from_code(code).map_or_else(|| format!("{minor} {code}"), |it| money(minor, it))
+}
+
+/// An amount of an answer without its currency.
+pub(super) fn major_of(answer: &Value, name: &str) -> String {
+    let minor = answer.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let currency = Currency::from_code(text(answer, "currency"));
+    currency.map_or_else(|| minor.to_string(), |it| it.format_major(minor))
+}
+
+/// An instant of an answer to the second.
+pub(super) fn time_of(answer: &Value, name: &str) -> String {
+    let written = text(answer, name);
+    Instant::parse_rfc3339(written).map_or_else(|| written.to_owned(), time)
 }
 
 /// An instant to the second.

@@ -1,22 +1,20 @@
 //! `postbook payout`: proposes payouts, moves them on and lists them.
 
-use clap::{Args, Subcommand};
-use postbook_projections::rows::PayoutRow;
-use postbook_schemas::{Currency, FactId, Slug, payout::PayoutMoved};
-use serde_json::json;
+use clap::{Args, Subcommand, ValueEnum};
+use postbook_projections::rows::{PayoutRow, PayoutState};
+use postbook_schemas::{Currency, Slug};
+use serde_json::{Value, json};
 
 use super::{
-    exit::{CliError, Exit},
+    exit::CliError,
     global::Global,
-    output, own, payout_file,
+    output, payout_file,
+    payout_steps::Steps,
     reader::Reader,
+    through::{Through, body, reason, with_service},
 };
 use crate::{
-    commands::{
-        payout::{self, Move, Proposal, Proposed},
-        record::Author,
-    },
-    service::Service,
+    commands::payout::{self, Move, Proposal, Proposed},
     tables::query::{Slice, payouts::PayoutFilter},
 };
 
@@ -30,80 +28,76 @@ pub(super) struct Payout {
 #[derive(Debug, Subcommand)]
 enum PayoutVerb {
     /// Proposes what is payable to a partner, or to all that have their threshold coming
-    Propose {
-        /// Whom to pay
-        #[arg(required_unless_present = "all")]
-        partner: Option<Slug>,
-        /// Everybody who has at least the threshold coming
-        #[arg(long, conflicts_with_all = ["partner", "currency", "amount_minor"])]
-        all: bool,
-        /// In which currency; the partner's own if absent
-        #[arg(long, value_name = "CUR")]
-        currency: Option<Currency>,
-        /// How much, in minor units; all that is payable if absent
-        #[arg(long, value_name = "MINOR")]
-        amount_minor: Option<i64>,
-        #[command(flatten)]
-        by: By,
-    },
-    /// Agrees to a payout that another person proposed
-    Approve(Step),
-    /// Says that a payout was handed to the bank
-    Send(Step),
-    /// Says that a payout arrived
-    Settle(Step),
-    /// Says that a payout cannot be made
-    Fail(Step),
-    /// Says that a payout came back
-    Return(Step),
+    Propose(Propose),
+    /// Agrees to payouts that another person proposed
+    Approve(Steps),
+    /// Says that payouts were handed to the bank
+    Send(Steps),
+    /// Says that payouts arrived
+    Settle(Steps),
+    /// Says that payouts cannot be made
+    Fail(Steps),
+    /// Says that payouts came back
+    Return(Steps),
     /// Prints the payouts in a state as a file for the bank
     File(payout_file::File),
     /// Moves payouts on as a file of the bank says
     Reconcile(payout_file::Reconcile),
     /// Lists payouts
     List {
-        /// Only of this partner
+        /// Only to this partner
         #[arg(long, value_name = "PARTNER")]
         partner: Option<Slug>,
+        /// Only in this state
+        #[arg(long, value_enum)]
+        state: Option<State>,
+        #[command(flatten)]
+        through: Through,
     },
 }
 
-/// Who says so, and why.
 #[derive(Debug, Args)]
-pub(super) struct By {
-    /// Why
+struct Propose {
+    /// Whom to pay
+    #[arg(required_unless_present = "all")]
+    partner: Option<Slug>,
+    /// Everybody who has at least the threshold coming
+    #[arg(long, conflicts_with_all = ["partner", "currency", "amount_minor"])]
+    all: bool,
+    /// In which currency; the partner's own if absent
+    #[arg(long, value_name = "CUR")]
+    currency: Option<Currency>,
+    /// How much, in minor units; all that is payable if absent
+    #[arg(long, value_name = "MINOR")]
+    amount_minor: Option<i64>,
+    /// Why; kept with the facts
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Who you are, so that a second person can be told from the first
-    #[arg(long = "as", value_name = "NAME")]
-    name: Option<Slug>,
-}
-
-#[derive(Debug, Args)]
-struct Step {
-    /// The payout
-    id: FactId,
-    /// The bank's reference
-    #[arg(long, value_name = "TEXT")]
-    reference: Option<String>,
     #[command(flatten)]
-    by: By,
+    through: Through,
 }
 
-impl By {
-    /// The reason and the author, if there is a reason.
-    pub(super) fn author(self, endpoint: &'static str) -> Result<(String, Author), CliError> {
-        require_reason(&self.reason)?;
-        let actor = match self.name {
-            Some(name) => format!("{}:{name}", own::ACTOR).into(),
-            None => own::ACTOR.into(),
-        };
-        let author = Author {
-            actor,
-            endpoint,
-            idempotency_key: None,
-        };
-        Ok((self.reason, author))
+/// A state of payouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum State {
+    Proposed,
+    Approved,
+    Sent,
+    Settled,
+    Failed,
+    Returned,
+}
+
+impl From<State> for PayoutState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Proposed => Self::Proposed,
+            State::Approved => Self::Approved,
+            State::Sent => Self::Sent,
+            State::Settled => Self::Settled,
+            State::Failed => Self::Failed,
+            State::Returned => Self::Returned,
+        }
     }
 }
 
@@ -111,171 +105,168 @@ impl Payout {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         match self.verb {
-            PayoutVerb::Propose {
-                partner,
-                currency,
-                amount_minor,
-                by,
-                ..
-            } => {
-                let (reason, author) = by.author("postbook payout propose")?;
-                let Some(partner) = partner else {
-                    return propose_all(&reason, &author, global).await;
-                };
-                let proposal = Proposal {
-                    partner,
-                    currency,
-                    amount_minor,
-                    reason,
-                };
-                let row = with_service(global, async |service| {
-                    Ok(payout::propose(service, &author, &proposal).await?)
-                });
-                print_one(&row.await?, global.json)
-            }
-            PayoutVerb::Approve(step) => {
-                step.run(Move::Approve, "postbook payout approve", global)
-                    .await
-            }
-            PayoutVerb::Send(step) => step.run(Move::Send, "postbook payout send", global).await,
-            PayoutVerb::Settle(step) => {
-                step.run(Move::Settle, "postbook payout settle", global)
-                    .await
-            }
-            PayoutVerb::Fail(step) => step.run(Move::Fail, "postbook payout fail", global).await,
-            PayoutVerb::Return(step) => {
-                step.run(Move::Return, "postbook payout return", global)
-                    .await
-            }
+            PayoutVerb::Propose(propose) => propose.run(global).await,
+            PayoutVerb::Approve(steps) => steps.run(Move::Approve, global).await,
+            PayoutVerb::Send(steps) => steps.run(Move::Send, global).await,
+            PayoutVerb::Settle(steps) => steps.run(Move::Settle, global).await,
+            PayoutVerb::Fail(steps) => steps.run(Move::Fail, global).await,
+            PayoutVerb::Return(steps) => steps.run(Move::Return, global).await,
             PayoutVerb::File(file) => file.run(global).await,
             PayoutVerb::Reconcile(reconcile) => reconcile.run(global).await,
-            PayoutVerb::List { partner } => list(partner, global).await,
+            PayoutVerb::List {
+                partner,
+                state,
+                through,
+            } => {
+                let items = list(partner, state.map(Into::into), &through, global).await?;
+                if global.json {
+                    return output::json(&json!({ "items": items }));
+                }
+                output::line(&table(&items))
+            }
         }
     }
 }
 
-impl Step {
-    async fn run(
-        self,
-        step: Move,
-        endpoint: &'static str,
-        global: &Global,
-    ) -> Result<(), CliError> {
-        let (reason, author) = self.by.author(endpoint)?;
-        let moved = PayoutMoved {
-            payout_id: self.id,
-            reference: self.reference,
-            reason: Some(reason),
+impl Propose {
+    async fn run(self, global: &Global) -> Result<(), CliError> {
+        let reason = reason(&self.reason)?;
+        let Some(partner) = self.partner else {
+            let answer = propose_all(&reason, &self.through, global).await?;
+            return print_run(&answer, global.json);
         };
-        let row = with_service(global, async |service| {
-            Ok(payout::move_on(service, &author, moved, step).await?)
-        });
-        print_one(&row.await?, global.json)
+        let answer = if let Some(remote) = self.through.remote()? {
+            let body = body([
+                ("partner", json!(partner)),
+                ("currency", json!(self.currency)),
+                ("amount_minor", json!(self.amount_minor)),
+                ("reason", json!(reason)),
+            ]);
+            remote.post("/v1/payouts", &body).await?
+        } else {
+            let author = self.through.author("postbook payout propose");
+            let proposal = Proposal {
+                partner,
+                currency: self.currency,
+                amount_minor: self.amount_minor,
+                reason,
+            };
+            let row = with_service(global, async |service| {
+                Ok(payout::propose(service, &author, &proposal).await?)
+            });
+            item(&row.await?)
+        };
+        print_one(&answer, global.json)
     }
 }
 
-/// Opens the service, does something with it once it has caught up, and lets go of it.
-pub(super) async fn with_service<T>(
-    global: &Global,
-    work: impl AsyncFnOnce(&Service) -> Result<T, CliError>,
-) -> Result<T, CliError> {
-    let service = own::open(global).await?;
-    let done = match own::caught_up(&service).await {
-        Ok(()) => work(&service).await,
-        Err(error) => Err(error),
-    };
-    service.shut_down().await;
-    done
-}
-
-async fn propose_all(reason: &str, author: &Author, global: &Global) -> Result<(), CliError> {
+async fn propose_all(reason: &str, through: &Through, global: &Global) -> Result<Value, CliError> {
+    if let Some(remote) = through.remote()? {
+        let body = json!({ "reason": reason });
+        return remote.post("/v1/payout-runs", &body).await;
+    }
+    let author = through.author("postbook payout propose");
     let all = with_service(global, async |service| {
-        Ok(payout::propose_all(service, author, reason).await?)
+        Ok(payout::propose_all(service, &author, reason).await?)
     });
     let (mut payouts, mut skipped) = (Vec::new(), Vec::new());
     for one in all.await? {
         match one {
-            Proposed::Payout(row) => payouts.push(row),
+            Proposed::Payout(row) => payouts.push(item(&row)),
             Proposed::Skipped {
                 partner,
                 currency,
                 payable_minor,
                 why,
-            } => skipped.push((partner, currency, payable_minor, why.code())),
+            } => skipped.push(json!({
+                "partner": partner, "currency": currency,
+                "payable_minor": payable_minor, "why": why.code(),
+            })),
         }
     }
-    if global.json {
-        let skipped: Vec<_> = skipped
-            .iter()
-            .map(|(partner, currency, payable_minor, why)| {
-                json!({ "partner": partner, "currency": currency,
-                    "payable_minor": payable_minor, "why": why })
-            })
-            .collect();
-        return output::json(&json!({ "payouts": payouts, "skipped": skipped }));
+    Ok(json!({ "payouts": payouts, "skipped": skipped }))
+}
+
+fn print_run(answer: &Value, as_json: bool) -> Result<(), CliError> {
+    if as_json {
+        return output::json(answer);
     }
-    output::line(&table(&payouts))?;
-    for (partner, currency, payable_minor, why) in skipped {
-        let payable = output::money(payable_minor, currency);
+    let of = |name: &str| {
+        let list = answer.get(name).and_then(Value::as_array);
+        list.map_or(&[][..], Vec::as_slice)
+    };
+    output::line(&table(of("payouts")))?;
+    for skipped in of("skipped") {
+        let payable = output::money_of(skipped, "payable_minor");
+        let (partner, why) = (
+            output::text(skipped, "partner"),
+            output::text(skipped, "why"),
+        );
         output::line(&format!("not paid: {partner}, {payable} payable: {why}"))?;
     }
     Ok(())
 }
 
-fn require_reason(reason: &str) -> Result<(), CliError> {
-    if reason.trim().is_empty() {
-        return Err(CliError::new(
-            Exit::Usage,
-            "--reason must not be empty: it is kept with the change",
-        ));
+/// Payouts as `/v1` answers them.
+pub(super) async fn list(
+    partner: Option<Slug>,
+    state: Option<PayoutState>,
+    through: &Through,
+    global: &Global,
+) -> Result<Vec<Value>, CliError> {
+    if let Some(remote) = through.remote()? {
+        let partner = partner.map_or_else(String::new, |it| format!("&partner={it}"));
+        let state = state.map_or_else(String::new, |it| format!("&state={}", it.code()));
+        return remote.list(&format!("/v1/payouts?{partner}{state}")).await;
     }
-    Ok(())
-}
-
-async fn list(partner: Option<Slug>, global: &Global) -> Result<(), CliError> {
     let reader = Reader::open(global).await?;
-    let filter = PayoutFilter {
-        partner,
-        state: None,
-    };
-    let all = Slice {
-        after: 0,
-        limit: u32::MAX,
-    };
-    let rows = reader.tables.payouts(&filter, all).await;
+    let filter = PayoutFilter { partner, state };
+    let rows = reader.tables.payouts(&filter, Slice::ALL).await;
     reader.close().await;
-    let rows = rows?;
-    if global.json {
-        return output::json(&json!({ "items": rows }));
-    }
-    output::line(&table(&rows))
+    Ok(rows?.iter().map(item).collect())
 }
 
-fn table(rows: &[PayoutRow]) -> String {
-    let table = rows.iter().map(|row| {
+/// A payout as `/v1` answers it.
+pub(super) fn item(row: &PayoutRow) -> Value {
+    json!({
+        "id": row.id, "position": row.position, "partner": row.partner,
+        "currency": row.currency, "amount_minor": row.amount_minor,
+        "recovered_minor": row.recovered_minor, "state": row.state.code(),
+        "reference": row.reference, "proposed_at": row.proposed_at,
+        "changed_at": row.changed_at, "line_count": row.lines,
+    })
+}
+
+fn table(items: &[Value]) -> String {
+    let rows = items.iter().map(|item| {
+        let text = |name: &str| output::text(item, name).to_owned();
         vec![
-            row.id.to_string(),
-            row.partner.to_string(),
-            row.state.code().to_owned(),
-            row.reference.clone().unwrap_or_default(),
-            output::time(row.proposed_at),
-            output::money(row.amount_minor, row.currency),
+            text("id"),
+            text("partner"),
+            text("state"),
+            text("reference"),
+            output::time_of(item, "proposed_at"),
+            output::money_of(item, "amount_minor"),
         ]
     });
     let headers = ["id", "partner", "state", "reference", "proposed", "amount"];
-    output::table(&headers, table, 5)
+    output::table(&headers, rows, 5)
 }
 
-fn print_one(row: &PayoutRow, as_json: bool) -> Result<(), CliError> {
+/// Prints a payout.
+pub(super) fn print_one(item: &Value, as_json: bool) -> Result<(), CliError> {
     if as_json {
-        return output::json(row);
+        return output::json(item);
     }
+    let lines = match item.get("line_count").and_then(Value::as_u64) {
+        Some(1) => "1 line".to_owned(),
+        lines => format!("{} lines", lines.unwrap_or(0)),
+    };
     output::line(&format!(
-        "{} {}: {} to {} ({} lines)",
-        row.state.code(),
-        row.id,
-        output::money(row.amount_minor, row.currency),
-        row.partner,
-        row.lines
+        "{} {}: {} to {} ({lines})",
+        output::text(item, "state"),
+        output::text(item, "id"),
+        output::money_of(item, "amount_minor"),
+        output::text(item, "partner"),
     ))
 }

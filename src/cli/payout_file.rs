@@ -9,13 +9,13 @@ use clap::{Args, ValueEnum};
 use postbook_projections::rows::PayoutState;
 use postbook_schemas::{Currency, Slug};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     exit::{CliError, Exit},
     global::Global,
     output,
-    payout::{By, with_service},
+    through::{Through, body, reason, with_service},
 };
 use crate::commands::payout::{self, BankLine, BankResult, FileFormat, FileRequest, Move};
 
@@ -34,6 +34,8 @@ pub(super) struct File {
     /// On which day, as 2026-01-31; today if absent
     #[arg(long, value_name = "DAY", value_parser = day)]
     execution_date: Option<String>,
+    #[command(flatten)]
+    through: Through,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,24 +61,38 @@ fn day(text: &str) -> Result<String, String> {
 impl File {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
-        let request = FileRequest {
-            format: match self.format {
-                Form::Csv => FileFormat::Csv,
-                Form::Pain001 => FileFormat::Pain001,
-            },
-            state: match self.state {
-                State::Approved => PayoutState::Approved,
-                State::Sent => PayoutState::Sent,
-            },
-            brand: self.brand,
-            execution_date: self.execution_date,
+        let format = match self.format {
+            Form::Csv => FileFormat::Csv,
+            Form::Pain001 => FileFormat::Pain001,
         };
-        let made = with_service(global, async |service| {
-            Ok(payout::file(service, &request).await?)
-        });
-        let made = made.await?;
-        output::note(&format!("{} payouts", made.payouts.len()));
-        let written = io::stdout().lock().write_all(&made.bytes);
+        let state = match self.state {
+            State::Approved => PayoutState::Approved,
+            State::Sent => PayoutState::Sent,
+        };
+        let bytes = if let Some(remote) = self.through.remote()? {
+            let mut path = format!("/v1/payout-files/{}?state={}", format.word(), state.code());
+            if let Some(brand) = &self.brand {
+                path += &format!("&brand={brand}");
+            }
+            if let Some(day) = &self.execution_date {
+                path += &format!("&execution_date={day}");
+            }
+            remote.get(&path).await?.body.to_vec()
+        } else {
+            let request = FileRequest {
+                format,
+                state,
+                brand: self.brand,
+                execution_date: self.execution_date,
+            };
+            let made = with_service(global, async |service| {
+                Ok(payout::file(service, &request).await?)
+            });
+            let made = made.await?;
+            output::note(&format!("{} payouts", made.payouts.len()));
+            made.bytes
+        };
+        let written = io::stdout().lock().write_all(&bytes);
         written.map_err(CliError::failed)
     }
 }
@@ -90,8 +106,11 @@ pub(super) struct Reconcile {
     /// Only show what it would do
     #[arg(long)]
     dry_run: bool,
+    /// Why; kept with the facts
+    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+    reason: Option<String>,
     #[command(flatten)]
-    by: By,
+    through: Through,
 }
 
 #[derive(Deserialize)]
@@ -109,20 +128,38 @@ impl Reconcile {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let lines = read(&self.file)?;
-        let (reason, author) = self.by.author("postbook payout reconcile")?;
         let dry_run = self.dry_run;
-        let results = with_service(global, async |service| {
-            Ok(payout::reconcile(service, &author, &lines, &reason, dry_run).await?)
-        });
-        let results = results.await?;
-        print(&lines, &results, global.json)?;
-        let is_fine = |result: &BankResult| {
-            matches!(
-                result,
-                BankResult::Moved | BankResult::WouldMove | BankResult::Already
-            )
+        let why = match self.reason.as_deref() {
+            Some(text) => reason(text)?,
+            None => String::new(),
         };
-        if results.iter().all(is_fine) {
+        let items = if let Some(remote) = self.through.remote()? {
+            let body = body([
+                ("items", lines.iter().map(said).collect()),
+                ("reason", json!(self.reason)),
+                ("dry_run", json!(dry_run)),
+            ]);
+            let mut answer = remote.post("/v1/payout-results", &body).await?;
+            let items = answer.get_mut("items").map(Value::take);
+            serde_json::from_value(items.unwrap_or_default()).map_err(CliError::failed)?
+        } else {
+            let author = self.through.author("postbook payout reconcile");
+            let results = with_service(global, async |service| {
+                Ok(payout::reconcile(service, &author, &lines, &why, dry_run).await?)
+            });
+            results_json(&lines, &results.await?)
+        };
+        print(&lines, &items, global.json)?;
+        let is_fine = |item: &Value| {
+            let fine = [
+                BankResult::Moved,
+                BankResult::WouldMove,
+                BankResult::Already,
+            ];
+            fine.iter()
+                .any(|it| it.code() == output::text(item, "result"))
+        };
+        if items.iter().all(is_fine) {
             return Ok(());
         }
         Err(CliError::new(
@@ -165,20 +202,39 @@ fn read(path: &std::path::Path) -> Result<Vec<BankLine>, CliError> {
     Ok(lines)
 }
 
-fn print(lines: &[BankLine], results: &[BankResult], as_json: bool) -> Result<(), CliError> {
+/// A line as `/v1` takes it.
+fn said(line: &BankLine) -> Value {
+    let status = match line.became {
+        Move::Fail => "failed",
+        Move::Return => "returned",
+        Move::Settle | Move::Approve | Move::Send => "settled",
+    };
+    body([
+        ("end_to_end_id", json!(line.end_to_end_id)),
+        ("status", json!(status)),
+        ("amount_minor", json!(line.amount_minor)),
+        ("currency", json!(line.currency)),
+        ("reference", json!(line.reference)),
+    ])
+}
+
+/// What became of each line, as `/v1` answers it.
+fn results_json(lines: &[BankLine], results: &[BankResult]) -> Vec<Value> {
     let each = lines.iter().zip(results);
+    each.map(
+        |(line, result)| json!({ "end_to_end_id": line.end_to_end_id, "result": result.code() }),
+    )
+    .collect()
+}
+
+fn print(lines: &[BankLine], items: &[Value], as_json: bool) -> Result<(), CliError> {
     if as_json {
-        let items: Vec<_> = each
-            .map(|(line, result)| {
-                json!({ "end_to_end_id": line.end_to_end_id, "result": result.code() })
-            })
-            .collect();
         return output::json(&json!({ "items": items }));
     }
-    let rows = each.map(|(line, result)| {
+    let rows = lines.iter().zip(items).map(|(line, item)| {
         vec![
             line.end_to_end_id.clone(),
-            result.code().to_owned(),
+            output::text(item, "result").to_owned(),
             output::money(line.amount_minor, line.currency),
         ]
     });

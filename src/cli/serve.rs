@@ -18,6 +18,7 @@ use super::{
     output, own, values,
 };
 use crate::{
+    commands::{period, record::Author},
     http::server,
     intake::rate::Rate,
     service::{ForwardedHeader, NetworkLimits, ServerOptions, Service},
@@ -115,7 +116,9 @@ impl Serve {
         };
         let reloading = options.tls.clone().map(reload_when_told).transpose()?;
         output::line(&format!("listening on {scheme}://{address}"))?;
+        let completing = complete_statements(Arc::clone(&service));
         server::serve(listener, Arc::clone(&service), options, told_to_stop()?).await;
+        completing.abort();
         if let Some(reloading) = reloading {
             reloading.abort();
         }
@@ -176,6 +179,29 @@ fn reload_when_told(tls: Arc<Tls>) -> Result<JoinHandle<()>, CliError> {
             }
         }
     }))
+}
+
+/// Issues statements that are missing since the service ended while it closed a month.
+fn complete_statements(service: Arc<Service>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let author = Author {
+            actor: own::ACTOR.into(),
+            endpoint: "postbook serve",
+            idempotency_key: None,
+        };
+        let completed = async {
+            own::caught_up(&service).await?;
+            Ok::<_, CliError>(period::complete(&service, &author).await?)
+        };
+        match completed.await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "statements were missing and have been issued"),
+            Err(error) => {
+                let error = error.message;
+                tracing::error!(%error, "missing statements cannot be looked for");
+            }
+        }
+    })
 }
 
 /// Takes an address to listen on.

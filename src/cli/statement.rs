@@ -67,18 +67,14 @@ impl Statement {
             partner: Some(self.partner.clone()),
             period: self.period,
         };
-        let all = Slice {
-            after: 0,
-            limit: u32::MAX,
-        };
-        let mut rows = reader.tables.statements(&filter, all).await?;
+        let mut rows = reader.tables.statements(&filter, Slice::ALL).await?;
         rows.retain(|row| self.currency.is_none_or(|wanted| wanted == row.currency));
         let Some(period) = self.period else {
+            let items: Vec<_> = rows.iter().map(close::item).collect();
             if as_json {
-                let items: Vec<_> = rows.iter().map(close::item).collect();
                 return output::json(&json!({ "items": items }));
             }
-            return output::line(&close::list(&rows));
+            return output::line(&close::list(&items));
         };
         let format = if as_json {
             Format::Json
@@ -109,9 +105,9 @@ impl From<StatementError> for CliError {
     fn from(error: StatementError) -> Self {
         match error {
             StatementError::Store(error) => error.into(),
-            StatementError::Unreadable { .. } | StatementError::NoStatement(_) => {
-                Self::new(Exit::Unsound, error)
-            }
+            StatementError::Unreadable { .. }
+            | StatementError::NoStatement(_)
+            | StatementError::UnknownForm { .. } => Self::new(Exit::Unsound, error),
         }
     }
 }

@@ -102,9 +102,11 @@ pub async fn list(
     };
     let lines = tables.clawed_back(&of_partner).await?;
     let recoveries = tables.recoveries(filter.partner.as_ref()).await?;
-    let mut by_line: BTreeMap<(FactId, String), Vec<Recovery>> = BTreeMap::new();
+    // One rule may give a line of one conversion to several partners, up a line of them.
+    let mut by_line: BTreeMap<(FactId, String, Slug), Vec<Recovery>> = BTreeMap::new();
     for recovery in recoveries {
-        let key = (recovery.conversion_id, recovery.rule.clone());
+        let (rule, partner) = (recovery.rule.clone(), recovery.partner.clone());
+        let key = (recovery.conversion_id, rule, partner);
         by_line.entry(key).or_default().push(recovery);
     }
     let mut given_up: BTreeMap<(Slug, Currency), i64> = BTreeMap::new();
@@ -126,7 +128,8 @@ pub async fn list(
         {
             continue;
         }
-        let recovered = by_line.remove(&(line.conversion_id, line.rule.clone()));
+        let recovered =
+            by_line.remove(&(line.conversion_id, line.rule.clone(), line.partner.clone()));
         let reason = reason(store, &line).await?;
         clawbacks.push(clawback(line, written_off_minor, recovered, reason, now));
     }

@@ -13,6 +13,7 @@ use postbook_schemas::{
 use super::record::{self, CommandError};
 use crate::{
     service::Service,
+    sight::Sight,
     store::{Filter, LogStore},
     tables::{
         Tables,
@@ -44,39 +45,43 @@ impl<'a> From<&'a Service> for Sources<'a> {
     }
 }
 
-/// Explains a conversion; for a partner only as far as it concerns that partner.
+/// Explains a conversion, of which a partner hands in what it sees; for a partner only as far as it
+/// concerns that partner.
 ///
 /// # Errors
 /// The log or the read models cannot be read.
 pub async fn conversion(
     sources: Sources<'_>,
-    mut conversion: ConversionRow,
+    conversion: ConversionRow,
     only: Option<&Slug>,
 ) -> Result<Explanation, CommandError> {
+    let sight = Sight::of_partner(only);
+    let payouts = sources.tables.payouts_of(conversion.id).await?;
+    let payouts: Vec<_> = payouts
+        .into_iter()
+        .filter_map(|row| sight.payout(row))
+        .collect();
+    let own = payouts.iter().map(|payout| payout.id).collect();
     let mut facts = Vec::new();
     for position in sources.tables.timeline(&conversion).await? {
-        facts.push(record::read_from(sources.store, position).await?);
+        let mut recorded = record::read_from(sources.store, position).await?;
+        if !sight.fact(&recorded.envelope.fact, &own) {
+            continue;
+        }
+        if only.is_some() {
+            leave_out_who(&mut recorded.envelope);
+        }
+        facts.push(recorded);
     }
-    let filter = PostingFilter {
-        partner: only.cloned(),
+    let filter = sight.postings(PostingFilter {
         conversion_id: Some(conversion.id),
         ..PostingFilter::default()
-    };
+    });
     let all = Slice {
         after: 0,
         limit: u32::MAX,
     };
     let postings = sources.tables.postings(&filter, all).await?;
-    let mut payouts = sources.tables.payouts_of(conversion.id).await?;
-    if let Some(only) = only {
-        payouts.retain(|payout| payout.partner == *only);
-        conversion
-            .earnings
-            .retain(|line| line.partner.as_ref() == Some(only));
-        for loser in &mut conversion.attribution.losers {
-            loser.partner = loser.partner.take().filter(|partner| partner == only);
-        }
-    }
     let versions = conversion
         .earnings
         .iter()
@@ -91,6 +96,23 @@ pub async fn conversion(
         payouts,
     };
     Ok(explain::explain(&evidence))
+}
+
+/// A partner is not told who works here, nor what they write about other partners.
+fn leave_out_who(envelope: &mut Envelope) {
+    let is_decided = matches!(
+        envelope.fact,
+        Fact::ConversionDecided(_) | Fact::AttributionCorrected(_)
+    );
+    let who = if is_decided {
+        "the programme"
+    } else {
+        "the service"
+    };
+    who.clone_into(&mut envelope.actor);
+    if let Fact::AttributionCorrected(corrected) = &mut envelope.fact {
+        "the reason is the programme's".clone_into(&mut corrected.reason);
+    }
 }
 
 async fn click_position(

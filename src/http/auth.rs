@@ -6,7 +6,6 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
-use postbook_schemas::{OfferRef, Slug};
 
 use super::problem::Problem;
 use crate::{
@@ -52,22 +51,6 @@ impl Authenticated {
             Scope::Offer(_) | Scope::Partner(_) => Err(Problem::forbidden(
                 "the token is for one partner or offer only",
             )),
-        }
-    }
-
-    /// The only partner whose data the caller may see, if there is such a limit.
-    pub fn only_partner(&self) -> Option<&Slug> {
-        match &self.scope {
-            Scope::Partner(partner) => Some(partner),
-            Scope::All | Scope::Offer(_) => None,
-        }
-    }
-
-    /// The only offer whose data the caller may see, if there is such a limit.
-    pub fn only_offer(&self) -> Option<&OfferRef> {
-        match &self.scope {
-            Scope::Offer(offer) => Some(offer),
-            Scope::All | Scope::Partner(_) => None,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Statements as documents: the kept fact as JSON, and the same as CSV and as a page to print.
 //!
 //! A statement that was issued never changes, so neither does a form: whoever wants statements to
-//! look different adds one, and those of form 1 go on looking as they do. Golden files in the tests
-//! hold each form byte for byte.
+//! look different adds one, and those of earlier forms go on looking as they do. Golden files in the
+//! tests hold each form byte for byte. As CSV all forms are alike so far.
 
 mod csv;
 mod html;
@@ -62,6 +62,14 @@ pub enum StatementError {
         /// Why.
         source: DecodeError,
     },
+    /// It is of a form that a later version of the program made.
+    #[error("the statement at position {position} is of form {form}, which is not known here")]
+    UnknownForm {
+        /// Where.
+        position: u64,
+        /// Which.
+        form: u32,
+    },
     /// There is no statement where one should be.
     #[error("there is no statement at position {0}")]
     NoStatement(u64),
@@ -93,6 +101,10 @@ impl Issued {
         let Fact::StatementIssued(statement) = fact else {
             return Err(StatementError::NoStatement(position));
         };
+        let form = statement.form;
+        if !(1..=StatementIssued::FORM).contains(&form) {
+            return Err(StatementError::UnknownForm { position, form });
+        }
         Ok(Self {
             id: raw.id,
             statement,
@@ -108,6 +120,14 @@ impl Issued {
             Format::Html => html::document(self.id, &self.statement).into_bytes(),
         }
     }
+}
+
+/// A text that a spreadsheet does not take for a formula.
+pub fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        return format!("'{text}");
+    }
+    text.to_owned()
 }
 
 /// The title of a line's section.

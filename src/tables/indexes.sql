@@ -17,6 +17,7 @@ CREATE INDEX attempts_offer ON attempts (offer, outcome, position) WHERE outcome
 CREATE INDEX attempts_differs ON attempts (position) WHERE differs = 1;
 CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
 CREATE INDEX postings_partner ON postings (partner, number);
+CREATE INDEX postings_period ON postings (period);
 -- Balances read this one only: the lines of one account, with all that a sum over them asks for.
 CREATE INDEX entries_account ON entries
     (account_id, currency, effective_at, recorded_at, available_at, amount_minor);

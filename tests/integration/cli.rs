@@ -40,6 +40,11 @@ fn beside_a_server() {
 }
 
 #[test]
+fn desk() {
+    transcript("desk");
+}
+
+#[test]
 fn import() {
     transcript("import");
 }
@@ -198,12 +203,14 @@ impl Session {
         text = masked(&text, "\"key_id\":\"", "[KEY]");
         text = masked(&text, "\"id\": \"", "[KEY]");
         text = masked(&text, "added ", "[KEY]");
+        text = masked(&text, "token:", "[KEY]");
         let mut redacted = String::new();
         for piece in
             text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)))
         {
             let word = piece
-                .trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)));
+                .trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)))
+                .trim_end_matches(':');
             redacted.push_str(word_for(word).unwrap_or(word));
             redacted.push_str(&piece[word.len()..]);
         }

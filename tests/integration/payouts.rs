@@ -344,10 +344,10 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     for wanted in [
         "xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.001.001.09\"",
         "<NbOfTxs>2</NbOfTxs><CtrlSum>110.00</CtrlSum>",
-        "<Nm>Acme &amp; Co</Nm>",
+        "<Nm>Acme + Co</Nm>",
         "<ReqdExctnDt><Dt>2026-06-17</Dt></ReqdExctnDt>",
         "<InstdAmt Ccy=\"EUR\">100.00</InstdAmt>",
-        "<Nm>Ann &lt;Media&gt;</Nm></Cdtr><CdtrAcct><Id><IBAN>GB82WEST12345698765432</IBAN>",
+        "<Nm>Ann Media</Nm></Cdtr><CdtrAcct><Id><IBAN>GB82WEST12345698765432</IBAN>",
         "<BICFI>COBADEFFXXX</BICFI>",
         &format!("<EndToEndId>{}</EndToEndId>", ends[0]),
     ] {
@@ -384,6 +384,99 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     assert_eq!(balance(&one, "p1", "payable_minor").await, 10_000);
     let none = one.get("/v1/payout-files/pain.001").await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_approval_looks_at_what_is_payable_now() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "600.00").await;
+    sell(&app, "ONE", "B", "400.00").await;
+    let mut paths = Vec::new();
+    for amount in [5_000, 5_000] {
+        let body = json!({"partner": "p1", "amount_minor": amount, "reason": "x"});
+        let payout = done(&one, "/v1/payouts", body).await;
+        paths.push(format!("/v1/payouts/{}", id(&payout)));
+        app.clock.advance_micros(SECOND);
+    }
+    report(&app, "event=refund&txn_id=B").await;
+    let body = json!({"reason": "checked"});
+    done(&other, &format!("{}/approve", paths[0]), body.clone()).await;
+    let refused = post(&other, &format!("{}/approve", paths[1]), body.clone()).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let said = "6000 EUR minor units are payable now, of which approved payouts claim 5000";
+    assert!(refused.text().contains(said), "{}", refused.text());
+    app.clock.advance_micros(SECOND);
+    done(&one, &format!("{}/fail", paths[1]), body.clone()).await;
+    // What the bank did is recorded whatever is payable by then.
+    report(&app, "event=refund&txn_id=A").await;
+    done(&one, &format!("{}/settle", paths[0]), body).await;
+    assert_eq!(balance(&one, "p1", "paid_minor").await, 5_000);
+    assert_eq!(balance(&one, "p1", "payable_minor").await, -5_000);
+}
+
+#[tokio::test]
+async fn what_was_proposed_is_listed_with_who_did_and_can_be_declined() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    let adjust = |amount: i64| json!({"partner": "p1", "amount_minor": amount, "reason": "bonus"});
+    done(&one, "/v1/adjustments", adjust(5_000)).await;
+    let mut proposals = Vec::new();
+    for amount in [20_000, 30_000, 40_000] {
+        let proposed = done(&one, "/v1/adjustments", adjust(amount)).await;
+        proposals.push(proposed["proposal_id"].as_str().unwrap().to_owned());
+    }
+    let path = |number: usize, word: &str| format!("/v1/adjustments/{}/{word}", proposals[number]);
+    done(&other, &path(0, "approve"), json!({})).await;
+    let missing = post(&other, &path(1, "decline"), json!({})).await;
+    assert_eq!(missing.json()["field"], "reason");
+    // Whoever proposed it may take it back.
+    done(&one, &path(1, "decline"), json!({"reason": "a typo"})).await;
+    let late = post(&other, &path(1, "approve"), json!({})).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(
+        late.text().contains("declined before, by token:"),
+        "{}",
+        late.text()
+    );
+    let listed = async |query: &str| -> Vec<(String, i64, String)> {
+        let list = viewer.get(&format!("/v1/adjustments{query}")).await.json();
+        let items = list["items"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        items
+            .map(|item| {
+                let by = text(&item["decided_by"]).is_empty();
+                let decided = if by { "" } else { "decided" };
+                (
+                    text(&item["state"]),
+                    item["amount_minor"].as_i64().unwrap(),
+                    decided.to_owned(),
+                )
+            })
+            .collect()
+    };
+    let entry =
+        |state: &str, amount: i64, decided: &str| (state.to_owned(), amount, decided.to_owned());
+    assert_eq!(
+        listed("").await,
+        [
+            entry("posted", 5_000, ""),
+            entry("posted", 20_000, "decided"),
+            entry("declined", 30_000, "decided"),
+            entry("proposed", 40_000, ""),
+        ]
+    );
+    assert_eq!(
+        listed("?state=proposed&partner=p1").await,
+        [entry("proposed", 40_000, "")]
+    );
+    assert_eq!(listed("?partner=p2").await, []);
+    let first = viewer.get("/v1/adjustments?limit=3").await.json();
+    let next = first["next_cursor"].as_str().expect("there is more");
+    let rest = listed(&format!("?limit=3&cursor={next}")).await;
+    assert_eq!(rest, [entry("proposed", 40_000, "")]);
+    assert_eq!(balance(&one, "p1", "adjusted_minor").await, 25_000);
 }
 
 #[tokio::test]

@@ -1,14 +1,20 @@
 //! Months are closed once, told to partners for ever, and corrected in the open.
 
+use std::sync::Arc;
+
 use axum::http::{StatusCode, header};
 use postbook::{
     secrets::{Role, Scope},
     statement::{Format, Issued},
+    store::memory::MemoryStore,
 };
-use postbook_schemas::{Instant, Slug};
+use postbook_schemas::{Instant, Slug, statement::StatementIssued};
 use serde_json::{Value, json};
 
-use crate::support::app::{Answered, Sender, TestApp};
+use crate::support::{
+    app::{Answered, Sender, TestApp},
+    faulty_store::{Fault, FaultyStore},
+};
 
 const PROGRAMME: &str = r#"
 [[brand]]
@@ -306,6 +312,81 @@ async fn months_are_closed_in_turn_and_when_they_are_over() {
 }
 
 #[tokio::test]
+async fn a_month_is_over_when_it_is_over_where_the_terms_are_at_home() {
+    let app = TestApp::start(&PROGRAMME.replace(
+        "effective_from = 2026-01-01T00:00:00Z",
+        "effective_from = 2026-01-01T00:00:00Z\ntime_zone = \"America/Los_Angeles\"",
+    ))
+    .await;
+    let finance = app.as_role(Role::Finance).await;
+    app.clock
+        .set(Instant::parse_rfc3339("2026-07-01T06:59:59Z").unwrap());
+    sell(&app, "ONE", "A", "100.00", "2026-07-01T06:00:00Z").await;
+    let body = json!({"reason": "x"});
+    let path = "/v1/periods/2026-06/close";
+    let answer = post(&finance, path, body.clone()).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    let said = "not over before 2026-07-01T07:00:00.000000Z (its end in America/Los_Angeles)";
+    assert!(answer.text().contains(said), "{}", answer.text());
+    app.clock.advance_micros(1_000_000);
+    close(&finance, "2026-06").await;
+    let june = statement(&finance, "p1", "2026-06").await;
+    assert_eq!(june["closing_minor"], 3_000, "it is still June there");
+}
+
+/// The service ends, or its log fails, at each moment between the cut and the last statement.
+#[tokio::test]
+async fn statements_that_are_missing_after_a_failure_are_issued_as_they_would_have_been() {
+    let whole = told_after(vec![]).await;
+    assert_eq!(whole.len(), 2);
+    for fault in [Fault::AppendLost, Fault::AnswerLost] {
+        for before in 0..4 {
+            let mut faults = vec![Fault::None; before];
+            faults.push(fault);
+            assert_eq!(told_after(faults).await, whole, "{before} {fault:?}");
+        }
+    }
+}
+
+/// The statements of May by partner, after a close that met these faults, and what follows them.
+async fn told_after(faults: Vec<Fault>) -> Vec<(String, Value)> {
+    let mut shared = None;
+    let app = TestApp::start_on(
+        PROGRAMME,
+        postbook::service::ServerOptions::default(),
+        |secrets| Arc::new(postbook_schemas::ClickIdKey::new(secrets.click_id_key())),
+        |ids| {
+            let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new(ids)), []));
+            shared = Some(Arc::clone(&store));
+            store
+        },
+    )
+    .await;
+    let finance = app.as_role(Role::Finance).await;
+    sell(&app, "ONE", "A", "100.00", "2026-05-10T00:00:00Z").await;
+    sell(&app, "TWO", "B", "100.00", "2026-05-11T00:00:00Z").await;
+    shared.expect("the store was made").meet(faults);
+    let body = json!({"reason": "x"});
+    let path = "/v1/periods/2026-05/close";
+    let first = post(&finance, path, body.clone()).await;
+    if first.status != StatusCode::CREATED {
+        assert_eq!(first.status, StatusCode::SERVICE_UNAVAILABLE);
+        // The month may be closed by now, or not: asking again settles both.
+        let again = post(&finance, path, body).await;
+        let settled = [StatusCode::CREATED, StatusCode::CONFLICT];
+        assert!(settled.contains(&again.status), "{}", again.text());
+    }
+    let mut told = Vec::new();
+    for partner in ["p1", "p2"] {
+        let mut statement = statement(&finance, partner, "2026-05").await;
+        // An append whose answer was lost may have moved the cut.
+        statement["closed_at_position"].take();
+        told.push((partner.to_owned(), statement));
+    }
+    told
+}
+
+#[tokio::test]
 async fn a_close_that_is_sent_again_is_answered_as_the_first_time() {
     let app = TestApp::start(PROGRAMME).await;
     let finance = app.as_role(Role::Finance).await;
@@ -321,6 +402,12 @@ async fn a_close_that_is_sent_again_is_answered_as_the_first_time() {
     let first = send().await;
     assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
     assert_eq!(send().await.json(), first.json());
+    let other = finance
+        .request("POST", "/v1/periods/2026-04/close")
+        .header("Idempotency-Key", "may")
+        .body(axum::body::Body::from(r#"{"reason":"May"}"#))
+        .unwrap();
+    assert_eq!(app.send(other).await.status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
@@ -423,14 +510,21 @@ async fn a_partner_sees_its_own_statements_only() {
     );
 }
 
-/// A statement of form 1 with a line of every sort, as it was shown when the form was made.
+/// A statement of each form with a line of every sort, as it was shown when the form was made.
 #[tokio::test]
-async fn form_1_is_shown_as_it_always_was() {
+async fn each_form_is_shown_as_it_always_was() {
+    form_is_shown_as_it_always_was(1).await;
+    form_is_shown_as_it_always_was(2).await;
+}
+
+async fn form_is_shown_as_it_always_was(form: u32) {
     let app = TestApp::start(PROGRAMME).await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/statements");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
     let data = read("form-1.json");
-    let fact = serde_json::from_slice(&data).expect("the statement can be read");
+    let mut fact: StatementIssued =
+        serde_json::from_slice(&data).expect("the statement can be read");
+    fact.form = form;
     app.append(&postbook_schemas::Fact::StatementIssued(fact))
         .await;
     let store = app.service.log.store();
@@ -439,7 +533,8 @@ async fn form_1_is_shown_as_it_always_was() {
         .expect("it is a statement");
     issued.id = "01970000-0000-7000-8000-00000000f001".parse().unwrap();
     assert!(issued.statement.adds_up());
-    for (name, format) in [("form-1.csv", Format::Csv), ("form-1.html", Format::Html)] {
+    let html = format!("form-{form}.html");
+    for (name, format) in [("form-1.csv", Format::Csv), (&html, Format::Html)] {
         let shown = issued.document(format);
         if !folder.join(name).exists() {
             std::fs::write(folder.join(name), &shown).unwrap();

@@ -120,7 +120,8 @@ impl Book {
             | Fact::DeliveryFailed(_)
             | Fact::DeliveryAbandoned(_)
             | Fact::StatementIssued(_)
-            | Fact::AdjustmentProposed(_) => return false,
+            | Fact::AdjustmentProposed(_)
+            | Fact::AdjustmentDeclined(_) => return false,
         }
         true
     }

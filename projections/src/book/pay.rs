@@ -164,7 +164,7 @@ impl Book {
                 .fold(0, recovered),
             lines: u64::try_from(proposed.lines.len()).unwrap_or(u64::MAX),
             state: payout.state(),
-            reference: last.and_then(|(_, _, reference)| reference.clone()),
+            reference: payout.reference().cloned(),
             proposed_at: order.occurred_at,
             changed_at: last.map_or(order.occurred_at, |(order, _, _)| order.occurred_at),
         })

@@ -15,6 +15,9 @@ use serde::Serialize;
 
 use crate::rows::{ConversionRow, EarningLine, PayoutRow, Posting};
 
+/// The reason of an attribution of which whoever asks may not know whose it is.
+pub const ANOTHER_PARTNER: &str = "another_partner";
+
 /// What an explanation is made from.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -145,6 +148,7 @@ fn attribution(evidence: &Evidence) -> Step {
     let attribution = &evidence.conversion.attribution;
     let says = match &attribution.partner {
         Some(partner) => format!("credited to {partner}: {}", attribution.reason),
+        None if attribution.reason == ANOTHER_PARTNER => "credited to another partner".to_owned(),
         None => format!("credited to nobody: {}", attribution.reason),
     };
     let mut details = Vec::new();

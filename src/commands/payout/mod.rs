@@ -3,16 +3,21 @@
 mod bank;
 mod choose;
 mod file;
+mod pain;
 mod propose;
 
 use postbook_projections::rows::{PayoutRow, PayoutState};
-use postbook_schemas::{Fact, FactId, payout::PayoutMoved};
+use postbook_schemas::{Fact, FactId, Instant, payout::PayoutMoved};
 
 use super::record::{self, Author, CommandError, key};
-use crate::service::Service;
+use crate::{
+    service::Service,
+    tables::query::{Slice, balances::AsOf, payouts::PayoutFilter},
+};
 
 pub use bank::{BankLine, BankResult, reconcile};
 pub use file::{FileFormat, FileRequest, PayoutFile, file};
+pub use pain::name_for_banks;
 pub use propose::{Proposal, Proposed, Skip, propose, propose_all};
 
 /// What can be done with a payout.
@@ -39,6 +44,18 @@ impl Move {
             Self::Settle => matches!(state, Approved | Sent),
             Self::Fail => matches!(state, Proposed | Approved | Sent),
             Self::Return => matches!(state, Sent | Settled),
+        }
+    }
+
+    /// Whether a fact is this move of a payout.
+    fn is_said_by(self, fact: &Fact, id: FactId) -> bool {
+        match (self, fact) {
+            (Self::Approve, Fact::PayoutApproved(moved))
+            | (Self::Send, Fact::PayoutSent(moved))
+            | (Self::Settle, Fact::PayoutSettled(moved))
+            | (Self::Fail, Fact::PayoutFailed(moved))
+            | (Self::Return, Fact::PayoutReturned(moved)) => moved.payout_id == id,
+            _ => false,
         }
     }
 
@@ -78,10 +95,13 @@ pub async fn move_on(
     let row = payout(service, id).await?;
     // Only one move leaves a state, whoever else asks at the same time.
     let unique = key(&["payout", &id.to_string(), row.state.code()]);
-    if let Some(key) = author.unique_key()
-        && service.log.store().find(&key).await?.is_some()
-    {
-        return Ok(row);
+    if let Some(position) = answered_at(service, author).await? {
+        let first = record::read(service, position).await?.envelope.fact;
+        return if step.is_said_by(&first, id) {
+            Ok(row)
+        } else {
+            Err(record::used_for_something_else())
+        };
     }
     if !step.is_allowed_from(row.state) {
         let (word, state) = (step.word(), row.state.code());
@@ -97,10 +117,13 @@ pub async fn move_on(
         let detail = "a payout is approved by another person than the one who proposed it";
         return Err(CommandError::Forbidden(detail.to_owned()));
     }
+    if step == Move::Approve {
+        refuse_above_payable(service, &row).await?;
+    }
     let references = author.unique_key().into_iter().collect();
     let fact = step.fact(moved);
     let kept = record::append(service, author, &fact, Some(unique), references).await?;
-    if kept.is_repeat && !is_sent_again(service, author, kept.recorded.position).await? {
+    if kept.is_repeat && answered_at(service, author).await? != Some(kept.recorded.position) {
         let by = &kept.recorded.envelope.actor;
         let detail = format!("the payout was moved on by {by} at the same time");
         return Err(CommandError::Conflict(detail));
@@ -108,16 +131,42 @@ pub async fn move_on(
     moved_payout(service, id).await
 }
 
-/// Whether the fact at a position answers the same request, by its key.
-async fn is_sent_again(
-    service: &Service,
-    author: &Author,
-    position: u64,
-) -> Result<bool, CommandError> {
+/// Where the fact is that answered the same request before, by its key.
+async fn answered_at(service: &Service, author: &Author) -> Result<Option<u64>, CommandError> {
     match author.unique_key() {
-        Some(own) => Ok(service.log.store().find(&own).await? == Some(position)),
-        None => Ok(false),
+        Some(own) => Ok(service.log.store().find(&own).await?),
+        None => Ok(None),
     }
+}
+
+/// What is payable may have fallen since the payout was proposed, and approved payouts have the
+/// first claim on it. Later moves are not refused: they say what happened at the bank.
+async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), CommandError> {
+    let now = AsOf {
+        effective: service.clock.now(),
+        known: Instant::MAX,
+    };
+    let balances = service.tables.balances(&row.partner, now).await?;
+    let balance = balances.get(row.currency.code());
+    let payable = balance.map_or(0, |balance| balance.payable_minor);
+    let approved = PayoutFilter {
+        partner: Some(row.partner.clone()),
+        state: Some(PayoutState::Approved),
+    };
+    let approved = service.tables.payouts(&approved, Slice::ALL).await?;
+    let claimed = approved
+        .iter()
+        .filter(|other| other.currency == row.currency)
+        .fold(0_i64, |sum, other| sum.saturating_add(other.amount_minor));
+    if row.amount_minor <= payable.saturating_sub(claimed) {
+        return Ok(());
+    }
+    let currency = row.currency;
+    Err(CommandError::Conflict(format!(
+        "{payable} {currency} minor units are payable now, of which approved payouts claim \
+         {claimed}: fail this payout of {} and propose what is left",
+        row.amount_minor
+    )))
 }
 
 /// A payout that was moved just now: if it is not there, the read models are behind.

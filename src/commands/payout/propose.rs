@@ -41,6 +41,16 @@ pub struct Proposal {
     pub reason: String,
 }
 
+impl Proposal {
+    /// Whether a payout is what this asks for, as far as it says.
+    fn is_answered_by(&self, first: &PayoutProposed) -> bool {
+        first.partner == self.partner
+            && first.reason == self.reason
+            && self.currency.is_none_or(|it| it == first.currency)
+            && self.amount_minor.is_none_or(|it| it == first.amount_minor)
+    }
+}
+
 /// What became of one partner and currency when all were asked for.
 #[derive(Clone, Debug)]
 pub enum Proposed {
@@ -92,6 +102,22 @@ struct Due {
     payouts: u64,
 }
 
+impl Due {
+    /// Why a run leaves the partner out, if it does.
+    fn skip(&self) -> Option<Skip> {
+        let most = self.available.most_minor;
+        if self.balance.payable_minor < 0 {
+            Some(Skip::Negative)
+        } else if most <= 0 {
+            Some(Skip::NothingPayable)
+        } else if most < self.threshold {
+            Some(Skip::BelowThreshold)
+        } else {
+            None
+        }
+    }
+}
+
 /// Proposes a payout of what is payable now, recoveries first, then the oldest lines. Whoever names
 /// a partner may pay less than the threshold.
 ///
@@ -109,7 +135,7 @@ pub async fn propose(
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
-        let due = due(service, &proposal.partner, currency).await?;
+        let due = due_now(service, &proposal.partner, currency).await?;
         let known = due.payouts;
         let lines = choose(due, proposal.amount_minor, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
@@ -194,17 +220,24 @@ async fn propose_or_skip(
     if let Some(first) = earlier(service, &author, &proposal).await? {
         return Ok(Some(Proposed::Payout(first)));
     }
-    let due = due(service, &proposal.partner, currency).await?;
-    let most = due.available.most_minor;
-    let why = if due.balance.payable_minor < 0 {
-        Skip::Negative
-    } else if most <= 0 {
-        Skip::NothingPayable
-    } else if most < due.threshold {
-        Skip::BelowThreshold
-    } else {
-        let proposed = propose(service, &author, &proposal).await?;
-        return Ok(Some(Proposed::Payout(proposed)));
+    let mut due = due_now(service, &proposal.partner, currency).await?;
+    let mut why = due.skip();
+    if why.is_none() {
+        match propose(service, &author, &proposal).await {
+            Ok(proposed) => return Ok(Some(Proposed::Payout(proposed))),
+            // Somebody else was there first: what is left decides.
+            Err(CommandError::Conflict(detail)) => {
+                due = due_now(service, &proposal.partner, currency).await?;
+                why = due.skip();
+                if why.is_none() {
+                    return Err(CommandError::Conflict(detail));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(why) = why else {
+        return Ok(None);
     };
     let payable_minor = due.balance.payable_minor;
     let is_idle = why == Skip::NothingPayable && payable_minor == 0;
@@ -229,14 +262,18 @@ async fn earlier(
         return Ok(None);
     };
     match record::read(service, position).await?.envelope.fact {
-        Fact::PayoutProposed(first) if first.partner == proposal.partner => {
+        Fact::PayoutProposed(first) if proposal.is_answered_by(&first) => {
             payout(service, first.payout_id).await.map(Some)
         }
         _ => Err(record::used_for_something_else()),
     }
 }
 
-async fn due(service: &Service, partner: &Slug, currency: Currency) -> Result<Due, CommandError> {
+async fn due_now(
+    service: &Service,
+    partner: &Slug,
+    currency: Currency,
+) -> Result<Due, CommandError> {
     let now = service.clock.now();
     let as_of = AsOf {
         effective: now,

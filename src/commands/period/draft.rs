@@ -58,8 +58,9 @@ pub async fn drafts(
     period: Month,
     before: u64,
 ) -> Result<Vec<Draft>, CommandError> {
+    let (moved, standings) = tables.month(last, period, before).await?;
     let mut movements: BTreeMap<Key, Vec<Movement>> = BTreeMap::new();
-    for movement in tables.movements(last, period, before).await? {
+    for movement in moved {
         if movement.amount_minor != 0 {
             let key = (movement.partner.clone(), movement.currency);
             movements.entry(key).or_default().push(movement);
@@ -68,14 +69,14 @@ pub async fn drafts(
     let earlier = Earlier::read(tables, period).await?;
     let mut numbers = earlier.numbers;
     let mut drafts = Vec::new();
-    for standing in tables.standings(last, period, before).await? {
+    for standing in standings {
         let key = (standing.partner.clone(), standing.currency);
         let movements = movements.remove(&key).unwrap_or_default();
         let told = earlier.closings.get(&key).copied();
-        // What was told to the partner stands; before the first statement the books do.
-        let opening_minor = told.unwrap_or(standing.opening_minor);
         let closing_minor = standing.pending_minor + standing.held_minor + standing.payable_minor;
         let sum: i64 = movements.iter().map(|movement| movement.amount_minor).sum();
+        // What was told to the partner stands; before the first statement the books do.
+        let opening_minor = told.unwrap_or(closing_minor - sum);
         if opening_minor + sum != closing_minor {
             return Err(CommandError::Conflict(format!(
                 "the books of {} in {} do not lead from {opening_minor}, told in the last \
@@ -110,13 +111,9 @@ struct Earlier {
 
 impl Earlier {
     async fn read(tables: &Tables, period: Month) -> Result<Self, CommandError> {
-        let every = Slice {
-            after: 0,
-            limit: u32::MAX,
-        };
         let mut earlier = Self::default();
         let mut statements = tables
-            .statements(&StatementFilter::default(), every)
+            .statements(&StatementFilter::default(), Slice::ALL)
             .await?;
         statements.retain(|statement| statement.period < period);
         statements.sort_by_key(|statement| statement.period);

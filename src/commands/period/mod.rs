@@ -94,11 +94,7 @@ pub async fn close(
     }
     let period = closing.period;
     let unique = key(&["period", &period.to_string()]);
-    let is_repeat = match author.unique_key() {
-        Some(own) => service.log.store().find(&own).await?.is_some(),
-        None => false,
-    };
-    if !is_repeat {
+    if !is_sent_again(service, author, period).await? {
         refuse_unfinished(service, closing)?;
         refuse_out_of_turn(&service.tables, period).await?;
         let fact = Fact::PeriodClosed(PeriodClosed {
@@ -128,14 +124,57 @@ pub async fn close(
     })
 }
 
+/// Issues the statements of the last closed month that are missing since the service ended between
+/// the cut and the last of them. Returns how many there were to add.
+///
+/// # Errors
+/// The tables or the log cannot be read or written.
+pub async fn complete(service: &Service, author: &Author) -> Result<usize, CommandError> {
+    let all = service.tables.closed_periods().await?;
+    let Some(last) = all.iter().max_by_key(|closed| closed.period) else {
+        return Ok(0);
+    };
+    let filter = StatementFilter {
+        partner: None,
+        period: Some(last.period),
+    };
+    let before = service.tables.statements(&filter, Slice::ALL).await?.len();
+    let issued = issue(service, author, last, &all).await?;
+    Ok(issued.len().saturating_sub(before))
+}
+
+/// Whether the same request closed this month before.
+async fn is_sent_again(
+    service: &Service,
+    author: &Author,
+    period: Month,
+) -> Result<bool, CommandError> {
+    let Some(own) = author.unique_key() else {
+        return Ok(false);
+    };
+    let Some(position) = service.log.store().find(&own).await? else {
+        return Ok(false);
+    };
+    match record::read(service, position).await?.envelope.fact {
+        Fact::PeriodClosed(first) if first.period == period => Ok(true),
+        _ => Err(record::used_for_something_else()),
+    }
+}
+
+/// A month is over when it is over in the time zones of all terms: until then what happens in it is
+/// told in its statements rather than as a correction.
 fn refuse_unfinished(service: &Service, closing: &Closing) -> Result<(), CommandError> {
-    let end = closing.period.end();
+    let period = closing.period;
+    let directory = service.directory.load();
+    let zones = directory.terms().map(|version| version.terms.time_zone);
+    let ends = zones.map(|zone| (period.end_in(zone), zone.name()));
+    let utc = (period.end(), "UTC");
+    let (end, zone) = ends.fold(utc, |last, end| if end.0 > last.0 { end } else { last });
     if closing.early || service.clock.now() >= end {
         return Ok(());
     }
     Err(CommandError::Conflict(format!(
-        "{} is not over before {end}: say `early` to close it all the same",
-        closing.period
+        "{period} is not over before {end} (its end in {zone}): say `early` to close it all the same"
     )))
 }
 
@@ -177,15 +216,11 @@ async fn issue(
         partner: None,
         period: Some(closed.period),
     };
-    let every = Slice {
-        after: 0,
-        limit: u32::MAX,
-    };
-    let issued = service.tables.statements(&filter, every).await?;
+    let issued = service.tables.statements(&filter, Slice::ALL).await?;
     if issued.len() < drafts.len() {
         draft::append_all(service, author, closed, drafts).await?;
         record::catch_up(service).await?;
-        return Ok(service.tables.statements(&filter, every).await?);
+        return Ok(service.tables.statements(&filter, Slice::ALL).await?);
     }
     Ok(issued)
 }

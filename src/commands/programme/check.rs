@@ -7,10 +7,11 @@ use std::{
 
 use postbook_schemas::{
     Event, Kind, OfferRef, Slug,
+    bank::Bank,
     configuration::{Brand, Coupon, FxRate, Link, Offer, Partner, Route},
 };
 
-use crate::directory::is_reserved;
+use crate::{commands::payout::name_for_banks, directory::is_reserved};
 
 use super::{
     check_mapping, check_terms,
@@ -95,6 +96,7 @@ impl Checker<'_> {
         for (index, brand) in programme.brands.iter().enumerate() {
             let place = file.place("brand", index, format!("brand {}", brand.slug));
             self.once(&place, format!("brand {}", brand.slug));
+            self.bank(&place, brand.bank.as_ref());
         }
         for (index, offer) in programme.offers.iter().enumerate() {
             self.offer(
@@ -225,6 +227,7 @@ impl Checker<'_> {
 
     fn partner(&mut self, place: &Place<'_>, partner: &Partner) {
         self.once(place, format!("partner {}", partner.slug));
+        self.bank(place, partner.bank.as_ref());
         let before = self.known.partners().get(&partner.slug);
         if let Some(before) = before
             && before.currency != partner.currency
@@ -244,6 +247,12 @@ impl Checker<'_> {
         } else if self.is_own_ancestor(partner) {
             let detail = format!("`{parent}` is itself below `{}`", partner.slug);
             self.problem(place, "parent", detail);
+        }
+    }
+
+    fn bank(&mut self, place: &Place<'_>, bank: Option<&Bank>) {
+        if bank.is_some_and(|bank| name_for_banks(&bank.name).is_empty()) {
+            self.problem(place, "bank.name", "banks can write no letter of it");
         }
     }
 

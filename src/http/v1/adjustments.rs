@@ -1,4 +1,5 @@
-//! `/v1/adjustments`, `/v1/write-offs`: amounts that no conversion explains, and debts given up.
+//! `/v1/adjustments`, `/v1/write-offs`: amounts that no conversion explains, debts given up, and
+//! what a second person says to them.
 
 use axum::{
     Json,
@@ -12,14 +13,15 @@ use uuid::Uuid;
 
 use super::{
     super::problem::Problem,
-    context::Actor,
-    fields::{self, Fields},
+    context::{Actor, Reader},
+    fields::{self, Fields, Params},
     kept::kept,
+    page::{page, with_one_more},
     parts::Segment,
 };
 use crate::{
     commands::{
-        adjustment::{self, Amount},
+        adjustment::{self, Amount, Entry, EntryFilter, EntryState},
         record::Kept,
     },
     secrets::Role,
@@ -71,6 +73,29 @@ pub(super) struct Awaiting {
     proposal_id: Uuid,
     position: u64,
     detail: &'static str,
+}
+
+/// Adjustments and write-offs in the order in which they were first said: what is in the books, what
+/// waits for a second person, what was declined, and who said so.
+#[utoipa::path(get, path = "/v1/adjustments", tag = "decisions", params(
+    ("partner" = Option<String>, Query),
+    ("state" = Option<String>, Query, description = "proposed, posted or declined"),
+    ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query),
+), responses((status = 200, body = super::page::Page<Entry>)))]
+pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
+    reader.caller.require_unscoped()?;
+    let expected = "not a state of an adjustment: proposed, posted, declined";
+    let filter = EntryFilter {
+        partner: params.parsed("partner")?,
+        state: params.word("state", EntryState::from_word, expected)?,
+    };
+    let slice = params.slice()?;
+    params.done()?;
+    let store = reader.service.log.store();
+    let mut entries = adjustment::entries(&**store, &filter).await?;
+    entries.retain(|entry| entry.position > slice.after);
+    entries.truncate(usize::try_from(with_one_more(slice).limit).unwrap_or(usize::MAX));
+    Ok(page(entries, slice, |entry| entry.position, |entry| entry))
 }
 
 /// Posts an amount that no conversion explains.
@@ -132,7 +157,7 @@ fn answer(entered: &Kept) -> Response {
     let body = Awaiting {
         proposal_id: proposed.proposal_id,
         position: entered.recorded.position,
-        detail: "above the partner's limit: a second person has to agree",
+        detail: adjustment::ABOVE_LIMIT,
     };
     (StatusCode::ACCEPTED, Json(body)).into_response()
 }
@@ -154,5 +179,37 @@ pub(super) async fn approve(
     let id = fields::id(&id)?;
     Ok(kept(
         &adjustment::approve(&actor.service, &author, id).await?,
+    ))
+}
+
+/// Why not.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose fields are taken one by one"
+)]
+pub(super) struct Decline {
+    #[schema(pattern = r"\S", max_length = 1000)]
+    reason: String,
+}
+
+/// Declines an adjustment or write-off that was proposed, or takes back what one proposed oneself.
+#[utoipa::path(post, path = "/v1/adjustments/{proposal_id}/decline", tag = "decisions", request_body = Decline,
+    params(("proposal_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = super::kept::KeptFact),
+        (status = 409, description = "agreed to or declined before")))]
+pub(super) async fn decline(
+    actor: Actor,
+    Segment(id): Segment,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
+    let endpoint = "POST /v1/adjustments/{proposal_id}/decline";
+    let author = actor.author(Role::Finance, endpoint)?;
+    let reason = fields.reason()?;
+    fields.done()?;
+    let id = fields::id(&id)?;
+    Ok(kept(
+        &adjustment::decline(&actor.service, &author, id, reason).await?,
     ))
 }

@@ -68,7 +68,7 @@ pub(super) async fn one(
     refuse_partners(&reader)?;
     let id = fields::id(&id)?;
     let row = reader.tables().attempt(id).await?;
-    let only = reader.caller.only_offer();
+    let only = reader.sight().only_offer();
     let row = row
         .filter(|row| only.is_none() || row.offer.as_ref() == only)
         .ok_or_else(|| Problem::not_found(format!("there is no attempt {id}")))?;
@@ -78,7 +78,7 @@ pub(super) async fn one(
 
 /// What senders said is between them and whoever runs this.
 pub(super) fn refuse_partners(reader: &Reader) -> Result<(), Problem> {
-    if reader.caller.only_partner().is_some() {
+    if reader.sight().only_partner().is_some() {
         return Err(Problem::forbidden("attempts are the advertisers' business"));
     }
     Ok(())

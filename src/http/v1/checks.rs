@@ -45,6 +45,7 @@ pub(super) async fn of_attempt(
 ), responses((status = 200, body = Checks), (status = 404, description = "there is no such attempt"),
     (status = 422, description = "not exactly one of the four")))]
 pub(super) async fn search(reader: Reader, mut params: Params) -> Result<Json<Checks>, Problem> {
+    refuse_partners(&reader)?;
     let mut subjects = Vec::new();
     subjects.extend(params.text("click_id").map(Subject::Click));
     subjects.extend(params.text("txn_id").map(Subject::Txn));
@@ -65,6 +66,6 @@ async fn walk(reader: &Reader, subject: &Subject) -> Result<Json<Checks>, Proble
     refuse_partners(reader)?;
     let directory = reader.service.directory.load_full();
     let sources = reader.sources(&directory);
-    let checks = checks::walk(&sources, subject, reader.caller.only_offer()).await?;
+    let checks = checks::walk(&sources, subject, reader.sight().only_offer()).await?;
     Ok(Json(checks))
 }

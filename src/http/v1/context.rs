@@ -15,6 +15,7 @@ use crate::{
     inquiry::Sources,
     secrets::{Role, Scope},
     service::Service,
+    sight::Sight,
     store::StoreError,
     tables::{Tables, error::TablesError},
 };
@@ -82,9 +83,14 @@ impl Reader {
         }
     }
 
+    /// What the caller may see.
+    pub(super) fn sight(&self) -> Sight<'_> {
+        Sight::of(&self.caller.scope)
+    }
+
     /// The partner to show: the one asked for, or the only one the caller may see.
     pub(super) fn partner(&self, asked: Option<Slug>) -> Result<Option<Slug>, Problem> {
-        match (self.caller.only_partner(), asked) {
+        match (self.sight().only_partner(), asked) {
             (None, asked) => Ok(asked),
             (Some(own), None) => Ok(Some(own.clone())),
             (Some(own), Some(asked)) if *own == asked => Ok(Some(asked)),
@@ -94,7 +100,7 @@ impl Reader {
 
     /// The offer to show: the one asked for, or the only one the caller may see.
     pub(super) fn offer(&self, asked: Option<OfferRef>) -> Result<Option<OfferRef>, Problem> {
-        match (self.caller.only_offer(), asked) {
+        match (self.sight().only_offer(), asked) {
             (None, asked) => Ok(asked),
             (Some(own), None) => Ok(Some(own.clone())),
             (Some(own), Some(asked)) if *own == asked => Ok(Some(asked)),

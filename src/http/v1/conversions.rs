@@ -57,9 +57,11 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
         .tables()
         .conversions(&filter, with_one_more(slice))
         .await?;
-    let only = reader.caller.only_partner().map(AsRef::as_ref);
-    let view = |row| Conversion::at(row, now).only_for(only);
-    Ok(page(rows, slice, |row: &ConversionRow| row.position, view))
+    let rows = rows.into_iter();
+    let rows = rows.filter_map(|row| reader.sight().conversion(row));
+    let key = |row: &ConversionRow| row.position;
+    let view = |row| Conversion::at(row, now);
+    Ok(page(rows.collect(), slice, key, view))
 }
 
 /// One conversion.
@@ -73,24 +75,14 @@ pub(super) async fn one(
 ) -> Result<Json<Conversion>, Problem> {
     params.done()?;
     let row = visible(&reader, &id).await?;
-    let only = reader.caller.only_partner().map(AsRef::as_ref);
-    let now = reader.service.clock.now();
-    Ok(Json(Conversion::at(row, now).only_for(only)))
+    Ok(Json(Conversion::at(row, reader.service.clock.now())))
 }
 
-/// The conversion, if the caller may see it; for others it does not exist.
+/// As much of the conversion as the caller may see; for others it does not exist.
 pub(super) async fn visible(reader: &Reader, id: &str) -> Result<ConversionRow, Problem> {
     let id = fields::id(id)?;
     let missing = || Problem::not_found(format!("there is no conversion {id}"));
-    let row = reader.tables().conversion(id).await?.ok_or_else(missing)?;
-    let is_own = match (reader.caller.only_partner(), reader.caller.only_offer()) {
-        (Some(own), _) => {
-            let credited = row.attribution.partner.iter();
-            let earning = row.earnings.iter().filter_map(|line| line.partner.as_ref());
-            credited.chain(earning).any(|partner| partner == own)
-        }
-        (None, Some(own)) => row.offer == *own,
-        (None, None) => true,
-    };
-    if is_own { Ok(row) } else { Err(missing()) }
+    let row = reader.tables().conversion(id).await?;
+    let row = row.and_then(|row| reader.sight().conversion(row));
+    row.ok_or_else(missing)
 }

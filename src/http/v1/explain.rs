@@ -25,8 +25,12 @@ pub(super) async fn conversion(
 ) -> Result<Json<Value>, Problem> {
     params.done()?;
     let row = visible(&reader, &id).await?;
-    let explanation: Explanation =
-        explain::conversion((&*reader.service).into(), row, reader.caller.only_partner()).await?;
+    let explanation: Explanation = explain::conversion(
+        (&*reader.service).into(),
+        row,
+        reader.sight().only_partner(),
+    )
+    .await?;
     let json = serde_json::to_value(explanation).map_err(|error| internal(&error))?;
     Ok(Json(json))
 }

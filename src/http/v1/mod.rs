@@ -85,10 +85,17 @@ pub fn router(service: Arc<Service>) -> Router {
         )
         .route("/v1/requeue", post(requeue::requeue))
         .route("/v1/decisions", post(decisions::decide))
-        .route("/v1/adjustments", post(adjustments::adjust))
+        .route(
+            "/v1/adjustments",
+            get(adjustments::list).post(adjustments::adjust),
+        )
         .route(
             "/v1/adjustments/{proposal_id}/approve",
             post(adjustments::approve),
+        )
+        .route(
+            "/v1/adjustments/{proposal_id}/decline",
+            post(adjustments::decline),
         )
         .route("/v1/write-offs", post(adjustments::write_off))
         .route(

@@ -76,6 +76,8 @@ use crate::{
         super::adjustments::adjust,
         super::adjustments::write_off,
         super::adjustments::approve,
+        super::adjustments::decline,
+        super::adjustments::list,
         super::attribution_corrections::correct,
         super::rebuilds::begin,
         super::rebuilds::last,

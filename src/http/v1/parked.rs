@@ -5,6 +5,7 @@ use postbook_projections::rows::ParkedRow;
 
 use super::{
     super::problem::Problem,
+    attempts::refuse_partners,
     context::Reader,
     fields::Params,
     page::{page, with_one_more},
@@ -17,9 +18,7 @@ use super::{
     ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query),
 ), responses((status = 200, body = super::page::Page<ParkedView>)))]
 pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
-    if reader.caller.only_partner().is_some() {
-        return Err(Problem::forbidden("attempts are the advertisers' business"));
-    }
+    refuse_partners(&reader)?;
     let offer = reader.offer(params.parsed("offer")?)?;
     let slice = params.slice()?;
     params.done()?;

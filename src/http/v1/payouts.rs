@@ -97,9 +97,8 @@ pub(super) async fn one(
     reader.require_no_offer_scope()?;
     let id = fields::id(&id)?;
     let row = reader.tables().payout(id).await?;
-    let own = reader.caller.only_partner();
     let row = row
-        .filter(|row| own.is_none_or(|own| *own == row.partner))
+        .and_then(|row| reader.sight().payout(row))
         .ok_or_else(|| Problem::not_found(format!("there is no payout {id}")))?;
     let lines = reader.tables().payout_lines(id).await?;
     Ok(Json(PayoutView::from(row).with_lines(lines)))

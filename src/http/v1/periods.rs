@@ -69,7 +69,7 @@ pub(super) async fn list(reader: Reader, params: Params) -> Result<Json<Periods>
     let last = closed.iter().map(|closed| closed.period).max();
     let mut items: Vec<PeriodView> = closed.into_iter().map(PeriodView::from).collect();
     // What a partner may not see is told by nobody: a partner's own token may not know the reason.
-    if reader.caller.only_partner().is_some() {
+    if reader.sight().only_partner().is_some() {
         for item in &mut items {
             item.closed_by = None;
             item.reason = None;

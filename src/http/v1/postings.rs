@@ -22,6 +22,7 @@ use crate::tables::query::postings::PostingFilter;
 pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
     reader.require_no_offer_scope()?;
     let filter = PostingFilter {
+        only_theirs: false,
         partner: reader.partner(params.parsed("partner")?)?,
         period: params.parsed("period")?,
         conversion_id: params.parsed("conversion")?,
@@ -30,7 +31,7 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     params.done()?;
     let rows = reader
         .tables()
-        .postings(&filter, with_one_more(slice))
+        .postings(&reader.sight().postings(filter), with_one_more(slice))
         .await?;
     let key = |row: &Posting| row.number;
     Ok(page(rows, slice, key, PostingView::from))

@@ -124,10 +124,9 @@ pub(super) async fn one(
         None => (name.as_str(), accepted(&headers)),
     };
     let id = fields::id(id)?;
-    let own = reader.caller.only_partner();
     let row = reader.tables().statement(id).await?;
     let row = row
-        .filter(|row| own.is_none_or(|own| *own == row.partner))
+        .filter(|row| reader.sight().sees(&row.partner))
         .ok_or_else(|| Problem::not_found(format!("there is no statement {id}")))?;
     let store = reader.service.log.store();
     let issued = Issued::read(&**store, row.position).await;

@@ -52,14 +52,21 @@ pub(super) async fn of_conversion(
     params.done()?;
     let conversion = visible(&reader, &id).await?;
     let mut items = Vec::new();
+    let sight = reader.sight();
+    let payouts = reader.tables().payouts_of(conversion.id).await?.into_iter();
+    let payouts = payouts.filter_map(|row| sight.payout(row));
+    let payouts = payouts.map(|row| row.id).collect();
     for position in reader.tables().timeline(&conversion).await? {
         let Recorded { position, envelope } = record::read(&reader.service, position).await?;
-        items.push(view(position, envelope)?);
+        if sight.fact(&envelope.fact, &payouts) {
+            items.push(view(position, envelope)?);
+        }
     }
-    if reader.caller.only_partner().is_some() {
-        // A partner sees what happened, not the advertiser's requests nor who else is paid.
+    if sight.only_partner().is_some() {
+        // A partner sees what happened, not the advertiser's requests nor who works here.
         for item in &mut items {
             item.data = Value::Null;
+            item.actor.clear();
             "".clone_into(&mut item.source.endpoint);
             item.source.address = None;
         }

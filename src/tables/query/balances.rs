@@ -202,7 +202,7 @@ fn memo_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite> {
         "SELECT currency, SUM(earned_minor) AS earned_minor, SUM(reversed_minor) AS reversed_minor, \
          SUM(clawed_back_minor) AS clawed_back_minor, SUM(recovered_minor) AS recovered_minor, \
          SUM(written_off_minor) AS written_off_minor, SUM(adjusted_minor) AS adjusted_minor, \
-         SUM(paid_minor) AS paid_minor FROM postings WHERE partner = ",
+         SUM(paid_minor) AS paid_minor FROM postings WHERE kind <> 'receivable' AND partner = ",
     );
     query
         .push_bind(partner.as_str().to_owned())

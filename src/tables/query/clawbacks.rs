@@ -49,6 +49,8 @@ pub struct ClawedBack {
 /// What a payout recovered of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
+    /// Who owed it.
+    pub partner: Slug,
     /// The conversion.
     pub conversion_id: FactId,
     /// The rule.
@@ -100,7 +102,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn recoveries(&self, partner: Option<&Slug>) -> Result<Vec<Recovery>, TablesError> {
         let mut query = select(
-            "SELECT l.subject_id AS conversion_id, l.rule AS rule, l.payout_id AS payout_id, \
+            "SELECT p.partner AS partner, l.subject_id AS conversion_id, l.rule AS rule, l.payout_id AS payout_id, \
              -SUM(l.amount_minor) AS amount_minor FROM payouts p \
              JOIN payout_lines l ON l.payout_id = p.id \
              WHERE p.state IN ('sent', 'settled') AND l.amount_minor < 0 AND l.rule IS NOT NULL",
@@ -135,6 +137,7 @@ fn clawed_back(row: &SqliteRow) -> Result<ClawedBack, TablesError> {
 fn recovery(row: &SqliteRow) -> Result<Recovery, TablesError> {
     let row = Reader::new("payout_lines", row);
     Ok(Recovery {
+        partner: row.parsed("partner")?,
         conversion_id: row.id("conversion_id")?,
         rule: row.text("rule")?.to_owned(),
         payout_id: row.id("payout_id")?,

@@ -25,6 +25,14 @@ pub struct Slice {
     pub limit: u32,
 }
 
+impl Slice {
+    /// The whole list.
+    pub const ALL: Self = Self {
+        after: 0,
+        limit: u32::MAX,
+    };
+}
+
 impl Tables {
     async fn fetch(&self, mut query: QueryBuilder<Sqlite>) -> Result<Vec<SqliteRow>, TablesError> {
         query

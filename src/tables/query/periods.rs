@@ -1,10 +1,12 @@
 //! Closed months, statements, and the sums that a month's statements are made of.
 
+use std::collections::BTreeMap;
+
 use postbook_projections::rows::PostingKind;
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
-use super::{Slice, and, id_bytes, select};
+use super::{Slice, and, fetch_from, id_bytes, select};
 use crate::tables::{
     Tables,
     batch::{ClosedPeriod, StatementRow},
@@ -49,26 +51,31 @@ pub struct Movement {
     pub amount_minor: i64,
 }
 
-/// What a partner had coming before a month and has coming after it, by the books.
+/// What a partner has coming after a month, by the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The partner.
     pub partner: Slug,
     /// The currency.
     pub currency: Currency,
-    /// Before.
-    pub opening_minor: i64,
-    /// After: not approved.
+    /// Not approved.
     pub pending_minor: i64,
-    /// After: approved, but held.
+    /// Approved, but held.
     pub held_minor: i64,
-    /// After: payable.
+    /// Payable.
     pub payable_minor: i64,
 }
 
 /// The sides of postings that are a partner's balance.
-const OWED: &str = "FROM postings p JOIN entries e ON e.posting = p.number \
-     JOIN accounts a ON a.id = e.account_id AND a.kind IN ('pending', 'approved') ";
+/// In this order, from the postings that are asked for: SQLite would read all entries instead.
+const OWED: &str = "FROM postings p CROSS JOIN entries e ON e.posting = p.number \
+     CROSS JOIN accounts a ON a.id = e.account_id AND a.kind IN ('pending', 'approved') ";
+
+/// Whom and what sums are of, up to where the time goes from which on amounts are not held.
+const SUMS: &str = "SELECT a.partner AS partner, e.currency AS currency, \
+     -SUM(CASE WHEN a.kind = 'pending' THEN e.amount_minor ELSE 0 END) AS pending_minor, \
+     -SUM(CASE WHEN a.kind = 'approved' THEN e.amount_minor ELSE 0 END) AS approved_minor, \
+     -SUM(CASE WHEN a.kind = 'approved' AND e.available_at >= ";
 
 impl Tables {
     /// Closed months in the order in which they were closed.
@@ -138,72 +145,27 @@ impl Tables {
     }
 
     /// What changed balances in the months after `after` up to `period`, caused before the position
-    /// `before`.
-    ///
-    /// # Errors
-    /// The tables cannot be read.
-    pub async fn movements(
-        &self,
-        after: Option<Month>,
-        period: Month,
-        before: u64,
-    ) -> Result<Vec<Movement>, TablesError> {
-        let mut query = select(
-            "SELECT p.partner AS partner, p.currency AS currency, p.kind AS kind, \
-             p.corrects AS corrects, c.offer AS offer, p.rule AS rule, \
-             CASE WHEN p.conversion_id IS NULL THEN p.payout_id END AS payout_id, \
-             CASE WHEN p.conversion_id IS NULL AND p.kind <> 'carryover' THEN p.cause END AS cause, \
-             MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, \
-             -SUM(e.amount_minor) AS amount_minor ",
-        );
-        query
-            .push(OWED)
-            .push("LEFT JOIN conversions c ON c.id = p.conversion_id WHERE p.period > ")
-            .push_bind(after.map_or_else(String::new, |month| month.to_string()))
-            .push(" AND p.period <= ")
-            .push_bind(period.to_string())
-            .push(" AND p.cause < ")
-            .push_bind(i64::try_from(before).unwrap_or(i64::MAX))
-            .push(" GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 8");
-        let rows = self.fetch(query).await?;
-        rows.iter().map(movement).collect()
-    }
-
-    /// What partners had coming after the month `after` and have coming after `period`, by what was
-    /// caused before the position `before`.
+    /// `before`, and what partners have coming after `period`: both of one moment.
     ///
     /// # Errors
     /// The tables cannot be read, or a sum is beyond 64 bits.
-    pub async fn standings(
+    pub async fn month(
         &self,
         after: Option<Month>,
         period: Month,
         before: u64,
-    ) -> Result<Vec<Standing>, TablesError> {
-        let mut query = select(
-            "SELECT p.partner AS partner, p.currency AS currency, \
-             -SUM(CASE WHEN p.period <= ",
-        );
-        query
-            .push_bind(after.map_or_else(String::new, |month| month.to_string()))
-            .push(
-                " THEN e.amount_minor ELSE 0 END) AS opening_minor, \
-                 -SUM(CASE WHEN a.kind = 'pending' THEN e.amount_minor ELSE 0 END) \
-                 AS pending_minor, \
-                 -SUM(CASE WHEN a.kind = 'approved' THEN e.amount_minor ELSE 0 END) \
-                 AS approved_minor, \
-                 -SUM(CASE WHEN a.kind = 'approved' AND e.available_at >= ",
-            )
-            .push_bind(period.end().micros())
-            .push(" THEN e.amount_minor ELSE 0 END) AS held_minor ")
-            .push(OWED)
-            .push("WHERE p.period <= ")
-            .push_bind(period.to_string())
-            .push(" AND p.cause < ")
-            .push_bind(i64::try_from(before).unwrap_or(i64::MAX))
-            .push(" GROUP BY 1, 2 ORDER BY 1, 2");
-        let rows = self.fetch(query).await?;
-        rows.iter().map(standing).collect()
+    ) -> Result<(Vec<Movement>, Vec<Standing>), TablesError> {
+        let mut snapshot = self.snapshot().await?;
+        let moved = fetch_from(&mut snapshot, movements(after, period, before)).await?;
+        let mut standings = BTreeMap::new();
+        for row in &fetch_from(&mut snapshot, all_sums(period)).await? {
+            add(&mut standings, row, 1)?;
+        }
+        for row in &fetch_from(&mut snapshot, later_sums(period)).await? {
+            add(&mut standings, row, -1)?;
+        }
+        let moved: Result<_, _> = moved.iter().map(movement).collect();
+        Ok((moved?, standings.into_values().collect()))
     }
 
     /// How many lines of a month's conversions still wait: not approved, and without a rate.
@@ -232,6 +194,76 @@ impl Tables {
     }
 }
 
+fn movements(after: Option<Month>, period: Month, before: u64) -> QueryBuilder<Sqlite> {
+    let mut query = select(
+        "SELECT p.partner AS partner, p.currency AS currency, p.kind AS kind, \
+         p.corrects AS corrects, c.offer AS offer, p.rule AS rule, \
+         CASE WHEN p.conversion_id IS NULL THEN p.payout_id END AS payout_id, \
+         CASE WHEN p.conversion_id IS NULL AND p.kind <> 'carryover' THEN p.cause END AS cause, \
+         MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, \
+         -SUM(e.amount_minor) AS amount_minor ",
+    );
+    query
+        .push(OWED)
+        .push("LEFT JOIN conversions c ON c.id = p.conversion_id WHERE p.period > ")
+        .push_bind(after.map_or_else(String::new, |month| month.to_string()))
+        .push(" AND p.period <= ")
+        .push_bind(period.to_string())
+        .push(" AND p.cause < ")
+        .push_bind(i64::try_from(before).unwrap_or(i64::MAX))
+        .push(" GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 8");
+    query
+}
+
+/// What partners have coming by all that is in the book: read from one index.
+fn all_sums(period: Month) -> QueryBuilder<Sqlite> {
+    let mut query = select(SUMS);
+    query.push_bind(period.end().micros()).push(
+        " THEN e.amount_minor ELSE 0 END) AS held_minor FROM accounts a \
+             CROSS JOIN entries e ON e.account_id = a.id \
+             WHERE a.kind IN ('pending', 'approved') GROUP BY 1, 2",
+    );
+    query
+}
+
+/// How much of this is of the months after `period`. A closed month gets no more postings, so what
+/// is left is what there was when it was closed.
+fn later_sums(period: Month) -> QueryBuilder<Sqlite> {
+    let mut query = select(SUMS);
+    query
+        .push_bind(period.end().micros())
+        .push(" THEN e.amount_minor ELSE 0 END) AS held_minor ")
+        .push(OWED)
+        .push("WHERE p.period > ")
+        .push_bind(period.to_string())
+        .push(" GROUP BY 1, 2");
+    query
+}
+
+/// Adds the sums in a row to a partner's standing, or takes them off.
+fn add(
+    standings: &mut BTreeMap<(Slug, Currency), Standing>,
+    row: &SqliteRow,
+    sign: i64,
+) -> Result<(), TablesError> {
+    let row = Reader::new("entries", row);
+    let (partner, currency): (Slug, Currency) = (row.parsed("partner")?, row.parsed("currency")?);
+    let standing = standings
+        .entry((partner.clone(), currency))
+        .or_insert(Standing {
+            partner,
+            currency,
+            pending_minor: 0,
+            held_minor: 0,
+            payable_minor: 0,
+        });
+    let held_minor = row.number("held_minor")?;
+    standing.pending_minor += sign * row.number("pending_minor")?;
+    standing.held_minor += sign * held_minor;
+    standing.payable_minor += sign * (row.number("approved_minor")? - held_minor);
+    Ok(())
+}
+
 fn movement(row: &SqliteRow) -> Result<Movement, TablesError> {
     let row = Reader::new("postings", row);
     Ok(Movement {
@@ -249,15 +281,35 @@ fn movement(row: &SqliteRow) -> Result<Movement, TablesError> {
     })
 }
 
-fn standing(row: &SqliteRow) -> Result<Standing, TablesError> {
-    let row = Reader::new("postings", row);
-    let held_minor = row.number("held_minor")?;
-    Ok(Standing {
-        partner: row.parsed("partner")?,
-        currency: row.parsed("currency")?,
-        opening_minor: row.number("opening_minor")?,
-        pending_minor: row.number("pending_minor")?,
-        held_minor,
-        payable_minor: row.number("approved_minor")? - held_minor,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite would do for a query, as a text.
+    async fn plan(tables: &Tables, query: QueryBuilder<Sqlite>) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&*tables.readers())
+            .await
+            .expect("the query can be planned");
+        let steps = rows.iter().map(|row| row.get::<String, _>("detail"));
+        steps.collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn closing_reads_the_postings_of_the_month_and_one_index_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tables = Tables::open(folder.path()).await.expect("tables open");
+        let month: Month = "2026-05".parse().expect("a month");
+        for query in [movements(Some(month), month, 1), later_sums(month)] {
+            let plan = plan(&tables, query).await;
+            assert!(plan.starts_with("SEARCH p USING "), "{plan}");
+            assert!(plan.contains("INDEX postings_period"), "{plan}");
+            assert!(plan.contains("SEARCH e USING PRIMARY KEY"), "{plan}");
+            assert!(!plan.contains("SCAN"), "{plan}");
+        }
+        let plan = plan(&tables, all_sums(month)).await;
+        let index = "SEARCH e USING COVERING INDEX entries_account";
+        assert!(plan.contains(index), "{plan}");
+    }
 }

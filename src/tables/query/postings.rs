@@ -13,6 +13,8 @@ use crate::tables::{Tables, error::TablesError, row};
 pub struct PostingFilter {
     /// Of this partner.
     pub partner: Option<Slug>,
+    /// Without what is posted beside the partner's money: what the advertiser owes for it.
+    pub only_theirs: bool,
     /// In the books of this month.
     pub period: Option<Month>,
     /// About this conversion.
@@ -49,6 +51,9 @@ impl Tables {
             "conversion_id = ",
             filter.conversion_id.map(id_bytes),
         );
+        if filter.only_theirs {
+            query.push(" AND kind <> 'receivable'");
+        }
         query.push(" ORDER BY number LIMIT ").push_bind(slice.limit);
         let rows = self.fetch(query).await?;
         let mut postings: Vec<Posting> = rows.iter().map(row::posting).collect::<Result<_, _>>()?;

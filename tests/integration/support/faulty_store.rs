@@ -47,6 +47,12 @@ impl FaultyStore {
         }
     }
 
+    /// The next appends meet these faults too.
+    pub(crate) fn meet(&self, faults: impl IntoIterator<Item = Fault>) {
+        let mut all = self.faults.lock().expect("no test panics here");
+        all.extend(faults);
+    }
+
     /// Waits until an append stalls.
     pub(crate) async fn stalled(&self) {
         self.stalled

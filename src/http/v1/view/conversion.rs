@@ -131,18 +131,6 @@ impl Conversion {
             earnings: earnings.map(|line| Earning::new(line, is_due)).collect(),
         }
     }
-
-    /// Leaves out what other partners earn of it, and who they are.
-    pub(in super::super) fn only_for(mut self, partner: Option<&str>) -> Self {
-        if let Some(partner) = partner {
-            self.earnings
-                .retain(|line| line.partner.as_deref().is_none_or(|own| own == partner));
-            for loser in &mut self.attribution.losers {
-                loser.partner = loser.partner.take().filter(|own| own == partner);
-            }
-        }
-        self
-    }
 }
 
 impl Earning {

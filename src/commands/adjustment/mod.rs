@@ -1,6 +1,10 @@
 //! A person posts an amount that no conversion explains, or gives up a debt. Above the partner's
 //! limit a second person has to agree first.
 
+mod list;
+mod seats;
+mod second_person;
+
 use postbook_schemas::{
     Currency, Fact, FactId, Instant, Slug,
     decision::{AdjustmentKind, AdjustmentPosted, AdjustmentProposed, BalanceWrittenOff},
@@ -8,6 +12,12 @@ use postbook_schemas::{
 
 use super::record::{self, Author, CommandError, Kept, key};
 use crate::{service::Service, tables::query::balances::AsOf};
+
+pub use list::{Entry, EntryFilter, EntryState, entries};
+pub use second_person::{approve, decline};
+
+/// What is said of an amount that was only proposed.
+pub const ABOVE_LIMIT: &str = "above the partner's limit: a second person has to agree";
 
 /// An amount to post, or a debt to give up.
 #[derive(Clone, Debug)]
@@ -39,7 +49,7 @@ pub async fn adjust(
     {
         return Ok(first);
     }
-    let (currency, given_up) = checked(service, &amount).await?;
+    let currency = checked(service, &amount).await?;
     if takes_second_person(service, &amount, currency) {
         let fact = Fact::AdjustmentProposed(AdjustmentProposed {
             proposal_id: service.clock.new_id(),
@@ -51,82 +61,13 @@ pub async fn adjust(
         });
         return propose(service, author, fact).await;
     }
-    let fact = posted(&amount, currency, None);
     match amount.kind {
-        AdjustmentKind::Adjustment => record::append_once(service, author, fact).await,
-        AdjustmentKind::WriteOff => {
-            write_off(service, author, &amount, (currency, given_up), fact).await
+        AdjustmentKind::Adjustment => {
+            let fact = posted(&amount, currency, None);
+            record::append_once(service, author, fact).await
         }
+        AdjustmentKind::WriteOff => write_off(service, author, &amount).await,
     }
-}
-
-/// Posts what somebody else proposed.
-///
-/// # Errors
-/// There is no such proposal, the author made it, or it was agreed to before.
-pub async fn approve(
-    service: &Service,
-    author: &Author,
-    proposal_id: FactId,
-) -> Result<Kept, CommandError> {
-    record::catch_up(service).await?;
-    let missing = || CommandError::NotFound(format!("there is no proposal {proposal_id}"));
-    let found = service.log.store().find(&proposal_key(proposal_id)).await?;
-    let recorded = record::read(service, found.ok_or_else(missing)?).await?;
-    let Fact::AdjustmentProposed(proposed) = recorded.envelope.fact else {
-        return Err(missing());
-    };
-    if recorded.envelope.actor == *author.actor {
-        let detail = "this takes another person than the one who proposed it";
-        return Err(CommandError::Forbidden(detail.to_owned()));
-    }
-    let amount = Amount {
-        kind: proposed.kind,
-        partner: proposed.partner,
-        amount_minor: proposed.amount_minor,
-        currency: Some(proposed.currency),
-        reason: proposed.reason,
-    };
-    let approval = key(&["adjustment-approval", &proposal_id.to_string()]);
-    let fact = posted(&amount, proposed.currency, Some(proposal_id));
-    if let Some(position) = service.log.store().find(&approval).await? {
-        return agreed_before(service, author, position).await;
-    }
-    let (currency, given_up) = checked(service, &amount).await?;
-    let mut references: Vec<String> = author.unique_key().into_iter().collect();
-    let unique = match amount.kind {
-        AdjustmentKind::Adjustment => approval,
-        AdjustmentKind::WriteOff => {
-            references.push(approval);
-            write_off_key(&amount.partner, currency, given_up)
-        }
-    };
-    let kept = record::append(service, author, &fact, Some(unique), references).await?;
-    if kept.is_repeat {
-        return agreed_before(service, author, kept.recorded.position).await;
-    }
-    Ok(kept)
-}
-
-/// What somebody agreed to before: the answer to the same request, a refusal to any other.
-async fn agreed_before(
-    service: &Service,
-    author: &Author,
-    position: u64,
-) -> Result<Kept, CommandError> {
-    let recorded = record::read(service, position).await?;
-    let is_sent_again = match author.unique_key() {
-        Some(own) => service.log.store().find(&own).await? == Some(position),
-        None => false,
-    };
-    if is_sent_again {
-        return Ok(Kept {
-            recorded,
-            is_repeat: true,
-        });
-    }
-    let by = &recorded.envelope.actor;
-    Err(CommandError::Conflict(format!("{by} was there before")))
 }
 
 /// Proposals are found by their id, and a request that is sent again by its key.
@@ -191,8 +132,8 @@ fn takes_second_person(service: &Service, amount: &Amount, currency: Currency) -
     })
 }
 
-/// The currency, and how much of the partner's debt was given up before.
-async fn checked(service: &Service, amount: &Amount) -> Result<(Currency, i64), CommandError> {
+/// The currency of an amount that can be posted as things stand.
+async fn checked(service: &Service, amount: &Amount) -> Result<Currency, CommandError> {
     let own = partner_currency(service, &amount.partner)?;
     let currency = amount.currency.unwrap_or(own);
     let invalid = |detail: String| CommandError::Invalid {
@@ -201,40 +142,38 @@ async fn checked(service: &Service, amount: &Amount) -> Result<(Currency, i64), 
     };
     match amount.kind {
         AdjustmentKind::Adjustment if amount.amount_minor == 0 => {
-            return Err(invalid("an adjustment is not zero".to_owned()));
+            Err(invalid("an adjustment is not zero".to_owned()))
         }
         AdjustmentKind::WriteOff if amount.amount_minor <= 0 => {
-            return Err(invalid("a write-off is more than zero".to_owned()));
+            Err(invalid("a write-off is more than zero".to_owned()))
         }
-        AdjustmentKind::Adjustment | AdjustmentKind::WriteOff => {}
-    }
-    let mut given_up = 0;
-    if amount.kind == AdjustmentKind::WriteOff {
-        record::catch_up(service).await?;
-        let outstanding;
-        (outstanding, given_up) = debt(service, &amount.partner, currency).await?;
-        if amount.amount_minor > outstanding {
-            return Err(CommandError::Conflict(format!(
+        AdjustmentKind::Adjustment => Ok(currency),
+        AdjustmentKind::WriteOff => {
+            record::catch_up(service).await?;
+            let outstanding = outstanding(service, &amount.partner, currency).await?;
+            if amount.amount_minor <= outstanding {
+                return Ok(currency);
+            }
+            Err(CommandError::Conflict(format!(
                 "{outstanding} {currency} minor units are outstanding: no more can be given up"
-            )));
+            )))
         }
     }
-    Ok((currency, given_up))
 }
 
-/// What a partner owes, and what was given up before.
-async fn debt(
+/// What a partner owes.
+async fn outstanding(
     service: &Service,
     partner: &Slug,
     currency: Currency,
-) -> Result<(i64, i64), CommandError> {
+) -> Result<i64, CommandError> {
     let as_of = AsOf {
         effective: service.clock.now(),
         known: Instant::MAX,
     };
     let balances = service.tables.balances(partner, as_of).await?;
     let balance = balances.get(currency.code()).copied().unwrap_or_default();
-    Ok((balance.outstanding_minor(), balance.written_off_minor))
+    Ok(balance.outstanding_minor())
 }
 
 /// The write-off that the same request made before, when there was still a debt to give up.
@@ -268,28 +207,27 @@ async fn sent_before(
     }))
 }
 
-/// Of two write-offs of the same debt at once the log lets in one: both name how much was given up
-/// before.
+/// Gives a debt up in the next seat, so that two write-offs at once do not give up more than there
+/// is: whoever loses the seat looks again at what is outstanding.
 async fn write_off(
     service: &Service,
     author: &Author,
     amount: &Amount,
-    (currency, given_up): (Currency, i64),
-    fact: Fact,
 ) -> Result<Kept, CommandError> {
-    let unique = write_off_key(&amount.partner, currency, given_up);
-    let references = author.unique_key().into_iter().collect();
-    let kept = record::append(service, author, &fact, Some(unique), references).await?;
-    if kept.is_repeat {
-        let detail = "the debt was given up by somebody else at the same time";
-        return Err(CommandError::Conflict(detail.to_owned()));
+    for _ in 0..seats::TRIES {
+        let seat = seats::next(&**service.log.store()).await?;
+        let currency = checked(service, amount).await?;
+        let fact = posted(amount, currency, None);
+        let references = author.unique_key().into_iter().collect();
+        let kept = record::append(service, author, &fact, Some(seat), references).await?;
+        if !kept.is_repeat {
+            return Ok(kept);
+        }
+        if let Some(first) = sent_before(service, author, amount).await? {
+            return Ok(first);
+        }
     }
-    Ok(kept)
-}
-
-fn write_off_key(partner: &Slug, currency: Currency, given_up: i64) -> String {
-    let given_up = given_up.to_string();
-    key(&["write-off", partner.as_str(), currency.code(), &given_up])
+    Err(seats::taken())
 }
 
 /// What a partner is paid in.

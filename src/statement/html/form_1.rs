@@ -1,14 +1,14 @@
-//! A statement as a page to read, print or save as PDF, form 1: without scripts, fonts or pictures
-//! from anywhere.
-
-use std::fmt::Write;
+//! Form 1 of the page. It is never changed: later statements are of a later form.
 
 use postbook_schemas::{
     FactId,
     statement::{StatementIssued, StatementLine},
 };
 
-use super::{SECTIONS, in_sections};
+use super::{
+    super::{SECTIONS, in_sections},
+    escape, put, what,
+};
 
 const STYLE: &str = "\
 @page{size:A4;margin:18mm}\
@@ -21,7 +21,7 @@ tr.section th{padding-top:1rem;border-bottom:2px solid #1a1a1a}tr.sum td{font-we
 tr{break-inside:avoid}footer{margin-top:2rem;color:#555;font-size:.85rem;overflow-wrap:anywhere}\
 @media print{body{margin:0;max-width:none}}";
 
-pub(super) fn document(id: FactId, statement: &StatementIssued) -> String {
+pub(super) fn page(id: FactId, statement: &StatementIssued) -> String {
     let mut page = String::new();
     let name = escape(&statement.name());
     let currency = statement.currency;
@@ -126,41 +126,10 @@ fn section(page: &mut String, title: &str, statement: &StatementIssued) {
     }
 }
 
-/// What a line is about, in words.
-fn what(line: &StatementLine) -> String {
-    let mut words = vec![line.entry.code().replace('_', " ")];
-    words.extend(line.corrects.map(|month| format!("corrects {month}")));
-    words.extend(line.offer.as_ref().map(ToString::to_string));
-    words.extend(line.rule.as_ref().map(|rule| format!("rule {rule}")));
-    let day = |at: postbook_schemas::Instant| at.to_chrono().format("%Y-%m-%d").to_string();
-    words.extend(line.at.map(day));
-    words.extend(line.note.clone());
-    words.join(" · ")
-}
-
 fn sum(page: &mut String, title: &str, statement: &StatementIssued, amount_minor: i64) {
     let amount = statement.currency.format_major(amount_minor);
     put(
         page,
         format_args!("<tr class=\"sum\"><td>{title}</td><td></td><td>{amount}</td></tr>\n"),
     );
-}
-
-fn put(page: &mut String, text: std::fmt::Arguments<'_>) {
-    page.write_fmt(text).expect("a text takes more text");
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -1,0 +1,132 @@
+//! A second person agrees to what was proposed, or somebody declines it: one of both, once.
+
+use postbook_schemas::{
+    Fact, FactId,
+    decision::{AdjustmentDeclined, AdjustmentKind, AdjustmentProposed},
+};
+
+use super::{Amount, checked, posted, proposal_key, seats};
+use crate::{
+    commands::record::{self, Author, CommandError, Kept, key},
+    service::Service,
+};
+
+/// Posts what somebody else proposed.
+///
+/// # Errors
+/// There is no such proposal, the author made it, or it was decided before.
+pub async fn approve(
+    service: &Service,
+    author: &Author,
+    proposal_id: FactId,
+) -> Result<Kept, CommandError> {
+    let (proposed, by) = proposal(service, proposal_id).await?;
+    if by == *author.actor {
+        let detail = "this takes another person than the one who proposed it";
+        return Err(CommandError::Forbidden(detail.to_owned()));
+    }
+    let kind = proposed.kind;
+    let amount = Amount {
+        kind,
+        partner: proposed.partner,
+        amount_minor: proposed.amount_minor,
+        currency: Some(proposed.currency),
+        reason: proposed.reason,
+    };
+    let fact = posted(&amount, proposed.currency, Some(proposal_id));
+    decide(service, author, (proposal_id, kind), &fact, Some(&amount)).await
+}
+
+/// Declines what was proposed, or takes it back.
+///
+/// # Errors
+/// There is no such proposal, or it was decided before.
+pub async fn decline(
+    service: &Service,
+    author: &Author,
+    proposal_id: FactId,
+    reason: String,
+) -> Result<Kept, CommandError> {
+    let (proposed, _) = proposal(service, proposal_id).await?;
+    let fact = Fact::AdjustmentDeclined(AdjustmentDeclined {
+        proposal_id,
+        reason,
+    });
+    decide(service, author, (proposal_id, proposed.kind), &fact, None).await
+}
+
+/// Appends a decision unless there is one; `amount` is what it posts, if it does. A debt is given up in a seat of its own, so what declines
+/// it takes that seat.
+async fn decide(
+    service: &Service,
+    author: &Author,
+    (proposal_id, kind): (FactId, AdjustmentKind),
+    fact: &Fact,
+    amount: Option<&Amount>,
+) -> Result<Kept, CommandError> {
+    let decision = key(&["adjustment-approval", &proposal_id.to_string()]);
+    let mut references: Vec<String> = author.unique_key().into_iter().collect();
+    for _ in 0..seats::TRIES {
+        let unique = match kind {
+            AdjustmentKind::Adjustment => decision.clone(),
+            AdjustmentKind::WriteOff => seats::next(&**service.log.store()).await?,
+        };
+        if let Some(position) = service.log.store().find(&decision).await? {
+            return decided_before(service, author, position).await;
+        }
+        if let Some(amount) = amount {
+            checked(service, amount).await?;
+        }
+        if kind == AdjustmentKind::WriteOff && !references.contains(&decision) {
+            references.push(decision.clone());
+        }
+        let unique = Some(unique);
+        let kept = record::append(service, author, fact, unique, references.clone()).await?;
+        if !kept.is_repeat {
+            return Ok(kept);
+        }
+    }
+    Err(seats::taken())
+}
+
+/// What was decided before: the answer to the same request, a refusal to any other.
+async fn decided_before(
+    service: &Service,
+    author: &Author,
+    position: u64,
+) -> Result<Kept, CommandError> {
+    let recorded = record::read(service, position).await?;
+    let is_sent_again = match author.unique_key() {
+        Some(own) => service.log.store().find(&own).await? == Some(position),
+        None => false,
+    };
+    if is_sent_again {
+        return Ok(Kept {
+            recorded,
+            is_repeat: true,
+        });
+    }
+    let by = &recorded.envelope.actor;
+    let what = match recorded.envelope.fact {
+        Fact::AdjustmentDeclined(_) => "declined",
+        _ => "agreed to",
+    };
+    Err(CommandError::Conflict(format!(
+        "it was {what} before, by {by}"
+    )))
+}
+
+/// What was proposed, and by whom.
+async fn proposal(
+    service: &Service,
+    proposal_id: FactId,
+) -> Result<(AdjustmentProposed, String), CommandError> {
+    record::catch_up(service).await?;
+    let missing = || CommandError::NotFound(format!("there is no proposal {proposal_id}"));
+    let found = service.log.store().find(&proposal_key(proposal_id)).await?;
+    let recorded = record::read(service, found.ok_or_else(missing)?).await?;
+    match recorded.envelope.fact {
+        Fact::AdjustmentProposed(proposed) => Ok((proposed, recorded.envelope.actor)),
+        _ => Err(missing()),
+    }
+}

@@ -1,0 +1,434 @@
+//! Money that many want to move at once, over real connections to a real process: exactly one does,
+//! the others are told why, and the books are right afterwards, also after the process was killed.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::process::{Caller, Place, Serving};
+
+const PROGRAMME: &str = r#"
+[[brand]]
+slug = "acme"
+[[offer]]
+brand = "acme"
+slug = "shop"
+destination = "https://acme.example/"
+[[partner]]
+slug = "p1"
+second_person_above = "10.00"
+[[coupon]]
+code = "ONE"
+offer = "acme/shop"
+partner = "p1"
+[[terms]]
+offer = "acme/shop"
+effective_from = 2026-01-01T00:00:00Z
+[[terms.rule]]
+id = "share"
+on = "sale"
+revshare = "10%"
+"#;
+
+/// How many ask at once.
+const MANY: usize = 24;
+
+/// A desk with two people of the finance department, and 100.00 payable to p1.
+struct Desk {
+    place: Place,
+    serving: Serving,
+    tokens: [String; 2],
+}
+
+impl Desk {
+    fn open() -> Self {
+        let place = Place::with(PROGRAMME);
+        place.write(
+            "sales.csv",
+            "txn_id,coupon_code,amount,timestamp\nA,ONE,1000.00,2026-01-10T09:00:00Z\n",
+        );
+        let import = ["import", "postbacks", "sales.csv", "--offer", "acme/shop"];
+        place.done(&import);
+        let tokens = ["finn", "fay"].map(|name| place.token("finance", name));
+        let serving = place.serve();
+        Self {
+            place,
+            serving,
+            tokens,
+        }
+    }
+
+    fn two(&self) -> [Caller; 2] {
+        [0, 1].map(|number| self.serving.caller(&self.tokens[number]))
+    }
+
+    fn kill_and_start_again(&mut self) {
+        self.serving.kill();
+        self.serving = self.place.serve();
+    }
+
+    /// The program's own check of log, tables, balances and statements.
+    fn verify(mut self) {
+        self.serving.kill();
+        self.place.done(&["verify"]);
+    }
+}
+
+type Answer = (StatusCode, Value);
+
+/// The same from many at once, alternating between these callers and paths.
+async fn all_at_once(asked: &[(&Caller, String)], body: &Value) -> Vec<Answer> {
+    let tasks = (0..MANY).map(|number| {
+        let (caller, path) = &asked[number % asked.len()];
+        let (caller, path, body) = (Caller::clone(caller), path.clone(), body.clone());
+        tokio::spawn(async move { caller.post(&path, &body).await })
+    });
+    let answers = join_all(tasks).await;
+    answers
+        .into_iter()
+        .map(|answer| answer.expect("no task panics"))
+        .collect()
+}
+
+/// The one answer of a success; all others are conflicts, each of which says why.
+fn only_winner(answers: Vec<Answer>, why: &[&str]) -> Value {
+    let (won, lost): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .partition(|(status, _)| status.is_success());
+    for (status, problem) in &lost {
+        assert_eq!(*status, StatusCode::CONFLICT, "{problem}");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(why.iter().any(|why| detail.contains(why)), "{detail}");
+    }
+    assert_eq!(won.len(), 1, "{lost:?}");
+    won.into_iter().next().expect("there is one").1
+}
+
+fn id(value: &Value) -> &str {
+    value["id"].as_str().expect("an id")
+}
+
+async fn balance(caller: &Caller) -> Value {
+    caller.get("/v1/partners/p1/balances").await["items"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill() {
+    let mut desk = Desk::open();
+    let [finn, fay] = desk.two();
+    let why = json!({"reason": "x"});
+    let propose = json!({"partner": "p1", "reason": "January"});
+    let asked = [
+        (&finn, "/v1/payouts".to_owned()),
+        (&fay, "/v1/payouts".to_owned()),
+    ];
+    let refusals = ["reserved by open payouts 10000", "at the same time"];
+    let payout = only_winner(all_at_once(&asked, &propose).await, &refusals);
+    assert_eq!(payout["amount_minor"], 10_000);
+    desk.kill_and_start_again();
+    let [finn, fay] = desk.two();
+    // Whoever proposed it cannot approve it, whichever of the two that was.
+    let approve = format!("/v1/payouts/{}/approve", id(&payout));
+    let own = finn.post(&approve, &why).await;
+    let other = if own.0 == StatusCode::FORBIDDEN {
+        &fay
+    } else {
+        &finn
+    };
+    if own.0 == StatusCode::FORBIDDEN {
+        let answers = all_at_once(&[(other, approve)], &why).await;
+        only_winner(answers, &["the payout is approved", "moved on by"]);
+    }
+    let send = format!("/v1/payouts/{}/send", id(&payout));
+    only_winner(
+        all_at_once(&[(&finn, send.clone()), (&fay, send)], &why).await,
+        &["the payout is sent", "moved on by"],
+    );
+    let [settle, fail] =
+        ["settle", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
+    let last = only_winner(
+        all_at_once(&[(&finn, settle), (&fay, fail)], &why).await,
+        &[
+            "the payout is settled",
+            "the payout is failed",
+            "moved on by",
+        ],
+    );
+    let paid = if last["state"] == "settled" {
+        10_000
+    } else {
+        0
+    };
+    let after = balance(&finn).await;
+    assert_eq!(after["paid_minor"], paid);
+    assert_eq!(after["payable_minor"], 10_000 - paid);
+    let close = "/v1/periods/2026-01/close".to_owned();
+    let asked = [(&finn, close.clone()), (&fay, close)];
+    let closed = only_winner(
+        all_at_once(&asked, &why).await,
+        &["2026-01 was closed by token:"],
+    );
+    assert_eq!(closed["statements"].as_array().map(Vec::len), Some(1));
+    desk.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn approval_and_refusal_at_once_leave_one_of_them_in_force() {
+    let desk = Desk::open();
+    let [finn, fay] = desk.two();
+    let why = json!({"reason": "x"});
+    let payout = finn
+        .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
+        .await;
+    let [approve, fail] =
+        ["approve", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
+    let answers = all_at_once(&[(&fay, approve), (&finn, fail)], &why).await;
+    // What was approved can still fail, once; what failed cannot be approved.
+    let done: Vec<_> = answers
+        .iter()
+        .filter(|(status, _)| status.is_success())
+        .collect();
+    assert!(!done.is_empty() && done.len() <= 2, "{done:?}");
+    let now = fay.get(&format!("/v1/payouts/{}", id(&payout))).await;
+    assert_eq!(now["state"], "failed");
+    assert_eq!(balance(&finn).await["payable_minor"], 10_000);
+    // Amounts that take a second person: agreed to or declined, never both.
+    let bonus = json!({"partner": "p1", "amount_minor": 5_000, "reason": "bonus"});
+    let proposal = finn.done("/v1/adjustments", &bonus).await;
+    let id = proposal["proposal_id"].as_str().expect("a proposal");
+    let [approve, decline] =
+        ["approve", "decline"].map(|word| format!("/v1/adjustments/{id}/{word}"));
+    let (agreed, declined) = (json!({}), json!({"reason": "no"}));
+    let tasks = (0..MANY).map(|number| {
+        let (caller, path, body) = if number % 2 == 0 {
+            (fay.clone(), approve.clone(), agreed.clone())
+        } else {
+            (finn.clone(), decline.clone(), declined.clone())
+        };
+        tokio::spawn(async move { caller.post(&path, &body).await })
+    });
+    let answers = join_all(tasks).await.into_iter();
+    let answers = answers
+        .map(|answer| answer.expect("no task panics"))
+        .collect();
+    let won = only_winner(
+        answers,
+        &["it was agreed to before", "it was declined before"],
+    );
+    let is_posted = won["type"] == "adjustment.posted";
+    let list = finn.get("/v1/adjustments").await;
+    let entry = &list["items"][0];
+    assert_eq!(
+        entry["state"],
+        if is_posted { "posted" } else { "declined" }
+    );
+    let adjusted = if is_posted { 5_000 } else { 0 };
+    assert_eq!(balance(&finn).await["adjusted_minor"], adjusted);
+    desk.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_time() {
+    let desk = Desk::open();
+    let [finn, fay] = desk.two();
+    let why = json!({"reason": "x"});
+    let payout = finn
+        .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
+        .await;
+    for step in ["approve", "settle"] {
+        fay.done(&format!("/v1/payouts/{}/{step}", id(&payout)), &why)
+            .await;
+    }
+    let malus =
+        json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
+    let manager = desk.serving.caller(&desk.place.token("admin", "ann"));
+    manager_done(&manager, "/v1/decisions", &malus).await;
+    assert_eq!(balance(&finn).await["outstanding_minor"], 10_000);
+    let large = json!({"partner": "p1", "amount_minor": 9_500, "reason": "insolvent"});
+    let proposal = finn.done("/v1/write-offs", &large).await;
+    let proposal = proposal["proposal_id"].as_str().expect("a proposal");
+    let small = json!({"partner": "p1", "amount_minor": 1_000, "reason": "too little"});
+    let tasks = (0..MANY).map(|number| {
+        let (caller, path, body) = match number % 3 {
+            0 => (
+                &fay,
+                format!("/v1/adjustments/{proposal}/approve"),
+                json!({}),
+            ),
+            1 => (
+                &finn,
+                format!("/v1/adjustments/{proposal}/decline"),
+                why.clone(),
+            ),
+            _ => (&finn, "/v1/write-offs".to_owned(), small.clone()),
+        };
+        let caller = caller.clone();
+        tokio::spawn(async move { (number % 3, caller.post(&path, &body).await) })
+    });
+    let mut given_up = 0;
+    let mut decided = 0;
+    for answer in join_all(tasks).await {
+        let (which, (status, answer)) = answer.expect("no task panics");
+        if !status.is_success() {
+            assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+            continue;
+        }
+        given_up += [9_500, 0, 1_000][which];
+        decided += usize::from(which < 2);
+    }
+    // Too little may be left for what was proposed: then nobody has decided about it.
+    assert!(decided <= 1 && given_up <= 10_000, "{decided} {given_up}");
+    let after = balance(&finn).await;
+    assert_eq!(after["written_off_minor"], given_up);
+    assert_eq!(after["outstanding_minor"], 10_000 - given_up);
+    desk.verify();
+}
+
+async fn conversion(caller: &Caller) -> Value {
+    caller.get("/v1/conversions").await["items"][0]["id"].clone()
+}
+
+/// A token that was made beside the server is taken up within a second.
+async fn manager_done(caller: &Caller, path: &str, body: &Value) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (status, answer) = caller.post(path, body).await;
+        if status.is_success() {
+            return;
+        }
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{answer}");
+        assert!(Instant::now() < deadline, "the token is not taken up");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_after_a_kill() {
+    let mut desk = Desk::open();
+    let [finn, fay] = desk.two();
+    let body = json!({"partner": "p1", "reason": "January", "amount_minor": 4_000});
+    let tasks = (0..MANY).map(|_| {
+        let (caller, body) = (finn.clone(), body.clone());
+        tokio::spawn(async move { caller.post_once("/v1/payouts", &body, "k1").await })
+    });
+    let mut payouts: Vec<_> = join_all(tasks)
+        .await
+        .into_iter()
+        .map(|answer| answer.expect("no task panics"))
+        .map(|(status, payout)| {
+            assert_eq!(status, StatusCode::CREATED, "{payout}");
+            id(&payout).to_owned()
+        })
+        .collect();
+    payouts.dedup();
+    assert_eq!(payouts.len(), 1);
+    let second = json!({"partner": "p1", "reason": "January", "amount_minor": 1_000});
+    let (status, _) = finn.post_once("/v1/payouts", &second, "k1").await;
+    assert_eq!(
+        status,
+        StatusCode::CONFLICT,
+        "the key is of another request"
+    );
+    let second = fay.done("/v1/payouts", &second).await;
+    desk.kill_and_start_again();
+    let [finn, fay] = desk.two();
+    let (_, again) = finn.post_once("/v1/payouts", &body, "k1").await;
+    assert_eq!(id(&again), payouts[0]);
+    // A key that approved one payout does not approve another.
+    let why = json!({"reason": "checked"});
+    let approve = |id: &str| format!("/v1/payouts/{id}/approve");
+    let (status, first) = fay.post_once(&approve(&payouts[0]), &why, "k2").await;
+    assert_eq!(
+        (status, &first["state"]),
+        (StatusCode::OK, &json!("approved"))
+    );
+    let (status, _) = fay.post_once(&approve(&payouts[0]), &why, "k2").await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, _) = fay.post_once(&approve(id(&second)), &why, "k2").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    desk.verify();
+}
+
+/// How many partners are told about each month; more than are on their way into the log at a time.
+const PARTNERS: usize = 300;
+
+fn large_programme() -> (String, String) {
+    use std::fmt::Write as _;
+    let mut programme = PROGRAMME.replace("second_person_above = \"10.00\"", "");
+    let mut sales = "txn_id,coupon_code,amount,timestamp\n".to_owned();
+    for number in 0..PARTNERS {
+        write!(
+            programme,
+            "[[partner]]\nslug = \"q{number}\"\n[[coupon]]\ncode = \"Q{number}\"\n\
+             offer = \"acme/shop\"\npartner = \"q{number}\"\n"
+        )
+        .expect("a text takes more text");
+        for month in 1..=MONTHS {
+            writeln!(
+                sales,
+                "{month}-{number},Q{number},10.00,2026-{month:02}-05T00:00:00Z"
+            )
+            .expect("a text takes more text");
+        }
+    }
+    (programme, sales)
+}
+
+const MONTHS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_is_killed_while_it_closes_issues_the_missing_statements_when_it_starts() {
+    let (programme, sales) = large_programme();
+    let place = Place::with(&programme);
+    place.write("sales.csv", &sales);
+    place.done(&["import", "postbacks", "sales.csv", "--offer", "acme/shop"]);
+    let token = place.token("finance", "finn");
+    let mut serving = place.serve();
+    for month in 1..=MONTHS {
+        let caller = serving.caller(&token);
+        let path = format!("/v1/periods/2026-{month:02}/close");
+        let closing = tokio::spawn(async move {
+            let body = json!({"reason": "x"});
+            caller
+                .try_send(Method::POST, &path, Some(&body), None)
+                .await
+        });
+        // As soon as the cut is in the log, the statements are on their way.
+        let caller = serving.caller(&token);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let path = "/v1/events?type=period.closed";
+            let cuts = caller.get(path).await["items"]
+                .as_array()
+                .map_or(0, Vec::len);
+            if cuts == month {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the month is not closed");
+        }
+        serving.kill();
+        closing.await.expect("no task panics");
+        serving = place.serve();
+        let caller = serving.caller(&token);
+        let list = format!("/v1/statements?period=2026-{month:02}&limit=1000");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let told = loop {
+            let told = caller.get(&list).await;
+            let told = told["items"].as_array().expect("a list").clone();
+            if told.len() == PARTNERS {
+                break told;
+            }
+            assert!(Instant::now() < deadline, "{} were issued", told.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        for statement in told {
+            assert_eq!(statement["number"], json!(month));
+            assert_eq!(statement["opening_minor"], json!(100 * (month - 1)));
+            assert_eq!(statement["closing_minor"], json!(100 * month));
+        }
+    }
+    serving.kill();
+    place.done(&["verify"]);
+}

@@ -1,0 +1,187 @@
+//! The program as a process of its own, with a data directory, and callers over HTTP.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, body::Bytes};
+use hyper_util::{
+    client::legacy::{Client as Connections, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A data directory, and whatever verbs are run on it.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    /// A data directory with a programme.
+    pub(crate) fn with(programme: &str) -> Self {
+        let place = Self(tempfile::tempdir().expect("a directory can be made"));
+        place.write("programme.toml", programme);
+        place.done(&["apply", "programme.toml"]);
+        place
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        fs::write(self.path().join(name), content).expect("the file can be written");
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postbook"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a verb.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the program runs")
+    }
+
+    /// Runs a verb that succeeds; what it prints.
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let printed = String::from_utf8(output.stdout).expect("the program prints text");
+        printed.trim_end().to_owned()
+    }
+
+    /// A token of a role.
+    pub(crate) fn token(&self, role: &str, name: &str) -> String {
+        self.done(&["token", "create", "--role", role, "--name", name])
+    }
+
+    /// Starts the server.
+    pub(crate) fn serve(&self) -> Serving {
+        let mut process = self
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let stdout = process.stdout.take().expect("standard output is piped");
+        let mut line = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the server says where it listens");
+        let url = line.split_whitespace().last().expect("an address");
+        Serving {
+            process,
+            url: url.to_owned(),
+        }
+    }
+}
+
+/// A server; killed when dropped, and without last words.
+pub(crate) struct Serving {
+    process: Child,
+    url: String,
+}
+
+impl Serving {
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("the server can be killed");
+        self.process.wait().expect("the server ends");
+    }
+
+    /// Somebody with this token.
+    pub(crate) fn caller(&self, token: &str) -> Caller {
+        Caller {
+            connections: Connections::builder(TokioExecutor::new()).build_http(),
+            url: self.url.clone(),
+            token: token.to_owned(),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended before, which is all that is wanted.
+        self.process.kill().unwrap_or_default();
+        self.process.wait().map(drop).unwrap_or_default();
+    }
+}
+
+/// Somebody who sends requests to a server.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    connections: Connections<HttpConnector, Full<Bytes>>,
+    url: String,
+    token: String,
+}
+
+impl Caller {
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.send(Method::GET, path, None, None).await;
+        assert!(status.is_success(), "{path}: {body}");
+        body
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(Method::POST, path, Some(body), None).await
+    }
+
+    pub(crate) async fn post_once(
+        &self,
+        path: &str,
+        body: &Value,
+        idempotency_key: &str,
+    ) -> (StatusCode, Value) {
+        let key = Some(idempotency_key);
+        self.send(Method::POST, path, Some(body), key).await
+    }
+
+    /// Sends what must succeed.
+    pub(crate) async fn done(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(path, body).await;
+        assert!(status.is_success(), "{path}: {answer}");
+        answer
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        idempotency_key: Option<&str>,
+    ) -> (StatusCode, Value) {
+        let body = self.try_send(method, path, body, idempotency_key).await;
+        body.expect("the server answers")
+    }
+
+    /// Sends what may find nobody there.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        idempotency_key: Option<&str>,
+    ) -> Option<(StatusCode, Value)> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json");
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body)));
+        let answer = self.connections.request(request.expect("a request")).await;
+        let (status, body) = answer.ok().map(|it| (it.status(), it.into_body()))?;
+        let body = body.collect().await.ok()?.to_bytes();
+        Some((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+}
