@@ -20,3 +20,4 @@ pub mod statement;
 pub mod store;
 pub mod tables;
 pub mod tls;
+pub mod whatif;

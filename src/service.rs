@@ -31,6 +31,7 @@ use crate::{
     },
     tables::{Tables, error::TablesError},
     tls::Tls,
+    whatif::kept::Whatifs,
 };
 
 /// Why the service could not be opened.
@@ -152,6 +153,8 @@ pub struct Service {
     pub directory: Arc<ArcSwap<Directory>>,
     /// The read models.
     pub tables: Tables,
+    /// What-ifs that wait for somebody to adopt them.
+    pub whatifs: Whatifs,
     /// Drives the read models.
     pub projector: Projector,
     /// What is counted and timed.
@@ -212,6 +215,7 @@ impl Service {
             click_ids,
             secrets: Arc::new(secrets),
             directory: Arc::new(ArcSwap::from_pointee(directory)),
+            whatifs: Whatifs::of(tables.directory()),
             tables,
             projector,
             meters: Meters::new(),

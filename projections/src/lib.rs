@@ -32,6 +32,7 @@ pub mod rules;
 pub mod sample;
 pub mod seats;
 pub mod standing;
+pub mod whatif;
 
 mod attempts;
 

@@ -48,6 +48,27 @@ impl Payout {
             .map_or(PayoutState::Proposed, |(_, state, _)| *state)
     }
 
+    /// Whom it pays and how it stands, without the lines it carries.
+    #[must_use]
+    pub fn without_lines(&self) -> Self {
+        let proposed = self.proposed.as_ref().map(|(order, position, proposed)| {
+            let head = PayoutProposed {
+                payout_id: proposed.payout_id,
+                partner: proposed.partner.clone(),
+                amount_minor: proposed.amount_minor,
+                currency: proposed.currency,
+                lines: Vec::new(),
+                reason: String::new(),
+            };
+            (order.clone(), *position, head)
+        });
+        Self {
+            proposed,
+            moves: self.moves.clone(),
+            is_carried: self.is_carried,
+        }
+    }
+
     /// Whether its money is on the way or has arrived.
     pub fn should_be_carried(&self) -> bool {
         self.proposed.is_some() && matches!(self.state(), PayoutState::Sent | PayoutState::Settled)
@@ -91,6 +112,22 @@ impl Carriers {
                 }
             }
         }
+    }
+
+    /// What payouts carry of some conversions.
+    #[must_use]
+    pub fn of_subjects<'a>(&self, ids: impl Iterator<Item = &'a FactId>) -> Self {
+        let mut some = Self::default();
+        if self.by_subject.is_empty() {
+            return some;
+        }
+        for id in ids {
+            let lines = self.by_subject.range((*id, None)..);
+            let lines = lines.take_while(|((subject, _), _)| subject == id);
+            let lines = lines.map(|(subject, payouts)| (subject.clone(), payouts.clone()));
+            some.by_subject.extend(lines);
+        }
+        some
     }
 
     /// The rules under which payouts carried something of a conversion, with those payouts.

@@ -150,6 +150,15 @@ impl Pool {
         }
     }
 
+    /// Gives its conversions other numbers; it holds none that has none.
+    pub fn renumber(&mut self, renumbered: impl Fn(ConversionNumber) -> Option<ConversionNumber>) {
+        let new = |old: ConversionNumber| renumbered(old).unwrap_or(old);
+        self.seats.renumber(new);
+        for conversion in self.ghosts.values_mut() {
+            *conversion = new(*conversion);
+        }
+    }
+
     fn forget_ghost(&mut self, seat: Option<&Seat>) {
         if let Some(seat) = seat.filter(|seat| !seat.is_member) {
             self.ghosts.remove(&(seat.own_minor, seat.order.clone()));

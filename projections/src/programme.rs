@@ -9,7 +9,7 @@ use std::{
 };
 
 use postbook_schemas::{
-    Currency, Instant, OfferRef, Slug,
+    Currency, Fact, FactId, Instant, OfferRef, Slug,
     configuration::{Candidate, Coupon, FxRate, Offer, Partner, TermsPublished},
     terms::PartnerScope,
 };
@@ -277,6 +277,40 @@ impl Programme {
         newest(&PartnerScope::One(partner.clone()))
             .or_else(|| newest(&PartnerScope::All))
             .cloned()
+    }
+
+    /// The fact that a definition takes the place of: the one that defined the same thing, from the
+    /// same time on, last.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other facts define nothing that is looked at here"
+    )]
+    pub fn replaced_by(&self, fact: &Fact) -> Option<FactId> {
+        match fact {
+            Fact::OfferDefined(offer) => Some(self.offers.get(&offer.reference())?.order.id),
+            Fact::CouponDefined(coupon) => {
+                let key = (coupon.offer.clone(), coupon_code(&coupon.code));
+                let mut all = self.coupons.get(&key)?.keys().rev();
+                all.find(|(from, _)| *from == coupon.effective_from)
+                    .map(|(_, order)| order.id)
+            }
+            Fact::FxRateRecorded(rate) => {
+                let mut all = self.rates.get(&(rate.base, rate.quote))?.keys().rev();
+                all.find(|(at, _)| *at == rate.at)
+                    .map(|(_, order)| order.id)
+            }
+            Fact::TermsPublished(published) => {
+                let terms = &published.terms;
+                let all = self.terms.get(&terms.offer)?.iter();
+                all.filter(|known| {
+                    known.scope == terms.partner && known.effective_from == terms.effective_from
+                })
+                .map(|known| &known.order)
+                .max()
+                .map(|order| order.id)
+            }
+            _ => None,
+        }
     }
 
     /// All terms of an offer.

@@ -129,12 +129,8 @@ impl CompiledTerms {
 
     /// Whether any condition looks at `sub1` to `sub5`.
     pub fn looks_at_subs(&self) -> bool {
-        self.rules.iter().chain(&self.prices).any(|rule| {
-            let when = &rule.when;
-            [&when.sub1, &when.sub2, &when.sub3, &when.sub4, &when.sub5]
-                .iter()
-                .any(|wanted| !wanted.is_empty())
-        })
+        let mut rules = self.rules.iter().chain(&self.prices);
+        rules.any(|rule| rule.when.looks_at_subs())
     }
 
     /// The month that an instant falls in.

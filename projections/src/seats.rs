@@ -12,7 +12,7 @@ use postbook_schemas::Instant;
 pub use seat::{Before, Reach, Seat, Window};
 
 use self::seat::Summary;
-use crate::order::OrderKey;
+use crate::{numbers::ConversionNumber, order::OrderKey};
 
 type Link = Option<u32>;
 
@@ -102,6 +102,13 @@ impl Seats {
         numbered
             .filter(move |(place, _)| !freed.contains(place))
             .map(|(_, node)| &node.seat)
+    }
+
+    /// Gives the conversions that sit here other numbers.
+    pub fn renumber(&mut self, new: impl Fn(ConversionNumber) -> ConversionNumber) {
+        for node in &mut self.nodes {
+            node.seat.conversion = new(node.seat.conversion);
+        }
     }
 
     /// The seats from a place on that a window meets.

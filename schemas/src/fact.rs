@@ -21,6 +21,7 @@ use crate::{
     postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
     statement::StatementIssued,
     traffic::Click,
+    whatif::WhatifAdopted,
 };
 
 /// Why a kept line cannot be read.
@@ -211,6 +212,8 @@ facts! {
     AdjustmentProposed(AdjustmentProposed) = "adjustment.proposed";
     /// A person declined what another proposed, or took it back.
     AdjustmentDeclined(AdjustmentDeclined) = "adjustment.declined";
+    /// A second person made the definitions of a what-if hold.
+    WhatifAdopted(WhatifAdopted) = "whatif.adopted";
     /// A version of the derivation came into force.
     DerivationAdopted(DerivationAdopted) = "derivation.adopted";
 }

@@ -35,6 +35,7 @@ pub mod statement;
 pub mod status;
 pub mod terms;
 pub mod traffic;
+pub mod whatif;
 
 pub use attempt::{Attempt, Credential, FileRow, MappingUsed, RawRequest, Requeued, Strength};
 pub use click_id::{ClickId, ClickIdKey};

@@ -336,6 +336,15 @@ pub struct When {
     pub total_at_least: Option<Total>,
 }
 
+impl When {
+    /// Whether it asks for any of `sub1` to `sub5`.
+    pub fn looks_at_subs(&self) -> bool {
+        [&self.sub1, &self.sub2, &self.sub3, &self.sub4, &self.sub5]
+            .iter()
+            .any(|wanted| !wanted.is_empty())
+    }
+}
+
 /// The customer's amounts of one kind add up to at least this much.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

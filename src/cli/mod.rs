@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 mod adjustment;
+mod adopt;
 mod apply;
 mod attempts;
 mod balance;
@@ -33,6 +34,7 @@ mod through;
 mod token;
 mod values;
 mod verify;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -73,6 +75,8 @@ enum Verb {
     Clawbacks(clawbacks::Clawbacks),
     Decide(decide::Decide),
     Attribute(decide::Attribute),
+    Whatif(whatif::WhatifVerb),
+    Adopt(adopt::Adopt),
     Explain(explain::Explain),
     Balance(balance::BalanceVerb),
     Attempts(attempts::Attempts),
@@ -121,6 +125,8 @@ impl Cli {
             Verb::Decide(verb) => block_on(verb.run(&global)),
             Verb::Attribute(verb) => block_on(verb.run(&global)),
             Verb::Payout(verb) => block_on(verb.run(&global)),
+            Verb::Whatif(verb) => block_on(verb.run(&global)),
+            Verb::Adopt(verb) => block_on(verb.run(&global)),
             Verb::Explain(verb) => block_on(verb.run(&global)),
             Verb::Balance(verb) => block_on(verb.run(&global)),
             Verb::Attempts(verb) => block_on(verb.run(&global)),

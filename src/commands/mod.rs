@@ -14,3 +14,4 @@ pub mod programme;
 pub mod rebuild;
 pub mod record;
 pub mod requeue;
+pub mod whatif;

@@ -99,6 +99,7 @@ pub async fn requeue(service: &Service, asked: &Requeue) -> Result<Requeued, Com
         rules,
         pretend: Pretend::default(),
         done: Requeued::new(asked.apply.is_some()),
+        would_be: None,
     };
     run.all().await?;
     if let Some(last) = run.done.last_appended() {
@@ -135,6 +136,45 @@ fn check(asked: &Requeue) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// What all refused attempts at an offer that another mapping may change would become under these
+/// rules: facts that are in no log, each with the id of its attempt.
+///
+/// # Errors
+/// There is no such offer, or the log failed.
+pub async fn would_be(
+    service: &Service,
+    offer: &OfferRef,
+    rules: Option<Arc<Rules>>,
+) -> Result<Vec<Envelope>, CommandError> {
+    let directory = service.directory.load_full();
+    let known = directory.offer(offer.as_str()).map(Arc::clone);
+    let known =
+        known.ok_or_else(|| CommandError::NotFound(format!("there is no offer {offer}")))?;
+    let asked = Requeue {
+        offer: offer.clone(),
+        from: None,
+        to: None,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: u32::MAX,
+        draft: None,
+        apply: None,
+        actor: Arc::from(""),
+        endpoint: String::new(),
+    };
+    let mut run = Run {
+        service,
+        asked: &asked,
+        offer: known,
+        rules,
+        pretend: Pretend::default(),
+        done: Requeued::new(false),
+        would_be: Some(Vec::new()),
+    };
+    run.all().await?;
+    Ok(run.would_be.unwrap_or_default())
+}
+
 /// One run over the log.
 struct Run<'a> {
     service: &'a Service,
@@ -143,6 +183,8 @@ struct Run<'a> {
     rules: Option<Arc<Rules>>,
     pretend: Pretend,
     done: Requeued,
+    /// The facts that a dry run would append, if somebody asks for them.
+    would_be: Option<Vec<Envelope>>,
 }
 
 impl Run<'_> {
@@ -238,7 +280,11 @@ impl Run<'_> {
     }
 
     async fn pretended(&mut self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
+        let envelope = self.envelope(evidence)?;
         let would = self.pretend.conclude(self.service, evidence).await?;
+        if let (Would::BeNew(_), Some(all)) = (&would, &mut self.would_be) {
+            all.extend(envelope);
+        }
         let reading = Reading::of(evidence);
         Ok(match would {
             Would::BeNew(outcome) => Becomes::Fact {
@@ -255,6 +301,22 @@ impl Run<'_> {
                 reading,
             },
         })
+    }
+
+    fn envelope(&self, evidence: &Evidence<'_>) -> Result<Option<Envelope>, CommandError> {
+        let Some(again) = evidence.again.as_ref().filter(|_| self.would_be.is_some()) else {
+            return Ok(None);
+        };
+        let candidate = intake::candidate(self.service, evidence, again.attempt_id)?;
+        let timestamp = evidence.good_form().and_then(|form| form.timestamp);
+        Ok(Some(Envelope {
+            id: again.attempt_id,
+            occurred_at: timestamp.unwrap_or(evidence.now),
+            recorded_at: self.service.clock.now(),
+            actor: String::new(),
+            source: Source::default(),
+            fact: candidate.fact,
+        }))
     }
 
     async fn conclude(&self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {

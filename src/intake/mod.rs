@@ -147,7 +147,8 @@ pub(crate) async fn conclude(
     }))
 }
 
-fn candidate(
+/// The fact that an attempt which nothing refuses would become.
+pub(crate) fn candidate(
     service: &Service,
     evidence: &Evidence<'_>,
     id: FactId,

@@ -11,6 +11,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     ProjectorError, Standing,
+    ask::Question,
     course::Course,
     fold::{Folder, Ready},
     pace::Pace,
@@ -97,6 +98,15 @@ impl Engine {
     /// How far the book has come, and the digest of its rows.
     pub(super) fn standing(&self) -> Standing {
         self.folder.standing()
+    }
+
+    /// Asks the book, on a thread that may take its time.
+    pub(super) async fn ask(mut self, question: Question) -> Result<Self, ProjectorError> {
+        let asked = tokio::task::spawn_blocking(move || {
+            self.folder.ask(question);
+            self
+        });
+        asked.await.map_err(|error| stopped(&error))
     }
 
     /// Changes what happens when reading or writing fails for now.

@@ -1,11 +1,12 @@
 //! Folds facts into the book, and gathers what changes into batches.
 
 use postbook_projections::{Book, Changes};
-use postbook_schemas::Envelope;
+use postbook_schemas::{Envelope, Fact};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     ProjectorError, Standing,
+    ask::Question,
     prepare::{Prepared, Preparer},
 };
 use crate::tables::{
@@ -46,6 +47,11 @@ impl Folder {
             position: self.position,
             digest: self.running.digest(),
         }
+    }
+
+    /// Asks the book.
+    pub(super) fn ask(&mut self, question: Question) {
+        question.ask(&mut self.book, self.position);
     }
 
     /// Folds what comes in until there is no more. Runs on a thread of its own. After an error the
@@ -94,6 +100,7 @@ impl Folder {
     ) -> Result<(), ProjectorError> {
         for (position, envelope) in &prepared.facts {
             self.show_click(*position, envelope, prepared, handle)?;
+            self.show_subs(&envelope.fact, handle)?;
             self.book
                 .apply(*position, envelope, &mut self.changes)
                 .map_err(|error| ProjectorError::Poison {
@@ -103,6 +110,16 @@ impl Folder {
             batch.absorb(*position, &mut self.changes);
             batch.note(*position, envelope);
             self.position = *position;
+        }
+        Ok(())
+    }
+
+    /// Hands the book the subs of clicks that converted before any terms looked at them.
+    fn show_subs(&mut self, fact: &Fact, handle: &Handle) -> Result<(), ProjectorError> {
+        for id in self.book.wanted_subs(fact) {
+            if let Some(click) = handle.block_on(self.preparer.find_one(&id))? {
+                self.book.learn_subs(click);
+            }
         }
         Ok(())
     }

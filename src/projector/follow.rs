@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     ProjectorError, Standing,
+    ask::Question,
     construct::{Construction, Parts},
     course::{Control, Course},
     engine::{Engine, Patience},
@@ -51,6 +52,8 @@ pub(super) enum Command {
         /// What takes their place; the old ones stay if it is dropped.
         successor: oneshot::Receiver<Successor>,
     },
+    /// Ask the book.
+    Ask(Question),
     /// End the task.
     Stop {
         /// Dropped when done.
@@ -207,6 +210,9 @@ impl Follower {
                 Next::Facts => {}
                 Next::End => return Ok(()),
                 Next::Command(Command::Follow { reply }) => drop(reply.send(())),
+                Next::Command(Command::Ask(question)) => {
+                    live.engine = live.engine.ask(question).await?;
+                }
                 Next::Command(Command::Stop { reply }) => {
                     drop(reply);
                     return Ok(());

@@ -6,6 +6,7 @@
 //! stored there; otherwise, and if they are of another form, the tables are built again
 //! (`construct`), as they are beside the live ones when somebody asks for it (`rebuild`).
 
+mod ask;
 mod construct;
 mod course;
 mod engine;

@@ -172,7 +172,7 @@ async fn ask_for_hand_over(
     Ok((live, successor))
 }
 
-fn stopped(projector: &Projector) -> ProjectorError {
+pub(super) fn stopped(projector: &Projector) -> ProjectorError {
     let why = projector.failed();
     ProjectorError::Stopped(why.unwrap_or_else(|| "it was told to".to_owned()))
 }

@@ -42,7 +42,8 @@ impl Default for Status {
 }
 
 /// Counts somebody who waits, until dropped: a request may be given up at any time.
-struct Waiting<'s>(&'s AtomicUsize);
+#[derive(Debug)]
+pub(super) struct Waiting<'s>(&'s AtomicUsize);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -117,13 +118,18 @@ impl Status {
         self.wake.notified().await;
     }
 
+    /// Counts somebody who waits, until dropped.
+    pub(super) fn waiting(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.wake.notify_one();
+        Waiting(&self.waiting)
+    }
+
     pub(super) async fn wait_for(&self, position: u64, within: Duration) -> bool {
         if self.position() >= position {
             return true;
         }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&self.waiting);
-        self.wake.notify_one();
+        let _waiting = self.waiting();
         let mut reached = self.position.subscribe();
         let arrived = reached.wait_for(|&now| now >= position || self.failed().is_some());
         let in_time = tokio::time::timeout(within, arrived).await.is_ok();

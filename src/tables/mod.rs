@@ -144,6 +144,11 @@ impl Tables {
         })
     }
 
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Connections for queries, to the generation in force.
     pub fn readers(&self) -> Arc<SqlitePool> {
         self.readers.load_full()

@@ -34,3 +34,4 @@ mod support;
 mod tables;
 mod tidy;
 mod v1;
+mod whatif;

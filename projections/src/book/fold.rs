@@ -28,7 +28,7 @@ impl Book {
         envelope: &Envelope,
         changes: &mut Changes,
     ) -> Result<(), Overflow> {
-        if self.ids.contains_key(&envelope.id) || !self.remember(envelope) {
+        if self.ids.contains_key(&envelope.id) || !self.remember(position, envelope) {
             return Ok(());
         }
         changes.attempts.extend(attempt_row(position, envelope));
@@ -40,6 +40,7 @@ impl Book {
             recorded_at: envelope.recorded_at,
             happened_at: happened.then_some(envelope.occurred_at),
         };
+        let (cause, touched) = self.together(envelope, cause, touched);
         self.settle(touched, &cause, changes)?;
         self.pay(envelope, &cause, first_posting, changes)?;
         for posting in changes.postings.iter_mut().skip(first_posting) {
@@ -52,9 +53,11 @@ impl Book {
 
     /// Remembers that a fact is folded; false if it was before. Reports are remembered by their
     /// conversions, clicks not at all: they change nothing twice.
-    fn remember(&mut self, envelope: &Envelope) -> bool {
+    fn remember(&mut self, position: u64, envelope: &Envelope) -> bool {
         let is_click = matches!(envelope.fact, Fact::ClickRecorded(_));
-        envelope.fact.as_report().is_some() || is_click || self.folded.insert(envelope.id)
+        envelope.fact.as_report().is_some()
+            || is_click
+            || self.folded.insert(envelope.id, position).is_none()
     }
 
     /// Takes a fact in; true if it is something that happened, false if it says how things are.
@@ -121,7 +124,8 @@ impl Book {
             | Fact::DeliveryAbandoned(_)
             | Fact::StatementIssued(_)
             | Fact::AdjustmentProposed(_)
-            | Fact::AdjustmentDeclined(_) => return false,
+            | Fact::AdjustmentDeclined(_)
+            | Fact::WhatifAdopted(_) => return false,
         }
         true
     }

@@ -1,7 +1,9 @@
 //! The book: all that the facts say, folded one by one.
 
+mod adopt;
 mod derive;
 mod earn;
+mod excerpt;
 mod fold;
 mod lines;
 mod months;
@@ -15,11 +17,13 @@ mod uplines;
 mod volume;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use postbook_schemas::{Currency, Envelope, FactId, Month, OfferRef, Slug};
+use postbook_schemas::{
+    Currency, Envelope, Fact, FactId, Instant, Month, OfferRef, Slug, terms::When,
+};
 use thiserror::Error;
 
 use crate::{
@@ -69,8 +73,12 @@ pub struct Book {
     groups: HashMap<u128, Group>,
     decisions: HashMap<FactId, Vec<Decided>>,
     corrections: HashMap<FactId, Vec<Corrected>>,
-    /// Ids of facts that are folded, other than reports (whose ids are in `ids`).
-    folded: HashSet<FactId>,
+    /// The facts that are folded, other than reports (whose ids are in `ids`), and where they are.
+    folded: HashMap<FactId, u64>,
+    /// When the newest definition happened.
+    defined_at: Option<Instant>,
+    /// Adoptions that wait for their definitions.
+    adoptions: Vec<adopt::Adoption>,
     parked: BTreeMap<u64, (u128, ParkedRow)>,
     pools: HashMap<PoolKey, Pool>,
     rate_users: BTreeMap<(Currency, Currency), BTreeSet<ConversionNumber>>,
@@ -116,6 +124,55 @@ impl Book {
             .all_terms(offer)
             .iter()
             .any(|terms| terms.looks_at_subs())
+    }
+
+    /// The ids of clicks that converted of which the book does not know the subs, although a fact that
+    /// is to be applied next makes terms look at them. Whoever drives it hands them in again, whole,
+    /// with [`Book::learn_subs`].
+    pub fn wanted_subs(&self, fact: &Fact) -> Vec<String> {
+        let Fact::TermsPublished(published) = fact else {
+            return Vec::new();
+        };
+        let offer = &published.terms.offer;
+        let looks = published.terms.rules.iter().chain(&published.terms.prices);
+        if self.wants_subs(offer)
+            || !looks
+                .filter_map(|rule| rule.when.as_ref())
+                .any(When::looks_at_subs)
+        {
+            return Vec::new();
+        }
+        let numbers = self.by_offer.get(offer).into_iter().flatten();
+        let ids =
+            numbers.filter_map(|&number| self.conversion(number).references.click_id.as_ref());
+        let known = ids.filter(|id| self.clicks.contains_key(*id));
+        known
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    /// Tells the book the subs of a click that it knows.
+    pub fn learn_subs(&mut self, click: ClickSeen) {
+        if let Some(known) = self.clicks.get_mut(&click.click_id) {
+            known.subs = click.subs;
+        }
+    }
+
+    /// When a definition has to happen so that it is newer than all that are folded.
+    pub fn next_definition(&self, now: Instant) -> Instant {
+        self.defined_at.map_or(now, |at| now.max(at.plus_micros(1)))
+    }
+
+    /// Where a definition or decision is that is folded.
+    pub fn position_of(&self, id: &FactId) -> Option<u64> {
+        self.folded.get(id).copied()
+    }
+
+    /// Where the definition is that a definition takes the place of.
+    pub fn replaced_by(&self, fact: &Fact) -> Option<u64> {
+        self.position_of(&self.programme.replaced_by(fact)?)
     }
 
     /// Tells the book of a click that a fact to come names. Nothing is derived from it yet.

@@ -24,6 +24,14 @@ impl Book {
         }
     }
 
+    /// The month in whose books something of a month would be posted now.
+    pub(crate) fn open_month(&self, month: Month) -> Month {
+        match self.closed_through {
+            Some(closed) if month <= closed => closed.next(),
+            _ => month,
+        }
+    }
+
     /// The month in which a posting takes effect, in the time zone of its terms (SPEC 1); UTC where
     /// no terms are involved.
     fn month_of(&self, posting: &Posting) -> Month {

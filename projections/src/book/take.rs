@@ -89,6 +89,9 @@ impl Book {
         touched: &mut Touched,
     ) {
         let order = OrderKey::plain(envelope.occurred_at, envelope.id);
+        if !matches!(envelope.fact, Fact::ClickRecorded(_)) {
+            self.defined_at = self.defined_at.max(Some(envelope.occurred_at));
+        }
         match &envelope.fact {
             Fact::ClickRecorded(click) => self.take_click(position, envelope, click, touched),
             Fact::OfferDefined(offer) => {
@@ -104,7 +107,10 @@ impl Book {
             Fact::CouponDefined(coupon) => self.take_coupon(order, coupon, touched),
             Fact::TermsPublished(published) => {
                 self.programme.publish_terms(order, published);
-                self.touch_offer(&published.terms.offer, true, touched);
+                let from = published.terms.effective_from;
+                let of_offer = self.by_offer.get(&published.terms.offer);
+                let since = of_offer.into_iter().flatten().copied();
+                touched.extend(since.filter(|&it| self.conversion(it).occurred_at() >= from));
             }
             Fact::FxRateRecorded(rate) => self.take_rate(order, rate, touched),
             Fact::DerivationAdopted(adopted) => {

@@ -2,6 +2,7 @@
 
 mod folding;
 mod generated;
+mod whatif;
 
 use folding::{Folded, fold, identity_holds};
 use generated::{Story, story};

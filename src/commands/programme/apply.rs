@@ -101,7 +101,7 @@ pub async fn apply(
     files: Vec<ProgrammeFile>,
     applying: Applying,
 ) -> Result<Applied, ApplyError> {
-    let _alone = APPLYING.lock().await;
+    let _alone = alone().await;
     let mut known = known(&**service.log.store()).await?;
     let changing = known.currency_changes(&files);
     if !changing.is_empty() {
@@ -145,6 +145,11 @@ pub async fn apply(
     let first_and_last = appended.first().zip(appended.last());
     let positions = first_and_last.map(|(first, last)| (position(first), position(last)));
     Ok(Applied { plan, positions })
+}
+
+/// Keeps others from defining anything while it is held.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    APPLYING.lock().await
 }
 
 /// The programme as the log says it.

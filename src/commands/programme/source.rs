@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use postbook_schemas::{Currency, Slug, programme::Programme, terms::Rule};
+use postbook_schemas::{Currency, Instant, Slug, programme::Programme, terms::Rule};
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
@@ -76,6 +76,16 @@ impl ProgrammeFile {
     /// What it defines.
     pub fn programme(&self) -> &Programme {
         &self.programme
+    }
+
+    /// Makes terms and coupons hold from a time on, whatever they say.
+    pub(crate) fn hold_from(&mut self, from: Instant) {
+        for terms in &mut self.programme.terms {
+            terms.effective_from = from;
+        }
+        for coupon in &mut self.programme.coupons {
+            coupon.effective_from = Some(from);
+        }
     }
 
     /// Gives offers that name no currency that of their brand, which only all files together tell.

@@ -192,6 +192,20 @@ impl Requeued {
         }
     }
 
+    /// How many facts were appended.
+    pub fn appended(&self) -> usize {
+        let facts = self.rows.iter().filter(|row| {
+            matches!(
+                &row.becomes,
+                Becomes::Fact {
+                    position: Some(_),
+                    ..
+                }
+            )
+        });
+        facts.count()
+    }
+
     pub(super) fn last_appended(&self) -> Option<u64> {
         let positions = self.rows.iter().filter_map(|row| match &row.becomes {
             Becomes::Fact { position, .. } | Becomes::Repeat { position, .. } => *position,

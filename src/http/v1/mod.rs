@@ -28,6 +28,7 @@ mod statements;
 mod timeline;
 mod trial_balance;
 mod view;
+mod whatifs;
 
 use std::sync::Arc;
 
@@ -83,6 +84,14 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/programme",
             post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
         )
+        .route(
+            "/v1/whatifs",
+            get(whatifs::list)
+                .post(whatifs::make)
+                .layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
+        )
+        .route("/v1/whatifs/{hash}", get(whatifs::one))
+        .route("/v1/whatifs/{hash}/adopt", post(whatifs::adopt))
         .route("/v1/requeue", post(requeue::requeue))
         .route("/v1/decisions", post(decisions::decide))
         .route(

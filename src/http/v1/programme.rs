@@ -45,9 +45,9 @@ pub(super) struct Files {
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     /// Its name, for messages.
-    name: String,
+    pub(super) name: String,
     /// TOML.
-    text: String,
+    pub(super) text: String,
 }
 
 /// What is applied, or would be.
@@ -109,23 +109,31 @@ pub(super) async fn apply(
 }
 
 fn read(headers: &HeaderMap, body: &Bytes) -> Result<Files, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let is_toml = content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/toml"));
-    if !is_toml {
+    if !is_toml(headers) {
         return serde_json::from_slice(body)
             .map_err(|error| Problem::invalid("body", format!("not programme files: {error}")));
     }
+    Ok(Files {
+        files: vec![toml_file(body)?],
+        dry_run: false,
+    })
+}
+
+/// Whether the body is one programme file as it is.
+pub(super) fn is_toml(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/toml"))
+}
+
+/// A programme file that is a body.
+pub(super) fn toml_file(body: &Bytes) -> Result<File, Problem> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Problem::invalid("body", format!("not UTF-8: {error}")))?;
-    let file = File {
+    Ok(File {
         name: "programme.toml".to_owned(),
         text: text.to_owned(),
-    };
-    Ok(Files {
-        files: vec![file],
-        dry_run: false,
     })
 }
 
@@ -157,7 +165,7 @@ struct Mistake {
 }
 
 /// 422 with every mistake.
-fn refused(problems: &[programmes::Problem]) -> Response {
+pub(super) fn refused(problems: &[programmes::Problem]) -> Response {
     let mistakes = problems.iter().map(|problem| Mistake {
         file: problem.file.clone(),
         line: problem.line,

@@ -33,6 +33,15 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
                 let name = format!("^{uuid}(\\.(json|csv|html))?$");
                 Some((json!({ "type": "string", "pattern": name }), ""))
             }
+            // At least its beginning, and in which form.
+            ("/v1/whatifs/{hash}", "hash") => {
+                let name = "^[0-9a-f]{8,64}(\\.(json|csv|html))?$";
+                Some((json!({ "type": "string", "pattern": name }), ""))
+            }
+            (_, "hash") => {
+                let name = "^[0-9a-f]{8,64}$";
+                Some((json!({ "type": "string", "pattern": name }), ""))
+            }
             ("/v1/payout-files/{format}", "format") => {
                 let formats = json!({ "type": "string", "enum": ["csv", "pain.001"] });
                 Some((formats, ""))

@@ -1,0 +1,274 @@
+//! Adoption: a second person makes what was tried hold, as it was shown or not at all.
+
+use std::sync::Arc;
+
+use postbook_schemas::{
+    Envelope, Fact, FactId, FactType, Source,
+    envelope::{Draft, Recorded},
+    whatif::WhatifAdopted,
+};
+use serde_json::{Value, json};
+
+use super::{
+    WhatifError, actor,
+    derive::{self, Tried, mappings},
+    find, keep,
+};
+use crate::{
+    commands::{
+        programme::apply,
+        record::{self, Author, CommandError, PATIENCE, key},
+        requeue::{self, LIMIT_MAX, Requeue},
+    },
+    service::Service,
+    store::{Append, Appended, Filter},
+    whatif::Whatif,
+};
+
+/// How much of the log is read at a time.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// How many positions of facts in between are named.
+const MEANWHILE_MAX: usize = 1_000;
+
+/// What came of adopting.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// The adoption in the log.
+    pub recorded: Recorded,
+    /// Whether it was adopted before.
+    pub is_repeat: bool,
+    /// Facts other than clicks and refusals that came in between the derivation and the adoption:
+    /// they are derived under the new definitions like all that comes after.
+    pub meanwhile: Vec<u64>,
+    /// How many refused attempts became facts under an adopted mapping.
+    pub requeued: usize,
+}
+
+impl Adopted {
+    /// As answers show it.
+    pub fn to_json(&self) -> Value {
+        let envelope = &self.recorded.envelope;
+        let Fact::WhatifAdopted(adopted) = &envelope.fact else {
+            return Value::Null;
+        };
+        json!({
+            "hash": adopted.hash,
+            "position": self.recorded.position,
+            "adopted_by": envelope.actor,
+            "adopted_at": envelope.recorded_at,
+            "reason": adopted.reason,
+            "proposed_by": adopted.proposed_by,
+            "proposed_at": adopted.proposed_at,
+            "at_position": adopted.at_position,
+            "facts": adopted.facts,
+            "already_adopted": self.is_repeat,
+            "meanwhile": self.meanwhile,
+            "requeued": self.requeued,
+        })
+    }
+}
+
+/// Makes what was tried hold. It is derived again first: if it would change something else now, nothing
+/// is appended, and what it is now is kept under its own hash.
+///
+/// # Errors
+/// There is no such what-if, whoever made it would adopt it, the log has moved on, or something failed.
+pub async fn adopt(
+    service: &Service,
+    author: &Author,
+    hash: &str,
+    reason: String,
+) -> Result<Adopted, WhatifError> {
+    let whatif = find(service, hash).await?;
+    let facts = whatif.facts()?;
+    if let Some(recorded) = adoption(service, &whatif.hash).await? {
+        return finish(service, author, &facts, recorded, true).await;
+    }
+    if whatif.made_by == *author.actor {
+        let detail = "a what-if is adopted by another person than the one who made it";
+        return Err(CommandError::Forbidden(detail.to_owned()).into());
+    }
+    record::catch_up(service).await?;
+    // Nobody defines anything between the derivation and the append.
+    let alone = apply::alone().await;
+    if let Some(recorded) = adoption(service, &whatif.hash).await? {
+        drop(alone);
+        return finish(service, author, &facts, recorded, true).await;
+    }
+    let now = derived_again(service, &whatif).await?;
+    if now.hash != whatif.hash {
+        return Err(WhatifError::MovedOn {
+            was: Box::new(whatif),
+            now: Box::new(keep(service, now).await?),
+        });
+    }
+    let appended = append(service, author, &now, &facts, reason).await?;
+    drop(alone);
+    let (position, is_repeat) = appended;
+    let recorded = record::read(service, position).await?;
+    service
+        .refresh_directory()
+        .await
+        .map_err(|error| WhatifError::Programme(error.into()))?;
+    let last = position.saturating_add(facts.len() as u64);
+    _ = service.projector.wait_for(last, PATIENCE).await;
+    finish(service, author, &facts, recorded, is_repeat).await
+}
+
+/// Where a what-if was adopted, if it was.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn adoption(service: &Service, hash: &str) -> Result<Option<Recorded>, CommandError> {
+    let Some(position) = service.log.store().find(&unique(hash, 0)).await? else {
+        return Ok(None);
+    };
+    let recorded = record::read(service, position).await?;
+    // A key may only look alike.
+    let is_it =
+        matches!(&recorded.envelope.fact, Fact::WhatifAdopted(adopted) if adopted.hash == hash);
+    Ok(is_it.then_some(recorded))
+}
+
+/// The key under which the adoption of a what-if, and each of its definitions, is in the log once.
+fn unique(hash: &str, place: usize) -> String {
+    key(&["whatif", hash, &place.to_string()])
+}
+
+async fn derived_again(service: &Service, whatif: &Whatif) -> Result<Whatif, WhatifError> {
+    let definitions = whatif.report.definitions.iter();
+    let tried = definitions
+        .zip(whatif.facts()?)
+        .map(|(definition, fact)| Tried {
+            subject: definition.subject.clone(),
+            details: definition.details.clone(),
+            fact,
+        });
+    let report = derive::report(service, tried.collect()).await?;
+    Ok(Whatif::new(
+        report,
+        whatif.made_by.clone(),
+        service.clock.now(),
+    ))
+}
+
+/// Appends the adoption and its definitions as one group; says where, and whether it was there.
+async fn append(
+    service: &Service,
+    author: &Author,
+    whatif: &Whatif,
+    facts: &[Fact],
+    reason: String,
+) -> Result<(u64, bool), WhatifError> {
+    let now = service.clock.now();
+    let newest = service
+        .projector
+        .ask(move |book, _| book.next_definition(now))
+        .await?;
+    let ids: Vec<FactId> = facts.iter().map(|_| service.clock.new_id()).collect();
+    let adopted = Fact::WhatifAdopted(WhatifAdopted {
+        hash: whatif.hash.clone(),
+        at_position: whatif.report.at_position,
+        proposed_by: whatif.made_by.clone(),
+        proposed_at: whatif.made_at,
+        reason,
+        facts: ids.clone(),
+    });
+    let source = Source {
+        endpoint: author.endpoint.to_owned(),
+        address: None,
+    };
+    let all = std::iter::once((service.clock.new_id(), &adopted)).chain(ids.into_iter().zip(facts));
+    let appends = all.enumerate().map(|(place, (id, fact))| Append {
+        // Newer than all others, also while the clock stands still or was set back.
+        draft: Draft::new(id, Some(newest), actor(author), source.clone(), fact),
+        unique: Some(unique(&whatif.hash, place)),
+        not_at: Vec::new(),
+        references: Vec::new(),
+        seat: None,
+    });
+    let appended = service.log.append_all(appends.collect()).await?;
+    match appended.first() {
+        Some(Appended::At { position, .. }) => Ok((*position, false)),
+        Some(Appended::Known { position }) => Ok((*position, true)),
+        None => Err(CommandError::Late.into()),
+    }
+}
+
+/// Does what follows from an adoption in the log, as often as it is asked for: attempts that were refused
+/// are read under adopted mappings.
+async fn finish(
+    service: &Service,
+    author: &Author,
+    facts: &[Fact],
+    recorded: Recorded,
+    is_repeat: bool,
+) -> Result<Adopted, WhatifError> {
+    let Fact::WhatifAdopted(adopted) = &recorded.envelope.fact else {
+        return Err(CommandError::Late.into());
+    };
+    let mut requeued = 0;
+    for (offer, _) in mappings(facts) {
+        let mut asked = Requeue {
+            offer: offer.clone(),
+            from: None,
+            to: None,
+            outcomes: Vec::new(),
+            after: 0,
+            limit: LIMIT_MAX,
+            draft: None,
+            apply: Some(format!(
+                "what-if {} was adopted: {}",
+                adopted.hash, adopted.reason
+            )),
+            actor: Arc::clone(&author.actor),
+            endpoint: author.endpoint.to_owned(),
+        };
+        loop {
+            let done = requeue::requeue(service, &asked).await?;
+            requeued += done.appended();
+            match done.next_after {
+                Some(after) => asked.after = after,
+                None => break,
+            }
+        }
+    }
+    let meanwhile = meanwhile(service, adopted.at_position, recorded.position).await?;
+    Ok(Adopted {
+        recorded,
+        is_repeat,
+        meanwhile,
+        requeued,
+    })
+}
+
+/// The facts between two positions that could change what is derived.
+async fn meanwhile(service: &Service, after: u64, before: u64) -> Result<Vec<u64>, WhatifError> {
+    let store = service.log.store();
+    let (mut from, to) = (after.saturating_add(1), before.saturating_sub(1));
+    let mut positions = Vec::new();
+    while from <= to && positions.len() < MEANWHILE_MAX {
+        let filter = Filter::without_seated_clicks();
+        let page = store.read(from, to, filter, PAGE_BYTES).await?;
+        for (position, line) in page.lines() {
+            let envelope = Envelope::decode(line)
+                .map_err(|source| CommandError::Unreadable { position, source })?;
+            let ignored = [
+                FactType::PostbackRejected,
+                FactType::PostbackRepeated,
+                FactType::ClickRecorded,
+            ];
+            if !ignored.contains(&envelope.fact.fact_type()) {
+                positions.push(position);
+            }
+        }
+        from = if page.ends.is_empty() {
+            to + 1
+        } else {
+            page.next.max(from + 1)
+        };
+    }
+    positions.truncate(MEANWHILE_MAX);
+    Ok(positions)
+}
