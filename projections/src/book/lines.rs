@@ -35,9 +35,8 @@ impl Surroundings for Around<'_> {
         self.groups
             .iter()
             .flatten()
-            .filter_map(|g| g.firsts.get(&Kind::Registration))
+            .filter_map(|group| group.firsts.get(&Kind::Registration))
             .min()
-            .copied()
     }
 
     fn first_at(&self) -> Option<Instant> {
@@ -46,14 +45,13 @@ impl Surroundings for Around<'_> {
             .flatten()
             .flat_map(|group| group.firsts.values())
             .min()
-            .copied()
     }
 
     fn has(&self, kind: &Kind) -> bool {
         self.groups
             .iter()
             .flatten()
-            .any(|group| group.firsts.contains_key(kind))
+            .any(|group| group.firsts.get(kind).is_some())
     }
 
     fn total_minor(&self, kind: &Kind, from: Instant, to: Instant) -> i128 {
@@ -133,7 +131,8 @@ impl Book {
     }
 
     pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
-        self.clicks.get(conversion.references.click_id.as_deref()?)
+        let id = conversion.references.click_id.as_deref()?;
+        self.clicks.get(id).map(AsRef::as_ref)
     }
 
     /// A conversion's status and its changes of money in its own currency.

@@ -60,17 +60,19 @@ pub struct BookError {
 /// is such a click in the log, hands it in with [`Book::see_click`]. Facts of type `click.recorded`
 /// may be applied too (or not): they change nothing but what a conversion that named them waits for.
 ///
-/// Hash maps here are only looked up in, never walked: their order is nobody's business.
+/// Hash maps here are only looked up in, never walked: their order is nobody's business. What is large
+/// in them is behind a box: a table that has just grown is half empty, and a list that grows is there
+/// twice for a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     programme: Programme,
-    clicks: HashMap<String, ClickSeen>,
-    conversions: Vec<Conversion>,
+    clicks: HashMap<Box<str>, Box<ClickSeen>>,
+    conversions: Vec<Box<Conversion>>,
     ids: HashMap<FactId, ConversionNumber>,
     by_dedupe_key: HashMap<u128, ConversionNumber>,
     by_offer: BTreeMap<OfferRef, Vec<ConversionNumber>>,
     by_coupon: HashMap<u128, Vec<ConversionNumber>>,
-    groups: HashMap<u128, Group>,
+    groups: HashMap<u128, Box<Group>>,
     decisions: HashMap<FactId, Vec<Decided>>,
     corrections: HashMap<FactId, Vec<Corrected>>,
     /// The facts that are folded, other than reports (whose ids are in `ids`), and where they are.
@@ -145,7 +147,7 @@ impl Book {
         let numbers = self.by_offer.get(offer).into_iter().flatten();
         let ids =
             numbers.filter_map(|&number| self.conversion(number).references.click_id.as_ref());
-        let known = ids.filter(|id| self.clicks.contains_key(*id));
+        let known = ids.filter(|id| self.clicks.contains_key(id.as_str()));
         known
             .cloned()
             .collect::<BTreeSet<_>>()
@@ -155,7 +157,7 @@ impl Book {
 
     /// Tells the book the subs of a click that it knows.
     pub fn learn_subs(&mut self, click: ClickSeen) {
-        if let Some(known) = self.clicks.get_mut(&click.click_id) {
+        if let Some(known) = self.clicks.get_mut(click.click_id.as_str()) {
             known.subs = click.subs;
         }
     }
@@ -177,7 +179,9 @@ impl Book {
 
     /// Tells the book of a click that a fact to come names. Nothing is derived from it yet.
     pub fn see_click(&mut self, click: ClickSeen) {
-        self.clicks.entry(click.click_id.clone()).or_insert(click);
+        self.clicks
+            .entry(click.click_id.as_str().into())
+            .or_insert_with(|| Box::new(click));
     }
 
     /// Folds one fact, and adds the rows that change to `changes`.
@@ -229,7 +233,7 @@ impl Book {
     }
 
     fn group(&self, key: Option<u128>) -> Option<&Group> {
-        self.groups.get(&key?)
+        self.groups.get(&key?).map(AsRef::as_ref)
     }
 
     fn terms_of(

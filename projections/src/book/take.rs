@@ -137,7 +137,7 @@ impl Book {
             })
             .flat_map(|group| group.conversions.iter().copied())
             .collect();
-        if waiting.is_empty() || self.clicks.contains_key(&click.click_id) {
+        if waiting.is_empty() || self.clicks.contains_key(click.click_id.as_str()) {
             return;
         }
         touched.extend(waiting);

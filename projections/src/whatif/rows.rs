@@ -149,7 +149,6 @@ pub(super) fn rows(
     }
     let conversions: BTreeMap<FactId, (Option<&Before>, &Conversion)> = book
         .conversions()
-        .iter()
         .enumerate()
         .map(|(number, conversion)| (conversion.id(), (before.get(number), conversion)))
         .collect();
