@@ -7,6 +7,7 @@
 mod disk;
 mod fill;
 mod people;
+mod rival;
 
 use std::{
     fs,
@@ -24,6 +25,10 @@ use postbook::{
 };
 use postbook_schemas::ClickIdKey;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone, Debug, Parser)]
 struct Options {
     /// How many facts.
@@ -38,6 +43,9 @@ struct Options {
     /// Keeps the log here instead of in a temporary folder, and uses one that is there.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// A PostgreSQL to compare with.
+    #[arg(long, env = "BENCH_POSTGRES_URL")]
+    postgres: Option<String>,
     /// Does one step in this process (the benchmark starts itself).
     #[arg(long, hide = true)]
     step: Option<Step>,
@@ -51,6 +59,7 @@ enum Step {
     Fill,
     Replay,
     Beside,
+    Rival,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -65,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         (Some(Step::Fill), Some(folder)) => runtime.block_on(fill_log(&options, &folder)),
         (Some(Step::Replay), Some(folder)) => runtime.block_on(replay(&folder)),
         (Some(Step::Beside), Some(folder)) => runtime.block_on(beside(&folder)),
+        (Some(Step::Rival), Some(folder)) => runtime.block_on(rival(&options, &folder)),
         (_, folder) => {
             let temporary = tempfile::tempdir()?;
             let folder = folder.unwrap_or_else(|| temporary.path().to_owned());
@@ -72,7 +82,14 @@ fn main() -> anyhow::Result<()> {
                 step(&options, &folder, "fill")?;
             }
             step(&options, &folder, "replay")?;
-            step(&options, &folder, "beside")
+            step(&options, &folder, "beside")?;
+            match &options.postgres {
+                Some(_) => step(&options, &folder, "rival"),
+                None => {
+                    println!("without PostgreSQL to compare with: BENCH_POSTGRES_URL names none");
+                    Ok(())
+                }
+            }
         }
     }
 }
@@ -130,6 +147,20 @@ async fn replay(folder: &Path) -> anyhow::Result<()> {
         peak_mib()?
     );
     tables.close().await;
+    store.close().await;
+    Ok(())
+}
+
+/// Folds the same facts as rows of PostgreSQL.
+async fn rival(options: &Options, folder: &Path) -> anyhow::Result<()> {
+    let url = options.postgres.as_deref().unwrap_or_default();
+    let store: Arc<dyn LogStore> = Arc::new(SqliteStore::open(folder, click_ids()).await?);
+    let rates = rival::measure(&store, url).await?;
+    println!(
+        "the same fold fed from PostgreSQL, no rows written: {:.0} facts/s streamed in order, {:.0} facts/s \
+         row by row [goal: at most a twentieth]",
+        rates.streamed, rates.one_by_one
+    );
     store.close().await;
     Ok(())
 }

@@ -156,9 +156,12 @@ fn gross(price: Price, rule: &CompiledRule, conversion: &Conversion, currency: C
             Ok(Product::of(amount).times_decimal(rate))
         }
         Price::PerUnit(amount) => {
-            let quantity = conversion.quantity.ok_or(ZeroReason::NothingToEarn)?;
+            let quantity = conversion
+                .quantity
+                .as_deref()
+                .ok_or(ZeroReason::NothingToEarn)?;
             Ok(Product::of_decimal(amount)
-                .times_decimal(quantity)
+                .times_decimal(*quantity)
                 .shifted(exponent))
         }
         Price::Param(max) => {

@@ -12,6 +12,7 @@ mod docs;
 mod hostile;
 mod import;
 mod intake;
+mod kills;
 mod mapping;
 mod network;
 mod openapi;

@@ -38,7 +38,8 @@ impl Book {
             self.derive_counting(number, &mut seen, &mut touched);
         }
         for &number in &touched {
-            let attribution = self.attribution(self.conversion(number), true, true);
+            let mut attribution = self.attribution(self.conversion(number), true, true);
+            attribution.losers.shrink_to_fit();
             self.conversion_mut(number).attribution = attribution;
         }
         for number in touched.clone() {

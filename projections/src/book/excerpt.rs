@@ -129,9 +129,9 @@ impl Book {
             excerpt.by_coupon.entry(key).or_default().push(new);
         }
         if let Some(id) = &conversion.references.click_id
-            && let Some(click) = self.clicks.get(id.as_str())
+            && let Some(click) = self.clicks.get(id)
         {
-            excerpt.clicks.insert(id.as_str().into(), click.clone());
+            excerpt.clicks.insert(id.clone(), click.clone());
         }
         self.copy_groups(conversion.keys, renumbered, excerpt);
         for key in &conversion.pools {

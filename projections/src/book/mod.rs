@@ -146,10 +146,10 @@ impl Book {
         }
         let numbers = self.by_offer.get(offer).into_iter().flatten();
         let ids =
-            numbers.filter_map(|&number| self.conversion(number).references.click_id.as_ref());
-        let known = ids.filter(|id| self.clicks.contains_key(id.as_str()));
+            numbers.filter_map(|&number| self.conversion(number).references.click_id.as_deref());
+        let known = ids.filter(|id| self.clicks.contains_key(*id));
         known
-            .cloned()
+            .map(str::to_owned)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect()
