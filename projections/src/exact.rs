@@ -60,6 +60,25 @@ impl Product {
         self
     }
 
+    /// The product in decimal notation, cut after six places.
+    pub fn to_text(&self) -> String {
+        let numerator = big_product(&self.numerators);
+        let denominator = big_product(&self.denominators);
+        if denominator.is_zero() {
+            return String::new();
+        }
+        let scaled = numerator * BigInt::from(1_000_000) / denominator;
+        let (whole, rest) = scaled.abs().div_rem(&BigInt::from(1_000_000));
+        let sign = if scaled.is_negative() { "-" } else { "" };
+        let rest = format!("{rest:0>6}");
+        let rest = rest.trim_end_matches('0');
+        if rest.is_empty() {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{rest}")
+        }
+    }
+
     /// The product as a whole number, rounded half to even; `None` if it does not fit 64 bits.
     pub fn rounded(&self) -> Option<i64> {
         let small = checked_product(&self.numerators).zip(checked_product(&self.denominators));
@@ -76,12 +95,24 @@ impl Product {
 /// A major amount in minor units of a currency with this exponent, rounded up: a whole amount
 /// reaches it when it reaches that.
 pub fn minor_rounded_up(major: Decimal, exponent: u32) -> i128 {
+    minor(major, exponent, |scaled, divisor| {
+        Integer::div_ceil(&scaled, &divisor)
+    })
+}
+
+/// A major amount in minor units of a currency with this exponent, rounded down: no more than that.
+pub fn minor_rounded_down(major: Decimal, exponent: u32) -> i128 {
+    minor(major, exponent, |scaled, divisor| {
+        Integer::div_floor(&scaled, &divisor)
+    })
+}
+
+fn minor(major: Decimal, exponent: u32, over: fn(i128, i128) -> i128) -> i128 {
     let power = |exponent: u32| 10_i128.checked_pow(exponent);
-    let minor = power(exponent)
+    power(exponent)
         .and_then(|factor| major.mantissa().checked_mul(factor))
         .zip(power(major.scale()))
-        .map(|(scaled, divisor)| Integer::div_ceil(&scaled, &divisor));
-    minor.unwrap_or(i128::MAX)
+        .map_or(i128::MAX, |(scaled, divisor)| over(scaled, divisor))
 }
 
 fn power_of_ten(exponent: u32) -> i128 {

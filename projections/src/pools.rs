@@ -72,6 +72,14 @@ impl Pool {
         }
     }
 
+    /// The last members before a conversion, the nearest first, at most so many.
+    pub fn last_before(&self, order: &OrderKey, most: usize) -> Vec<ConversionNumber> {
+        let count = self.seats.before(order).count;
+        let places = (count.saturating_sub(most)..count).rev();
+        let seats = places.filter_map(|place| self.seats.member(place));
+        seats.map(|seat| seat.conversion).collect()
+    }
+
     /// Seats a conversion as a member or a ghost; without a weight it keeps its own.
     pub fn seat(
         &mut self,

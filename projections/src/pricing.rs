@@ -1,7 +1,7 @@
 //! What a rule gives for a conversion: exact, rounded once (SPEC 6).
 
 use postbook_schemas::{
-    Currency, ZeroReason,
+    AMOUNT_MINOR_MAX, Currency, ZeroReason,
     terms::{OnAbuse, OnChargeback, OnRefund, TierBy, TierMode, Tiers},
 };
 use rust_decimal::Decimal;
@@ -200,11 +200,27 @@ fn tiered(
     conversion: &Conversion,
     currency: Currency,
 ) -> Priced {
+    if is_sliced(rule, tiers, volume) {
+        return sliced(rule, tiers, volume, conversion);
+    }
+    let price = rule.price_at(tiers, reached(tiers, volume), volume.exponent);
+    gross(price, rule, conversion, currency)
+}
+
+/// Whether a share crosses steps, and is cut where it does.
+pub fn is_sliced(rule: &CompiledRule, tiers: &Tiers, volume: &Volume) -> bool {
+    matches!(rule.price, Price::Revshare(_))
+        && (tiers.by, tiers.mode) == (TierBy::Amount, TierMode::Above)
+        && volume.own_minor != 0
+}
+
+/// The volume that decides which step holds.
+pub fn reached(tiers: &Tiers, volume: &Volume) -> i128 {
     let Volume {
         stand, own_minor, ..
     } = *volume;
     let whole = |count: usize| i128::try_from(count).unwrap_or(i128::MAX);
-    let reached = match (tiers.by, tiers.mode) {
+    match (tiers.by, tiers.mode) {
         (TierBy::Count, TierMode::All) => {
             whole(stand.total.count).saturating_add(i128::from(!stand.is_member))
         }
@@ -213,17 +229,8 @@ fn tiered(
             let own = if stand.is_member { 0 } else { own_minor };
             stand.total.sum.saturating_add(i128::from(own))
         }
-        (TierBy::Amount, TierMode::Above) => {
-            if let Price::Revshare(_) = rule.price
-                && own_minor != 0
-            {
-                return sliced(rule, tiers, volume, conversion);
-            }
-            stand.before.sum
-        }
-    };
-    let price = rule.price_at(tiers, reached, volume.exponent);
-    gross(price, rule, conversion, currency)
+        (TierBy::Amount, TierMode::Above) => stand.before.sum,
+    }
 }
 
 /// A share of an amount that crosses steps: each slice at the rate of its step. The slices are cut in
@@ -270,6 +277,18 @@ pub struct Given {
 }
 
 impl Given {
+    /// It, or nothing if it is larger than amounts may be: sums of what is posted then stay far
+    /// within 64 bits.
+    #[must_use]
+    pub fn in_range(self) -> Self {
+        let fits = |minor: i64| minor.unsigned_abs() <= AMOUNT_MINOR_MAX.unsigned_abs();
+        if fits(self.base_minor) && fits(self.net_minor) {
+            self
+        } else {
+            Self::nothing(ZeroReason::OutOfRange)
+        }
+    }
+
     /// Nothing, for a reason.
     pub fn nothing(reason: ZeroReason) -> Self {
         Self {
@@ -278,6 +297,25 @@ impl Given {
             reason: Some(reason),
         }
     }
+}
+
+/// What a rule gives for a conversion before refunds and rounding, in the currency that `convert` leads to.
+///
+/// # Errors
+/// Why it gives nothing.
+pub fn exact(
+    rule: &CompiledRule,
+    conversion: &Conversion,
+    offer_currency: Currency,
+    convert: Exchange,
+    volume: Option<&Volume>,
+) -> Result<Product, ZeroReason> {
+    let currency = price_currency(rule, conversion, offer_currency);
+    let priced = match (&rule.tiers, volume) {
+        (Some(tiers), Some(volume)) => tiered(rule, tiers, volume, conversion, currency),
+        _ => gross(rule.price, rule, conversion, currency),
+    };
+    priced.map(|product| convert.of_product(product))
 }
 
 /// Prices a conversion by a rule; `volume` is where it stands among those that share its tiers.
@@ -292,12 +330,8 @@ pub fn price(
 ) -> Given {
     let round = derivation.round;
     let currency = price_currency(rule, conversion, offer_currency);
-    let priced = match (&rule.tiers, volume) {
-        (Some(tiers), Some(volume)) => tiered(rule, tiers, volume, conversion, currency),
-        _ => gross(rule.price, rule, conversion, currency),
-    };
-    let product = match priced {
-        Ok(product) => convert.of_product(product),
+    let product = match exact(rule, conversion, offer_currency, convert, volume) {
+        Ok(product) => product,
         Err(reason) => return Given::nothing(reason),
     };
     let net = product.clone().times(left.part).over(left.of);
@@ -313,9 +347,10 @@ pub fn price(
         return Given::nothing(ZeroReason::OutOfRange);
     };
     let reason = (net_minor == 0).then(|| left.reason.unwrap_or(ZeroReason::NothingToEarn));
-    Given {
+    let given = Given {
         base_minor,
         net_minor,
         reason,
-    }
+    };
+    given.in_range()
 }

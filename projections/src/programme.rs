@@ -244,6 +244,31 @@ impl Programme {
             .map(|(_, &rate)| rate)
     }
 
+    /// The fact that recorded the newest rate at a time, and from when that holds.
+    pub fn rate_fact(
+        &self,
+        base: Currency,
+        quote: Currency,
+        at: Instant,
+    ) -> Option<(FactId, Instant)> {
+        let rates = self.rates.get(&(base, quote))?;
+        let ((from, order), _) = rates.iter().rfind(|((from, _), _)| *from <= at)?;
+        Some((order.id, *from))
+    }
+
+    /// The fact that says whose coupon it was at a time.
+    pub fn coupon_fact(&self, offer: &OfferRef, code: &str, at: Instant) -> Option<FactId> {
+        let assignments = self.coupons.get(&(offer.clone(), coupon_code(code)))?;
+        let mut keys = assignments.keys().rev();
+        keys.find(|(from, _)| from.is_none_or(|from| from <= at))
+            .map(|(_, order)| order.id)
+    }
+
+    /// The fact that defines an offer.
+    pub fn offer_fact(&self, offer: &OfferRef) -> Option<FactId> {
+        self.offers.get(offer).map(|newest| newest.order.id)
+    }
+
     /// Records a rate.
     pub fn record_rate(&mut self, order: OrderKey, rate: &FxRate) {
         self.rates

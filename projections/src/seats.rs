@@ -77,6 +77,27 @@ impl Seats {
         before
     }
 
+    /// The member before whom so many members sit.
+    pub fn member(&self, mut place: usize) -> Option<&Seat> {
+        let mut at = self.root;
+        while let Some(here) = at {
+            let node = self.node(here);
+            if place < node.left.count {
+                at = self.fork(here).left;
+                continue;
+            }
+            place = place.saturating_sub(node.left.count);
+            if node.seat.is_member {
+                if place == 0 {
+                    return Some(&node.seat);
+                }
+                place = place.saturating_sub(1);
+            }
+            at = self.fork(here).right;
+        }
+        None
+    }
+
     /// Seats somebody where nobody sits.
     pub fn add(&mut self, seat: Seat) {
         let new = self.allocate(seat);

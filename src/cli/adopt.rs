@@ -4,11 +4,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Outgoing, refusal},
     exit::{CliError, Exit},
     global::Global,
     output, own,
-    whatif::{Who, failed},
+    through::Through,
+    whatif::failed,
 };
 use crate::commands::whatif;
 
@@ -22,7 +22,7 @@ pub(super) struct Adopt {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
-    who: Who,
+    through: Through,
 }
 
 impl Adopt {
@@ -31,18 +31,13 @@ impl Adopt {
         if self.reason.trim().is_empty() {
             return Err(CliError::new(Exit::Usage, "say why: --reason TEXT"));
         }
-        let adopted = if let Some((client, token)) = self.who.server()? {
+        let adopted = if let Some(remote) = self.through.remote()? {
             let path = format!("/v1/whatifs/{}/adopt", self.hash);
-            let outgoing = Outgoing::json(&json!({"reason": self.reason})).bearer(&token);
-            let answer = client.send(&path, outgoing).await?;
-            if !answer.status.is_success() {
-                return Err(refusal(&answer));
-            }
-            answer.json()
+            remote.post(&path, &json!({"reason": self.reason})).await?
         } else {
             let service = own::open(global).await?;
             own::caught_up(&service).await?;
-            let author = self.who.author("postbook adopt");
+            let author = self.through.author("postbook adopt");
             let adopted = whatif::adopt(&service, &author, &self.hash, self.reason).await;
             service.shut_down().await;
             adopted.map_err(failed)?.to_json()

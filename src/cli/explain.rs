@@ -32,7 +32,7 @@ pub(super) struct Explain {
 impl Explain {
     /// Runs the verb.
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
-        let reader = Reader::open(global).await?;
+        let reader = Reader::deriving(global).await?;
         let explained = explain(&reader, &self.id, global.json).await;
         reader.close().await;
         explained?.iter().try_for_each(|text| output::line(text))
@@ -49,6 +49,7 @@ async fn explain(reader: &Reader, id: &str, as_json: bool) -> Result<Vec<String>
         store: &*reader.store,
         tables: &reader.tables,
         click_ids: &reader.click_ids,
+        projector: reader.projector.as_ref(),
     };
     let mut texts = Vec::new();
     for conversion in found {

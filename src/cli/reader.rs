@@ -1,7 +1,7 @@
 //! Opens a data directory for verbs that only read: beside a running server, or bringing the read
 //! models up to date first where nobody else does.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use postbook_schemas::ClickIdKey;
 
@@ -16,10 +16,10 @@ use crate::{
     inquiry::Sources,
     intake::personal::Pseudonyms,
     projector::Projector,
-    secrets::Secrets,
+    secrets::{Place, Secrets},
     store::{
         LogStore,
-        open::{Location, open, open_to_read},
+        open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
     tables::Tables,
 };
@@ -74,6 +74,14 @@ impl Reader {
         }
     }
 
+    /// As [`Self::open`], with the book folded if nobody else has the log: it knows what is in no table.
+    pub(super) async fn deriving(global: &Global) -> Result<Self, CliError> {
+        match Self::alone(global).await {
+            Err(error) if error.exit == Exit::Unavailable => Self::open(global).await,
+            result => result,
+        }
+    }
+
     /// Opens the log as its only writer, and brings the read models up to date.
     ///
     /// # Errors
@@ -84,7 +92,7 @@ impl Reader {
             click_ids,
             pseudonyms,
         } = keys;
-        let store = open(&location, Arc::clone(&click_ids)).await?;
+        let store = open_alone(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open(&global.data).await?;
         let projector =
             Projector::start(Arc::clone(&store), Arc::clone(&click_ids), tables.clone());
@@ -175,7 +183,7 @@ impl Unprojected {
     /// Opens both; nobody else may have them.
     pub(super) async fn open(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
-        let store = open(&location, Arc::clone(&keys.click_ids)).await?;
+        let store = open_alone(&location, Arc::clone(&keys.click_ids)).await?;
         Ok(Self {
             store,
             tables: Tables::open(&global.data).await?,
@@ -209,10 +217,13 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
 
 /// The secrets of a data directory that is there.
 pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
-    if !global.data.join("secrets.sqlite").exists() {
-        return Err(nothing_there(&global.data));
+    let place = Place::beside(&global.options().location()?, &global.data);
+    if let Place::Directory(data) = &place
+        && !data.join("secrets.sqlite").exists()
+    {
+        return Err(nothing_there(data.display()));
     }
-    Ok(Secrets::open(&global.data).await?)
+    Ok(Secrets::open_with(&place, None).await?)
 }
 
 /// The keys by which ids in the log are read.
@@ -223,15 +234,20 @@ struct Keys {
 
 /// Where the log is, and the keys of its ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
-    let location = Location::choose(global.log.as_deref(), &global.data)?;
-    let holds_log = match &location {
-        Location::Directory(directory) => directory.join("log.sqlite").exists(),
-        Location::Memory => true,
+    let location = global.options().location()?;
+    let is_there = match &location {
+        Location::Directory(_) | Location::Memory => global.data.is_dir(),
+        // A node may begin with nothing but the server's address.
+        Location::Server(..) => true,
     };
-    if !holds_log || !global.data.is_dir() {
-        return Err(nothing_there(&global.data));
+    if !is_there || !is_there_at(&location).await? {
+        return Err(match &location {
+            Location::Server(server, _) => nothing_there(server),
+            Location::Directory(_) | Location::Memory => nothing_there(global.data.display()),
+        });
     }
-    let secrets = Secrets::open(&global.data).await?;
+    let place = Place::beside(&location, &global.data);
+    let secrets = Secrets::open_with(&place, None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),
         pseudonyms: secrets.pseudonyms().clone(),
@@ -239,10 +255,9 @@ async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     Ok((location, keys))
 }
 
-fn nothing_there(data: &Path) -> CliError {
+fn nothing_there(place: impl Display) -> CliError {
     let message = format!(
-        "there is no log in {}: `postbook apply` or `postbook serve` begins one, --data names another directory",
-        data.display()
+        "there is no log in {place}: `postbook apply` or `postbook serve` begins one, --data names another directory",
     );
     CliError::new(Exit::NotFound, message)
 }

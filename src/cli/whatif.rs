@@ -3,20 +3,19 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use postbook_schemas::{Instant, Slug};
+use postbook_schemas::Instant;
 use serde_json::{Value, json};
 
 use super::{
     apply::parse,
-    client::{Client, Outgoing, refusal},
     exit::{CliError, Exit},
     global::Global,
     output, own,
+    through::{Remote, Through},
 };
 use crate::{
     commands::{
         programme::apply::read_files,
-        record::Author,
         whatif::{self, WhatifError, changed},
     },
     whatif::{Format, Whatif},
@@ -35,7 +34,7 @@ pub(super) struct WhatifVerb {
     #[arg(long, value_name = "FORM")]
     format: Option<Form>,
     #[command(flatten)]
-    who: Who,
+    through: Through,
 }
 
 /// The forms besides the table.
@@ -44,42 +43,6 @@ enum Form {
     Json,
     Csv,
     Html,
-}
-
-/// Who says so, and where.
-#[derive(Debug, Args)]
-pub(super) struct Who {
-    /// Who you are, so that a second person can be told from the first
-    #[arg(long = "as", value_name = "NAME", conflicts_with = "server")]
-    name: Option<Slug>,
-    /// Through the running server at this URL instead of opening the data directory
-    #[arg(long, value_name = "URL", requires = "token")]
-    server: Option<String>,
-    /// A manager's token for the server
-    #[arg(long, value_name = "T")]
-    token: Option<String>,
-}
-
-impl Who {
-    /// The server to ask, with its token.
-    pub(super) fn server(&self) -> Result<Option<(Client, String)>, CliError> {
-        let there = self.server.as_deref().zip(self.token.as_deref());
-        let client = there.map(|(url, token)| Ok((Client::try_new(url)?, token.to_owned())));
-        client.transpose()
-    }
-
-    /// Whoever uses the command line here.
-    pub(super) fn author(&self, endpoint: &'static str) -> Author {
-        let actor = match &self.name {
-            Some(name) => format!("{}:{name}", own::ACTOR).into(),
-            None => own::ACTOR.into(),
-        };
-        Author {
-            actor,
-            endpoint,
-            idempotency_key: None,
-        }
-    }
 }
 
 fn time(text: &str) -> Result<Instant, String> {
@@ -96,8 +59,8 @@ impl WhatifVerb {
             None if global.json => Some(Form::Json),
             form => form,
         };
-        if let Some((client, token)) = self.who.server()? {
-            return self.there(&client, &token, form).await;
+        if let Some(remote) = self.through.remote()? {
+            return self.there(&remote, form).await;
         }
         let service = own::open(global).await?;
         own::caught_up(&service).await?;
@@ -105,7 +68,7 @@ impl WhatifVerb {
             Some(hash) => whatif::find(&service, hash).await,
             None => match read_all(&self.paths).and_then(|texts| parse(&texts)) {
                 Ok(files) => {
-                    let author = self.who.author("postbook whatif");
+                    let author = self.through.author("postbook whatif");
                     whatif::whatif(&service, &author, files, self.from).await
                 }
                 Err(error) => {
@@ -132,12 +95,7 @@ impl WhatifVerb {
         (is_hash && !only.exists()).then_some(text)
     }
 
-    async fn there(
-        &self,
-        client: &Client,
-        token: &str,
-        form: Option<Form>,
-    ) -> Result<(), CliError> {
+    async fn there(&self, remote: &Remote, form: Option<Form>) -> Result<(), CliError> {
         let hash = if let Some(hash) = self.hash() {
             hash.to_owned()
         } else {
@@ -147,13 +105,8 @@ impl WhatifVerb {
                 .map(|(name, text)| json!({"name": name, "text": text}));
             let files: Vec<_> = files.collect();
             let body = json!({"files": files, "from": self.from});
-            let answer = client
-                .send("/v1/whatifs", Outgoing::json(&body).bearer(token))
-                .await?;
-            if !answer.status.is_success() {
-                return Err(refusal(&answer));
-            }
-            let hash = answer.json()["hash"].as_str().map(str::to_owned);
+            let made = remote.post("/v1/whatifs", &body).await?;
+            let hash = made["hash"].as_str().map(str::to_owned);
             hash.ok_or_else(|| CliError::failed("the server answered no hash"))?
         };
         let suffix = match form {
@@ -161,13 +114,7 @@ impl WhatifVerb {
             Some(Form::Csv) => ".csv",
             Some(Form::Html) => ".html",
         };
-        let path = format!("/v1/whatifs/{hash}{suffix}");
-        let answer = client
-            .send(&path, Outgoing::default().bearer(token))
-            .await?;
-        if !answer.status.is_success() {
-            return Err(refusal(&answer));
-        }
+        let answer = remote.get(&format!("/v1/whatifs/{hash}{suffix}")).await?;
         match form {
             None => show(&answer.json()),
             Some(Form::Json) => output::json(&answer.json()),

@@ -3,21 +3,23 @@
 use std::collections::BTreeSet;
 
 use postbook_projections::{
-    explain::{self, Evidence, Explanation},
-    rows::ConversionRow,
+    explain::{self, Evidence, Explanation, Told, trace::Trace},
+    rows::{ConversionRow, Posting},
 };
 use postbook_schemas::{
-    ClickIdKey, Envelope, Fact, FactType, Slug, configuration::TermsPublished, dedupe,
+    ClickIdKey, Envelope, Fact, FactId, FactType, Month, Slug, configuration::TermsPublished,
+    dedupe,
 };
 
 use super::record::{self, CommandError};
 use crate::{
+    projector::Projector,
     service::Service,
     sight::Sight,
     store::{Filter, LogStore},
     tables::{
         Tables,
-        query::{Slice, postings::PostingFilter},
+        query::{Slice, periods::StatementFilter, postings::PostingFilter},
     },
 };
 
@@ -33,6 +35,8 @@ pub struct Sources<'a> {
     pub tables: &'a Tables,
     /// Turns click ids into positions.
     pub click_ids: &'a ClickIdKey,
+    /// The live book, where it is at hand: it knows tiers, caps and rates.
+    pub projector: Option<&'a Projector>,
 }
 
 impl<'a> From<&'a Service> for Sources<'a> {
@@ -41,6 +45,7 @@ impl<'a> From<&'a Service> for Sources<'a> {
             store: &**service.log.store(),
             tables: &service.tables,
             click_ids: &service.click_ids,
+            projector: Some(&service.projector),
         }
     }
 }
@@ -87,11 +92,14 @@ pub async fn conversion(
         .iter()
         .filter_map(|line| line.terms_version.clone())
         .collect();
+    let id = conversion.id;
     let evidence = Evidence {
         click_position: click_position(sources, &conversion).await?,
         terms: terms(sources, &versions).await?,
         conversion,
         facts,
+        statements: statements(sources, &postings).await?,
+        trace: trace(sources, id, only).await?,
         postings,
         payouts,
     };
@@ -113,6 +121,61 @@ fn leave_out_who(envelope: &mut Envelope) {
     if let Fact::AttributionCorrected(corrected) = &mut envelope.fact {
         "the reason is the programme's".clone_into(&mut corrected.reason);
     }
+}
+
+/// How the lines were derived, asked of the live book; of a partner's explanation only its own lines.
+async fn trace(
+    sources: Sources<'_>,
+    id: FactId,
+    only: Option<&Slug>,
+) -> Result<Option<Trace>, CommandError> {
+    let Some(projector) = sources.projector else {
+        return Ok(None);
+    };
+    let asked = projector.ask(move |book, _| book.trace(&id)).await;
+    let mut trace = asked.map_err(|error| {
+        tracing::warn!(%error, "an explanation goes without the steps of its derivation");
+    });
+    if let (Ok(Some(trace)), Some(only)) = (&mut trace, only) {
+        trace.sources.clear();
+        trace.unmet.retain(|unmet| unmet.partner == *only);
+        trace.lines.retain(|line| line.partner == *only);
+        for line in &mut trace.lines {
+            if line.below_minor.take().is_some() {
+                line.left = (1, 1);
+            }
+        }
+    }
+    Ok(trace.unwrap_or_default())
+}
+
+/// The statements in which these postings stand.
+async fn statements(sources: Sources<'_>, postings: &[Posting]) -> Result<Vec<Told>, CommandError> {
+    let places: BTreeSet<(Slug, Month)> = postings
+        .iter()
+        .map(|posting| (posting.partner.clone(), posting.period.month))
+        .collect();
+    let mut told = Vec::new();
+    for (partner, period) in places {
+        let filter = StatementFilter {
+            partner: Some(partner),
+            period: Some(period),
+        };
+        let all = Slice {
+            after: 0,
+            limit: u32::MAX,
+        };
+        let rows = sources.tables.statements(&filter, all).await?;
+        told.extend(rows.into_iter().map(|row| Told {
+            position: row.position,
+            id: row.id,
+            number: row.number,
+            partner: row.partner,
+            period: row.period,
+            currency: row.currency,
+        }));
+    }
+    Ok(told)
 }
 
 async fn click_position(

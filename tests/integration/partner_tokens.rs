@@ -86,6 +86,8 @@ const STRANGER: &[(&str, &str, Stranger)] = &[
     ("get", "/v1/rebuilds/last", Stranger::Refused),
     ("get", "/v1/generations", Stranger::Refused),
     ("get", "/v1/openapi.json", Stranger::Public),
+    ("get", "/v1/whatifs", Stranger::Refused),
+    ("get", "/v1/whatifs/{hash}", Stranger::Refused),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +195,7 @@ fn filled(path: &str, ids: &Ids) -> String {
         .replace("{click_id}", "abcdefghij")
         .replace("{format}", "csv")
         .replace("{period}", "2026-05")
+        .replace("{hash}", "0123456789abcdef")
         .replace("{proposal_id}", &ids.attempt)
 }
 

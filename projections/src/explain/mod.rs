@@ -3,15 +3,20 @@
 //! Nothing is derived again here: the rows say what came out, the facts say what it came from, and
 //! every step names the position of the fact that it stands on.
 
+mod derived;
+mod posted;
+pub mod trace;
 mod tree;
 
 use std::fmt::{self, Write as _};
 
 use postbook_schemas::{
-    Currency, Fact, FactId, configuration::TermsPublished, envelope::Recorded,
+    Currency, Fact, FactId, Month, Slug, configuration::TermsPublished, envelope::Recorded,
     postback::ChangeReport, terms::Rule,
 };
 use serde::Serialize;
+
+use trace::Trace;
 
 use crate::rows::{ConversionRow, EarningLine, PayoutRow, Posting};
 
@@ -33,6 +38,27 @@ pub struct Evidence {
     pub postings: Vec<Posting>,
     /// The payouts that carry it.
     pub payouts: Vec<PayoutRow>,
+    /// The statements in which its postings stand.
+    pub statements: Vec<Told>,
+    /// How its lines were derived, if the book could be asked.
+    pub trace: Option<Trace>,
+}
+
+/// A statement that tells a partner about some of the postings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Where it is.
+    pub position: u64,
+    /// Its id.
+    pub id: FactId,
+    /// The partner's statements, counted from 1.
+    pub number: u64,
+    /// Whom it tells.
+    pub partner: Slug,
+    /// Its month.
+    pub period: Month,
+    /// Its currency.
+    pub currency: Currency,
 }
 
 /// The steps from facts to money.
@@ -102,8 +128,10 @@ pub fn explain(evidence: &Evidence) -> Explanation {
             .iter()
             .map(|line| earning(evidence, line)),
     );
-    steps.push(postings(evidence));
-    steps.extend(evidence.payouts.iter().map(payout));
+    steps.push(posted::postings(evidence));
+    let told = evidence.statements.iter();
+    steps.extend(told.filter_map(|told| posted::statement(evidence, told)));
+    steps.extend(evidence.payouts.iter().map(posted::payout));
     Explanation {
         conversion_id: evidence.conversion.id,
         steps,
@@ -161,6 +189,14 @@ fn attribution(evidence: &Evidence) -> Step {
         if let Fact::AttributionCorrected(corrected) = &fact.envelope.fact {
             let says = format!("corrected by {}: {}", fact.envelope.actor, corrected.reason);
             details.push(Step::new("correction", says).at(fact.position));
+        }
+    }
+    let sources = evidence.trace.iter().flat_map(|trace| &trace.sources);
+    for source in sources.filter(|source| source.what != "correction") {
+        let mut step = Step::new(source.what, source.says.clone());
+        step.position = source.position;
+        if source.what != "click" || attribution.click_id.is_none() {
+            details.push(step);
         }
     }
     for loser in &attribution.losers {
@@ -286,6 +322,7 @@ fn earning(evidence: &Evidence, line: &EarningLine) -> Step {
         add(&mut says, format_args!(", payable from {at}"));
     }
     let mut details: Vec<Step> = rule(evidence, line).into_iter().collect();
+    details.extend(derived::steps(evidence.trace.as_ref(), line));
     if let Some(currency) = line.currency {
         details.extend(totals(line, currency));
     }
@@ -339,42 +376,6 @@ fn totals(line: &EarningLine, currency: Currency) -> Vec<Step> {
         Step::new(word, says).comes_to(minor, currency)
     })
     .collect()
-}
-
-fn postings(evidence: &Evidence) -> Step {
-    let posted = evidence.postings.iter().map(|posting| {
-        let entries = posting.entries.iter().map(|entry| {
-            let amount = money(entry.amount_minor, posting.currency);
-            Step::new("entry", format!("{} {amount}", entry.account))
-                .at(posting.cause)
-                .comes_to(entry.amount_minor, posting.currency)
-        });
-        let says = format!(
-            "posting {}: {}, effective {}, in {}",
-            posting.number,
-            posting.kind.code(),
-            posting.effective_at,
-            posting.period
-        );
-        Step::new("posting", says)
-            .at(posting.cause)
-            .with(entries.collect())
-    });
-    let says = format!("{} postings", evidence.postings.len());
-    Step::new("postings", says).with(posted.collect())
-}
-
-fn payout(payout: &PayoutRow) -> Step {
-    let says = format!(
-        "payout {} of {} to {}: {}",
-        payout.id,
-        money(payout.amount_minor, payout.currency),
-        payout.partner,
-        payout.state.code()
-    );
-    Step::new("payout", says)
-        .at(payout.position)
-        .comes_to(payout.amount_minor, payout.currency)
 }
 
 /// Adds to a text.

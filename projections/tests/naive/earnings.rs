@@ -119,8 +119,9 @@ fn holds(history: &History<'_>, conversion: &Conversion<'_>, when: Option<&When>
     let Some(when) = when else { return true };
     let least = when
         .amount_at_least
-        .map(|least| least.to_minor(conversion.report.currency));
-    if least.is_some_and(|least| conversion.amount() < least.expect("a whole amount")) {
+        .map(|least| least.to_minor(Currency::USD).expect("a whole amount"));
+    // In the offer's currency; without a rate it does not hold yet.
+    if least.is_some_and(|least| volume(history, conversion) < least) {
         return false;
     }
     let click = conversion.report.references.click_id.as_deref();
@@ -234,7 +235,8 @@ fn gross(
         let given = given.map(|given| most.map_or(given, |most| given.min(most)));
         return (given.map(|given| Ratio(i128::from(given), 1)), own);
     };
-    let all = members(history, conversion, (partner, terms, rule), tiers.per);
+    let per = |rule: &Rule| rule.tiers.as_ref().map(|tiers| tiers.per);
+    let all = members(history, conversion, (partner, terms, rule), per);
     let before = || all.iter().filter(|other| other.order < conversion.order);
     let is_member = all.iter().any(|other| other.id == conversion.id);
     if let Some(per_unit) = rule.per_unit {

@@ -1,7 +1,6 @@
 //! Payouts: proposed from what is due, approved by a second person, then moved on.
 
 mod bank;
-mod choose;
 mod file;
 mod pain;
 mod propose;
@@ -9,7 +8,7 @@ mod propose;
 use postbook_projections::rows::{PayoutRow, PayoutState};
 use postbook_schemas::{Fact, FactId, Instant, payout::PayoutMoved};
 
-use super::record::{self, Author, CommandError, key};
+use super::record::{self, Author, CommandError, PATIENCE, key};
 use crate::{
     service::Service,
     tables::query::{Slice, balances::AsOf, payouts::PayoutFilter},
@@ -97,11 +96,10 @@ pub async fn move_on(
     let unique = key(&["payout", &id.to_string(), row.state.code()]);
     if let Some(position) = answered_at(service, author).await? {
         let first = record::read(service, position).await?.envelope.fact;
-        return if step.is_said_by(&first, id) {
-            Ok(row)
-        } else {
-            Err(record::used_for_something_else())
-        };
+        if !step.is_said_by(&first, id) {
+            return Err(record::used_for_something_else());
+        }
+        return payout_at(service, id, position).await;
     }
     if !step.is_allowed_from(row.state) {
         let (word, state) = (step.word(), row.state.code());
@@ -156,7 +154,7 @@ async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), 
     let approved = service.tables.payouts(&approved, Slice::ALL).await?;
     let claimed = approved
         .iter()
-        .filter(|other| other.currency == row.currency)
+        .filter(|other| other.currency == row.currency && other.id != row.id)
         .fold(0_i64, |sum, other| sum.saturating_add(other.amount_minor));
     if row.amount_minor <= payable.saturating_sub(claimed) {
         return Ok(());
@@ -167,6 +165,18 @@ async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), 
          {claimed}: fail this payout of {} and propose what is left",
         row.amount_minor
     )))
+}
+
+/// A payout as it is once the read models show the fact at a position, which is about it.
+async fn payout_at(
+    service: &Service,
+    id: FactId,
+    position: u64,
+) -> Result<PayoutRow, CommandError> {
+    if !service.projector.wait_for(position, PATIENCE).await {
+        return Err(CommandError::Late);
+    }
+    moved_payout(service, id).await
 }
 
 /// A payout that was moved just now: if it is not there, the read models are behind.

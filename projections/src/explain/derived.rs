@@ -1,0 +1,150 @@
+//! The steps from a rule to the amount of its line: tiers, price, rate, rounding, refunds, advance, cap.
+
+use postbook_schemas::Currency;
+
+use super::{
+    Step, money,
+    trace::{CapTrace, LineTrace, TierTrace, Trace},
+};
+use crate::{conditions::Unmet, rows::EarningLine};
+
+/// The steps of a line, in the order in which they are derived; none where the book was not asked.
+pub(super) fn steps(trace: Option<&Trace>, line: &EarningLine) -> Vec<Step> {
+    let Some(trace) = trace else {
+        return Vec::new();
+    };
+    let is_it = |it: &&LineTrace| {
+        Some(&it.partner) == line.partner.as_ref() && Some(&it.rule) == line.rule.as_ref()
+    };
+    match trace.lines.iter().find(is_it) {
+        Some(derived) => line_steps(derived),
+        None => unmet(trace, line),
+    }
+}
+
+/// The condition that keeps a rule from pricing.
+fn unmet(trace: &Trace, line: &EarningLine) -> Vec<Step> {
+    let all = trace.unmet.iter().filter(|it| {
+        Some(&it.partner) == line.partner.as_ref() && Some(&it.rule) == line.rule.as_ref()
+    });
+    let steps = all.map(|it| match it.unmet {
+        Unmet::Not(key) => Step::new("condition", format!("`{key}` does not hold")),
+        Unmet::AwaitsRate => Step::new("condition", "an amount awaits an exchange rate".to_owned()),
+    });
+    steps.collect()
+}
+
+fn line_steps(line: &LineTrace) -> Vec<Step> {
+    let currency = line.currency;
+    let mut steps = Vec::new();
+    if line.level > 0 {
+        steps.push(Step::new(
+            "level",
+            format!("{} above the credited partner", line.level),
+        ));
+    }
+    steps.extend(line.tier.as_ref().map(tier));
+    let mut price = Step::new("price", line.price.clone());
+    price.position = line.terms_position;
+    steps.push(price);
+    if let Some((minor, below)) = line.below_minor {
+        let says = format!("the partner below earns {}", money(minor, below));
+        steps.push(Step::new("below", says).comes_to(minor, below));
+    }
+    steps.extend(rate(line));
+    if let Some(exact) = &line.exact {
+        let says = format!("comes to {exact} minor units of {currency}");
+        steps.push(Step::new("exact", says));
+        let says = format!("rounded half to even: {}", money(line.base_minor, currency));
+        steps.push(Step::new("rounding", says).comes_to(line.base_minor, currency));
+    }
+    if line.left_minor != line.base_minor {
+        steps.push(left(line, currency));
+    }
+    if let Some(advance) = &line.advance {
+        let says = format!(
+            "{} were paid in advance, earlier shares come to {}; beyond it this gives {}",
+            wide(advance.advanced_minor, currency),
+            wide(advance.before_minor, currency),
+            money(advance.beyond_minor, currency)
+        );
+        steps.push(Step::new("advance", says).comes_to(advance.beyond_minor, currency));
+    }
+    steps.extend(line.cap.as_ref().map(|it| cap(it, currency)));
+    let says = match line.reason {
+        Some(reason) => format!("gives nothing: {}", reason.code()),
+        None => format!("gives {}", money(line.net_minor, currency)),
+    };
+    steps.push(Step::new("result", says).comes_to(line.net_minor, currency));
+    steps
+}
+
+fn tier(tier: &TierTrace) -> Step {
+    let says = format!(
+        "tiers {}: {} before it ({}), {} in all ({}); {} decides",
+        tier.says,
+        tier.before_count,
+        wide(tier.before_minor, tier.currency),
+        tier.total_count,
+        wide(tier.total_minor, tier.currency),
+        tier.reached
+    );
+    Step::new("tier", says).with(last(&tier.last))
+}
+
+fn cap(cap: &CapTrace, currency: Currency) -> Step {
+    let mut says = format!(
+        "cap {}: {} before it took {}",
+        cap.says,
+        cap.before_count,
+        wide(cap.before_minor, currency)
+    );
+    if let Some(left) = cap.left_count {
+        says = format!("{says}, {left} places left");
+    }
+    if let Some(left) = cap.left_minor {
+        says = format!("{says}, {} left", money(left, currency));
+    }
+    Step::new("cap", says).with(last(&cap.last))
+}
+
+/// The conversions that were counted last before this one.
+fn last(positions: &[u64]) -> Vec<Step> {
+    let steps = positions
+        .iter()
+        .map(|&position| Step::new("counted", "counted before it").at(position));
+    steps.collect()
+}
+
+fn rate(line: &LineTrace) -> Option<Step> {
+    let rate = line.rate.as_ref()?;
+    let says = match (&rate.rate, rate.at) {
+        (Some(number), Some(at)) => {
+            format!("1 {} is {number} {} from {at} on", rate.base, rate.quote)
+        }
+        _ => format!(
+            "no rate of {} in {} is known for then",
+            rate.base, rate.quote
+        ),
+    };
+    let mut step = Step::new("rate", says);
+    step.position = rate.position;
+    Some(step)
+}
+
+fn left(line: &LineTrace, currency: Currency) -> Step {
+    let (part, of) = line.left;
+    let says = format!(
+        "refunds, chargebacks, abuse and status leave {part} of {of}: {}",
+        money(line.left_minor, currency)
+    );
+    Step::new("left", says).comes_to(line.left_minor, currency)
+}
+
+/// A sum that may be larger than any amount.
+fn wide(minor: i128, currency: Currency) -> String {
+    i64::try_from(minor).map_or_else(
+        |_| format!("{minor} minor units of {currency}"),
+        |minor| money(minor, currency),
+    )
+}

@@ -1,0 +1,143 @@
+//! How amounts were derived: what the book knows of a conversion that is in no table.
+
+use postbook_schemas::{Currency, Instant, Slug, ZeroReason};
+
+use crate::conditions::Unmet;
+
+/// How a conversion's lines come about, as the book stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// What decides who is credited: what it is, and where that is.
+    pub sources: Vec<Source>,
+    /// What each rule that prices it gives, in the order of the lines.
+    pub lines: Vec<LineTrace>,
+    /// Rules of its kind that do not price it.
+    pub unmet: Vec<UnmetTrace>,
+}
+
+/// Something that attribution looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// `click`, `coupon`, `customer`, `correction` or `offer`.
+    pub what: &'static str,
+    /// What it says.
+    pub says: String,
+    /// Where it is.
+    pub position: Option<u64>,
+}
+
+/// A rule that does not price it for a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmetTrace {
+    /// The rule.
+    pub rule: String,
+    /// Whose terms it is in.
+    pub partner: Slug,
+    /// Why not.
+    pub unmet: Unmet,
+}
+
+/// How one line comes about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineTrace {
+    /// The rule.
+    pub rule: String,
+    /// Whose line.
+    pub partner: Slug,
+    /// The partner's currency.
+    pub currency: Currency,
+    /// How many levels above the credited partner.
+    pub level: u32,
+    /// Where its terms were published.
+    pub terms_position: Option<u64>,
+    /// From when the terms hold.
+    pub terms_from: Instant,
+    /// Where it stands in its tiers.
+    pub tier: Option<TierTrace>,
+    /// What the rule pays at that place.
+    pub price: String,
+    /// What a partner below earns, of an override.
+    pub below_minor: Option<(i64, Currency)>,
+    /// The exchange rate.
+    pub rate: Option<RateTrace>,
+    /// What it comes to before refunds and rounding, in minor units.
+    pub exact: Option<String>,
+    /// The same, rounded.
+    pub base_minor: i64,
+    /// What refunds, chargebacks and abuse leave of it, as a fraction.
+    pub left: (i64, i64),
+    /// After them, rounded, less a fee.
+    pub left_minor: i64,
+    /// What was paid in advance and has to be worked off first.
+    pub advance: Option<AdvanceTrace>,
+    /// Where it stands under its cap.
+    pub cap: Option<CapTrace>,
+    /// What it gives in the end.
+    pub net_minor: i64,
+    /// Why that is nothing.
+    pub reason: Option<ZeroReason>,
+}
+
+/// A place in the tiers of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierTrace {
+    /// `count` or `amount`, per `month` or `life`, `all` or `above`.
+    pub says: String,
+    /// How many members come before it.
+    pub before_count: usize,
+    /// What those weigh, in minor units of the offer's currency.
+    pub before_minor: i128,
+    /// How many members there are.
+    pub total_count: usize,
+    /// What they weigh.
+    pub total_minor: i128,
+    /// The currency of the weights.
+    pub currency: Currency,
+    /// The volume that decides.
+    pub reached: i128,
+    /// Where the last conversions before it were reported.
+    pub last: Vec<u64>,
+}
+
+/// An exchange rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateTrace {
+    /// One unit of this
+    pub base: Currency,
+    /// is so many of that.
+    pub quote: Currency,
+    /// How many; absent where none is known.
+    pub rate: Option<String>,
+    /// From when it holds.
+    pub at: Option<Instant>,
+    /// Where it was recorded.
+    pub position: Option<u64>,
+}
+
+/// An advance that shares work off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdvanceTrace {
+    /// What was paid in advance for the customer.
+    pub advanced_minor: i128,
+    /// What the customer's earlier shares come to.
+    pub before_minor: i128,
+    /// What this one gives beyond it.
+    pub beyond_minor: i64,
+}
+
+/// A place under a cap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapTrace {
+    /// `100 a month`, `2.00 USD for life`.
+    pub says: String,
+    /// How many members come before it.
+    pub before_count: usize,
+    /// What they took of it.
+    pub before_minor: i128,
+    /// What is left of a cap by amount.
+    pub left_minor: Option<i64>,
+    /// How many places are left of a cap by count.
+    pub left_count: Option<u64>,
+    /// Where the last conversions before it were reported.
+    pub last: Vec<u64>,
+}

@@ -1,0 +1,206 @@
+//! Where every number comes from: each step names a fact, and what the steps come to is what is posted.
+
+use axum::http::StatusCode;
+use postbook::secrets::Role;
+use serde_json::{Value, json};
+
+use crate::support::app::{Sender, TestApp};
+
+const PROGRAMME: &str = r#"
+[[brand]]
+slug = "acme"
+[[offer]]
+brand = "acme"
+slug = "shop"
+destination = "https://acme.example/"
+legacy_without_secret = true
+[[partner]]
+slug = "p0"
+[[partner]]
+slug = "p1"
+parent = "p0"
+currency = "EUR"
+[[coupon]]
+code = "ONE"
+offer = "acme/shop"
+partner = "p1"
+[[fx_rate]]
+base = "USD"
+quote = "EUR"
+rate = "0.91"
+at = 2026-01-01T00:00:00Z
+[[fx_rate]]
+base = "EUR"
+quote = "USD"
+rate = "1.0989"
+at = 2026-01-01T00:00:00Z
+[[terms]]
+offer = "acme/shop"
+effective_from = 2026-01-01T00:00:00Z
+[[terms.rule]]
+id = "share"
+on = "sale"
+revshare = "30%"
+tiers = { by = "count", per = "month", mode = "above", steps = [{ from = 3, revshare = "35%" }] }
+cap = { amount = "90.00", per = "month" }
+[[terms.rule]]
+id = "above"
+on = "sale"
+override = "10%"
+[[terms.rule]]
+id = "vip"
+on = "sale"
+cpa = "5.00"
+when = { country = ["DE"] }
+"#;
+
+async fn sell(app: &TestApp, txn: &str, amount: &str, at: &str) {
+    let path = format!(
+        "/api/postback/acme/shop?event=sale&coupon_code=ONE&txn_id={txn}&amount={amount}&timestamp={at}"
+    );
+    let answer = app.anonymous().get(&path).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+}
+
+async fn explained(viewer: &Sender<'_>, txn: &str) -> Value {
+    let found = viewer
+        .get(&format!("/v1/conversions?txn_id={txn}"))
+        .await
+        .json();
+    let id = found["items"][0]["id"]
+        .as_str()
+        .expect("a conversion")
+        .to_owned();
+    let answer = viewer.get(&format!("/v1/conversions/{id}/explain")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    answer.json()
+}
+
+fn steps<'v>(value: &'v Value, name: &str) -> Vec<&'v Value> {
+    let all = value["steps"].as_array().or(value["details"].as_array());
+    let all = all.into_iter().flatten();
+    all.filter(|step| step["step"] == name).collect()
+}
+
+fn one<'v>(value: &'v Value, name: &str) -> &'v Value {
+    let found = steps(value, name);
+    assert_eq!(found.len(), 1, "{name} in {value:#}");
+    found[0]
+}
+
+/// Every step with a number stands on a fact: its own, or that of the step it is part of.
+fn every_number_has_a_position(step: &Value, above: Option<u64>, head: u64) {
+    let position = step["position"].as_u64().or(above);
+    if let Some(position) = step["position"].as_u64() {
+        assert!((1..=head).contains(&position), "{step:#}");
+    }
+    assert!(
+        step["amount_minor"].is_null() || position.is_some(),
+        "{step:#}"
+    );
+    for detail in step["details"].as_array().into_iter().flatten() {
+        every_number_has_a_position(detail, position, head);
+    }
+}
+
+/// What a line is derived to, what it earns and what is posted for it are one number.
+fn the_steps_come_to_what_is_posted(explained: &Value) {
+    for earning in steps(explained, "earning") {
+        let results = steps(earning, "result");
+        let Some(result) = results.first() else {
+            continue;
+        };
+        assert_eq!(
+            result["amount_minor"], earning["amount_minor"],
+            "{earning:#}"
+        );
+        let says = earning["says"].as_str().unwrap();
+        let (rule, partner) = says.split_once(" gives ").expect("rule and partner");
+        let account = format!("liability:partner:{}:", partner.split(' ').next().unwrap());
+        let mut posted = 0;
+        for posting in steps(one(explained, "postings"), "posting") {
+            assert!(posting["position"].is_u64());
+            if posting["says"]
+                .as_str()
+                .unwrap()
+                .contains(&format!(" of {rule},"))
+            {
+                for entry in steps(posting, "entry") {
+                    if entry["says"].as_str().unwrap().starts_with(&account) {
+                        posted -= entry["amount_minor"].as_i64().unwrap();
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            json!(posted),
+            earning["amount_minor"],
+            "{rule}: {explained:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_number_of_an_explanation_leads_to_a_fact_and_comes_to_what_is_posted() {
+    let app = TestApp::start(PROGRAMME).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    for (txn, amount, day) in [
+        ("A", "100.10", 1),
+        ("B", "100.00", 2),
+        ("C", "50.00", 3),
+        ("D", "200.00", 4),
+        ("E", "10.00", 5),
+    ] {
+        sell(&app, txn, amount, &format!("2026-06-0{day}T00:00:00Z")).await;
+    }
+    let refund = "/api/postback/acme/shop?event=refund&txn_id=B&amount=40.00";
+    assert!(app.anonymous().get(refund).await.status.is_success());
+    let head = app.service.log.store().head();
+    for txn in ["A", "B", "C", "D", "E"] {
+        let explained = explained(&viewer, txn).await;
+        for step in explained["steps"].as_array().unwrap() {
+            every_number_has_a_position(step, None, head);
+        }
+        the_steps_come_to_what_is_posted(&explained);
+    }
+    let first = explained(&viewer, "A").await;
+    let share = steps(&first, "earning")
+        .into_iter()
+        .find(|it| it["says"].as_str().unwrap().starts_with("share "))
+        .unwrap()
+        .clone();
+    let says = |step: &Value| step["says"].as_str().unwrap().to_owned();
+    assert!(
+        says(one(&share, "tier")).contains("0 before it"),
+        "{share:#}"
+    );
+    assert_eq!(says(one(&share, "price")), "revshare 30%");
+    assert_eq!(
+        says(one(&share, "exact")),
+        "comes to 2732.73 minor units of EUR"
+    );
+    assert_eq!(one(&share, "rounding")["amount_minor"], 2_733);
+    assert!(
+        says(one(&share, "rate")).starts_with("1 USD is 0.91 EUR"),
+        "{share:#}"
+    );
+    assert!(one(&share, "rate")["position"].is_u64());
+    let third = explained(&viewer, "C").await;
+    let share = steps(&third, "earning")[0];
+    assert_eq!(says(one(share, "price")), "revshare 35%");
+    assert_eq!(steps(one(share, "tier"), "counted").len(), 2);
+    let last = explained(&viewer, "E").await;
+    let share = steps(&last, "earning")[0];
+    assert!(
+        says(one(share, "cap")).contains("0.00 EUR left"),
+        "{share:#}"
+    );
+    assert!(says(one(share, "result")).contains("over_cap"), "{share:#}");
+    let unmet = &steps(&first, "earning")
+        .into_iter()
+        .find(|it| it["says"].as_str().unwrap().starts_with("vip"));
+    assert!(
+        unmet.is_none(),
+        "a rule beside others that apply is not a line"
+    );
+}
