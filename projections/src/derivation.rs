@@ -18,13 +18,17 @@ pub struct Derivation {
     pub round: fn(&Product) -> Option<i64>,
 }
 
+const VERSION_1: Derivation = Derivation {
+    version: 1,
+    about: "derives as version 0.1.0 of the program",
+    round: Product::rounded,
+};
+
+static FIRST: Derivation = VERSION_1;
+
 impl Derivation {
     /// All versions that this program can derive by, oldest first.
-    pub const KNOWN: &'static [Self] = &[Self {
-        version: 1,
-        about: "as version 0.1.0 of the program derives",
-        round: Product::rounded,
-    }];
+    pub const KNOWN: &'static [Self] = &[VERSION_1];
 
     /// The newest version that this program can derive by.
     pub fn newest() -> &'static Self {
@@ -40,12 +44,12 @@ impl Derivation {
 
     /// The version that is in force where none was adopted.
     pub fn first(known: &'static [Self]) -> &'static Self {
-        known.first().unwrap_or(&Self::KNOWN[0])
+        known.first().unwrap_or(&FIRST)
     }
 }
 
 fn newest(known: &'static [Derivation]) -> &'static Derivation {
-    known.last().unwrap_or(&Derivation::KNOWN[0])
+    known.last().unwrap_or(&FIRST)
 }
 
 #[cfg(test)]

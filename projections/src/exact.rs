@@ -67,7 +67,8 @@ impl Product {
         if denominator.is_zero() {
             return String::new();
         }
-        let scaled = numerator * BigInt::from(1_000_000) / denominator;
+        let millionths = [numerator, BigInt::from(1_000_000)];
+        let (scaled, _) = millionths.iter().product::<BigInt>().div_rem(&denominator);
         let (whole, rest) = scaled.abs().div_rem(&BigInt::from(1_000_000));
         let sign = if scaled.is_negative() { "-" } else { "" };
         let rest = format!("{rest:0>6}");

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_rest_has_an_end() {
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         assert_eq!(rest(6_000_000, long, long), REST_MAX);
     }
 }

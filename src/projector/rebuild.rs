@@ -85,7 +85,7 @@ pub(super) async fn run(
     // generation is one file.
     let only = projector.status.try_rebuilding();
     let _only = only.ok_or(ProjectorError::UnderWay)?;
-    let result = run_alone(projector, control).await;
+    let result = Box::pin(run_alone(projector, control)).await;
     control.enter(Phase::Ended);
     result
 }

@@ -35,7 +35,7 @@ pub async fn replay(
         patience: &Patience::GiveUp,
         control,
     };
-    let result = run(parts).await;
+    let result = Box::pin(run(parts)).await;
     control.enter(Phase::Ended);
     result
 }

@@ -68,6 +68,10 @@ pub struct BookError {
 pub struct Book {
     programme: Programme,
     clicks: HashMap<Box<str>, Box<ClickSeen>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "conversions are large and many: a growing list of them is there twice"
+    )]
     conversions: Vec<Box<Conversion>>,
     ids: HashMap<FactId, ConversionNumber>,
     by_dedupe_key: HashMap<u128, ConversionNumber>,
