@@ -83,13 +83,11 @@ fn main() -> anyhow::Result<()> {
             }
             step(&options, &folder, "replay")?;
             step(&options, &folder, "beside")?;
-            match &options.postgres {
-                Some(_) => step(&options, &folder, "rival"),
-                None => {
-                    println!("without PostgreSQL to compare with: BENCH_POSTGRES_URL names none");
-                    Ok(())
-                }
+            if options.postgres.is_none() {
+                println!("without PostgreSQL to compare with: BENCH_POSTGRES_URL names none");
+                return Ok(());
             }
+            step(&options, &folder, "rival")
         }
     }
 }

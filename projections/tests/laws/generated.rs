@@ -392,31 +392,24 @@ impl Writer {
                 decision,
                 day,
             } => {
-                let conversion_id = self.subject(which).0;
-                self.push(
-                    day,
-                    Fact::ConversionDecided(ConversionDecided {
-                        conversion_id,
-                        decision,
-                        reason: "r".to_owned(),
-                    }),
-                );
+                let decided = Fact::ConversionDecided(ConversionDecided {
+                    conversion_id: self.subject(which).0,
+                    decision,
+                    reason: "r".to_owned(),
+                });
+                self.push(day, decided);
             }
             Happening::Correct {
                 which,
                 partner,
                 day,
             } => {
-                let conversion_id = self.subject(which).0;
-                let partner = partner.map(|number| slug("p", number));
-                self.push(
-                    day,
-                    Fact::AttributionCorrected(AttributionCorrected {
-                        conversion_id,
-                        partner,
-                        reason: "r".to_owned(),
-                    }),
-                );
+                let corrected = Fact::AttributionCorrected(AttributionCorrected {
+                    conversion_id: self.subject(which).0,
+                    partner: partner.map(|number| slug("p", number)),
+                    reason: "r".to_owned(),
+                });
+                self.push(day, corrected);
             }
             Happening::Pay {
                 which,

@@ -7,6 +7,10 @@ use crate::store::StoreError;
 
 /// A server as it is set up, seen by the role that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "answers to questions that have nothing to do with each other"
+)]
 pub struct Seen {
     /// Its version.
     pub version: String,
