@@ -40,6 +40,8 @@ pub(super) async fn writing(
             .journal_mode(SqliteJournalMode::Truncate)
             .synchronous(SqliteSynchronous::Normal)
             .pragma("threads", "2")
+            // Beside a whole book there is no room for the sorting of indexes.
+            .pragma("temp_store", "file")
             .locking_mode(SqliteLockingMode::Exclusive),
     };
     SqliteConnection::connect_with(&options)
