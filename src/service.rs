@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     clock::Clock,
-    directory::{Directory, DirectoryError},
+    directory::{self, Directory, DirectoryError},
     intake::{
         click::Devices,
         legacy::Legacy,
@@ -21,9 +21,9 @@ use crate::{
     },
     meters::Meters,
     projector::Projector,
-    secrets::{MasterKey, Secrets, SecretsError},
+    secrets::{MasterKey, Place, Secrets, SecretsError},
     store::{
-        Append, Appended, LogStore, StoreError,
+        Append, Appended, Filter, LogStore, StoreError,
         open::{self, Location},
         writer::Log,
     },
@@ -31,6 +31,9 @@ use crate::{
     tls::Tls,
     whatif::kept::Whatifs,
 };
+
+/// How often it is looked whether another node has changed the programme, while the log grows.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the service could not be opened.
 #[derive(Debug, Error)]
@@ -66,6 +69,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Where the log is.
+    ///
+    /// # Errors
+    /// Its URL cannot be understood.
+    pub fn location(&self) -> Result<Location, StoreError> {
+        Location::choose(self.log.as_deref(), &self.data)
+    }
+
     /// The key that seals offers' secrets, if there is one.
     ///
     /// # Errors
@@ -174,10 +185,11 @@ impl Service {
     /// Something cannot be opened; the error names it.
     pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let master = options.master_key()?;
-        let secrets = Secrets::open_with(&options.data, master).await?;
+        let location = options.location()?;
+        let place = Place::beside(&location, &options.data);
+        let secrets = Secrets::open_with(&place, master).await?;
         secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
-        let location = Location::choose(options.log.as_deref(), &options.data)?;
         if let Some(url) = &options.projections {
             let scheme = url.split(':').next().unwrap_or("").to_owned();
             return Err(OpenError::Projections(scheme));
@@ -229,6 +241,39 @@ impl Service {
         let directory = known.brought_up_to_date(&**self.log.store()).await?;
         self.directory.store(Arc::new(directory));
         Ok(())
+    }
+
+    /// Takes up what other nodes change in the programme, for as long as it is polled; returns at once
+    /// where nobody else appends to the log.
+    pub async fn watch_programme(self: Arc<Self>) {
+        let store = Arc::clone(self.log.store());
+        if !store.is_shared() {
+            return;
+        }
+        let mut head = store.follow();
+        let mut looked_to = self.directory.load().head();
+        loop {
+            let to = *head.borrow_and_update();
+            if to > looked_to {
+                match self.take_up_programme(looked_to, to).await {
+                    Ok(()) => looked_to = to,
+                    Err(error) => tracing::error!(%error, "a changed programme was not taken up"),
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            if to <= looked_to && head.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn take_up_programme(&self, after: u64, to: u64) -> Result<(), DirectoryError> {
+        let filter = Filter::only(directory::FACT_TYPES);
+        let news = self.log.store().read(after + 1, to, filter, 1).await?;
+        if news.ends.is_empty() {
+            return Ok(());
+        }
+        self.refresh_directory().await
     }
 
     /// Appends one fact and times it; returns once it is durable.

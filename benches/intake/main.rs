@@ -20,6 +20,7 @@ mod support {
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -28,7 +29,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use rivals::Rival;
 use support::{
-    command::{apply, scratch},
+    command::{Node, apply, scratch},
     load::{Measured, Plan, Traffic, closed_loop, open_loop},
     programme::PROGRAMME,
     report::{Spread, flush_us},
@@ -91,6 +92,7 @@ struct Bench {
     empty: Server,
     postgres: Option<Server>,
     postbook: Server,
+    on_postgres: Option<OnPostgres>,
     postbacks: Postbacks,
     _cluster: Option<rivals::Cluster>,
     data: tempfile::TempDir,
@@ -129,11 +131,16 @@ impl Bench {
             known::put_in(&directory, options.known_keys)?;
         }
         let postbook = Server::postbook(&directory)?;
+        let on_postgres = match &url {
+            Some(url) => Some(OnPostgres::start(url, data.path(), &options)?),
+            None => None,
+        };
         Ok(Self {
             options,
             empty,
             postgres,
             postbook,
+            on_postgres,
             postbacks,
             _cluster: cluster,
             data,
@@ -162,19 +169,31 @@ impl Bench {
 
     /// Clicks for the postbacks to come.
     fn record_clicks(&mut self) -> anyhow::Result<()> {
+        self.postbacks.click_ids = self.clicks_of(&self.postbook)?;
+        let of_other = match &self.on_postgres {
+            Some(subject) => self.clicks_of(&subject.server)?,
+            None => Vec::new(),
+        };
+        if let Some(subject) = &mut self.on_postgres {
+            subject.postbacks.click_ids = of_other;
+        }
+        Ok(())
+    }
+
+    fn clicks_of(&self, server: &Server) -> anyhow::Result<Vec<[u8; 10]>> {
         let mut clicks = Clicks::keeping(self.options.clicks);
         while clicks.ids.len() < self.options.clicks {
             let plan = Plan {
                 warm_up: Duration::ZERO,
                 measured: Duration::from_secs(1),
-                ..self.plan(self.postbook.address)
+                ..self.plan(server.address)
             };
             let (measured, back) = closed_loop(plan, clicks)?;
             only_wanted("clicks", &measured)?;
             clicks = back;
         }
-        self.postbacks.click_ids = clicks.ids;
-        Ok(())
+        wait_until_quiet(server)?;
+        Ok(clicks.ids)
     }
 
     fn round(&mut self, round: usize, rounds: &mut Rounds) -> anyhow::Result<()> {
@@ -189,6 +208,14 @@ impl Bench {
         self.wait_until_quiet()?;
         self.measure("D clicks", &self.postbook, Clicks::keeping(0), rounds)?;
         self.wait_until_quiet()?;
+        if let Some(subject) = &self.on_postgres {
+            let postbacks = subject.postbacks.clone();
+            let back = self.measure("E on PostgreSQL", &subject.server, postbacks, rounds)?;
+            wait_until_quiet(&subject.server)?;
+            if let Some(subject) = &mut self.on_postgres {
+                subject.postbacks = back;
+            }
+        }
         print!("round {round}:");
         for (name, values) in &rounds.per_second {
             print!(
@@ -221,17 +248,8 @@ impl Bench {
         Ok(back)
     }
 
-    /// Waits until the read models have caught up, so that the next measurement has the machine for
-    /// itself. What they cost while postbacks come in is part of what is measured.
     fn wait_until_quiet(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + Duration::from_mins(10);
-        while Instant::now() < deadline {
-            if rivals::has_caught_up(self.postbook.address)? {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        anyhow::bail!("the read models did not catch up within ten minutes")
+        wait_until_quiet(&self.postbook)
     }
 
     fn latencies(&mut self, rounds: &Rounds) -> anyhow::Result<()> {
@@ -262,6 +280,41 @@ impl Bench {
             Duration::from_micros(measured.latency_us.max())
         );
         Ok(())
+    }
+}
+
+/// Waits until the read models have caught up, so that the next measurement has the machine for
+/// itself. What they cost while postbacks come in is part of what is measured.
+fn wait_until_quiet(server: &Server) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_mins(10);
+    while Instant::now() < deadline {
+        if rivals::has_caught_up(server.address)? {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    anyhow::bail!("the read models did not catch up within ten minutes")
+}
+
+/// The same service with its log on PostgreSQL, in a database of its own.
+struct OnPostgres {
+    server: Server,
+    postbacks: Postbacks,
+}
+
+impl OnPostgres {
+    fn start(url: &str, folder: &Path, options: &Options) -> anyhow::Result<Self> {
+        let node = Node {
+            data: folder.join("node"),
+            log: Some(rivals::new_database(url)?),
+        };
+        apply(node.clone(), &programme(options.signed))?;
+        let ingest = token(node.clone(), "bench")?;
+        let secret = secret(node.clone(), "acme/casino")?;
+        Ok(Self {
+            server: Server::postbook(node)?,
+            postbacks: Postbacks::new(&ingest, options.signed.then_some(&*secret)),
+        })
     }
 }
 
@@ -312,6 +365,8 @@ impl Rounds {
             ("C postbacks", "B postgres", "at least 4"),
             ("D clicks", "A empty", "no goal"),
             ("D clicks", "B postgres", "no goal"),
+            ("E on PostgreSQL", "C postbacks", "at least 0.6"),
+            ("E on PostgreSQL", "B postgres", "no goal"),
         ];
         for (one, other, goal) in pairs {
             let values = (self.per_second.get(one), self.per_second.get(other));

@@ -6,10 +6,11 @@ use std::{
     process::Command,
 };
 
+use anyhow::Context as _;
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
 use clap::ValueEnum;
 use serde::Deserialize;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 
 use crate::support::{
     command::output,
@@ -151,6 +152,24 @@ pub(crate) fn postgres(given: Option<String>, folder: &Path) -> (Option<Cluster>
             (None, None)
         }
     }
+}
+
+/// A database of its own on a server, by its URL. It is left there: the cluster is temporary, or its
+/// owner's to look at.
+pub(crate) fn new_database(url: &str) -> anyhow::Result<String> {
+    let name = format!("bench_{:016x}", rand::random::<u64>());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await
+    })?;
+    let (server, _) = url.rsplit_once('/').context("the URL names a database")?;
+    Ok(format!("{server}/{name}"))
 }
 
 /// Whether the read models of a `postbook serve` are at the head of its log.

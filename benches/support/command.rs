@@ -6,10 +6,33 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The `postbook` program under test on a data directory.
-pub(crate) fn postbook(data: &Path) -> Command {
+/// Where a `postbook` under test keeps things.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Its data directory.
+    pub(crate) data: PathBuf,
+    /// The URL of a log elsewhere.
+    pub(crate) log: Option<String>,
+}
+
+impl<P: AsRef<Path>> From<P> for Node {
+    fn from(data: P) -> Self {
+        Self {
+            data: data.as_ref().to_owned(),
+            log: None,
+        }
+    }
+}
+
+/// The `postbook` program under test on a data directory, or as a node of a log elsewhere.
+pub(crate) fn postbook(node: impl Into<Node>) -> Command {
+    let node = node.into();
     let mut command = Command::new(env!("CARGO_BIN_EXE_postbook"));
-    command.arg("--data").arg(data).env("RUST_LOG", "warn");
+    command.arg("--data").arg(node.data).env("RUST_LOG", "warn");
+    if let Some(log) = node.log {
+        // It holds a password, perhaps: not an argument that everybody sees.
+        command.env("POSTBOOK_LOG", log);
+    }
     command
 }
 
@@ -40,9 +63,10 @@ pub(crate) fn scratch(name: &str) -> io::Result<tempfile::TempDir> {
 ///
 /// # Errors
 /// The programme is refused.
-pub(crate) fn apply(data: &Path, programme: &str) -> anyhow::Result<()> {
-    let file: PathBuf = data.with_extension("toml");
+pub(crate) fn apply(node: impl Into<Node>, programme: &str) -> anyhow::Result<()> {
+    let node = node.into();
+    let file: PathBuf = node.data.with_extension("toml");
     fs::write(&file, programme)?;
-    output(postbook(data).arg("apply").arg(&file))?;
+    output(postbook(node).arg("apply").arg(&file))?;
     Ok(())
 }

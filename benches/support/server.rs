@@ -3,7 +3,6 @@
 use std::{
     io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
-    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::command::{output, postbook};
+use super::command::{Node, output, postbook};
 
 /// How long a server may take until it listens.
 const START_MAX: Duration = Duration::from_mins(1);
@@ -54,8 +53,8 @@ impl Server {
     ///
     /// # Errors
     /// As [`Self::init`].
-    pub(crate) fn postbook(data: &Path) -> anyhow::Result<Self> {
-        let mut command = postbook(data);
+    pub(crate) fn postbook(node: impl Into<Node>) -> anyhow::Result<Self> {
+        let mut command = postbook(node);
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         Self::init(command)
     }
@@ -115,8 +114,8 @@ fn read_on(pipe: impl Read + Send + 'static, found: mpsc::Sender<Said>) {
 ///
 /// # Errors
 /// It cannot be made.
-pub(crate) fn token(data: &Path, name: &str) -> anyhow::Result<String> {
-    let mut command = postbook(data);
+pub(crate) fn token(node: impl Into<Node>, name: &str) -> anyhow::Result<String> {
+    let mut command = postbook(node);
     command.args(["token", "create", "--role", "ingest", "--name", name]);
     command.args(["--offer", "acme/casino"]);
     Ok(output(&mut command)?.trim().to_owned())
@@ -126,8 +125,8 @@ pub(crate) fn token(data: &Path, name: &str) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// It cannot be made.
-pub(crate) fn secret(data: &Path, offer: &str) -> anyhow::Result<String> {
-    let mut command = postbook(data);
+pub(crate) fn secret(node: impl Into<Node>, offer: &str) -> anyhow::Result<String> {
+    let mut command = postbook(node);
     command.args(["secret", "rotate", offer]);
     Ok(output(&mut command)?.trim().to_owned())
 }

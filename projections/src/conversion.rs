@@ -165,7 +165,8 @@ impl Changed {
             order,
             position,
             change: report.change,
-            amount_minor: report.amount_minor,
+            // The sign says nothing (SPEC 3.4).
+            amount_minor: report.amount_minor.map(i64::saturating_abs),
             currency: report.currency,
             status: report.status,
         }

@@ -95,12 +95,24 @@ impl Product {
 /// A major amount in minor units of a currency with this exponent, rounded up: a whole amount
 /// reaches it when it reaches that.
 pub fn minor_rounded_up(major: Decimal, exponent: u32) -> i128 {
+    minor(major, exponent, |scaled, divisor| {
+        Integer::div_ceil(&scaled, &divisor)
+    })
+}
+
+/// A major amount in minor units of a currency with this exponent, rounded down: no more than that.
+pub fn minor_rounded_down(major: Decimal, exponent: u32) -> i128 {
+    minor(major, exponent, |scaled, divisor| {
+        Integer::div_floor(&scaled, &divisor)
+    })
+}
+
+fn minor(major: Decimal, exponent: u32, over: fn(i128, i128) -> i128) -> i128 {
     let power = |exponent: u32| 10_i128.checked_pow(exponent);
-    let minor = power(exponent)
+    power(exponent)
         .and_then(|factor| major.mantissa().checked_mul(factor))
         .zip(power(major.scale()))
-        .map(|(scaled, divisor)| Integer::div_ceil(&scaled, &divisor));
-    minor.unwrap_or(i128::MAX)
+        .map_or(i128::MAX, |(scaled, divisor)| over(scaled, divisor))
 }
 
 fn power_of_ten(exponent: u32) -> i128 {

@@ -21,6 +21,7 @@ pub mod groups;
 pub mod months;
 pub mod numbers;
 pub mod order;
+pub mod payable;
 pub mod payouts;
 pub mod pools;
 pub mod posted;

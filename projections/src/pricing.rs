@@ -1,7 +1,7 @@
 //! What a rule gives for a conversion: exact, rounded once (SPEC 6).
 
 use postbook_schemas::{
-    Currency, ZeroReason,
+    AMOUNT_MINOR_MAX, Currency, ZeroReason,
     terms::{OnAbuse, OnChargeback, OnRefund, TierBy, TierMode, Tiers},
 };
 use rust_decimal::Decimal;
@@ -273,6 +273,18 @@ pub struct Given {
 }
 
 impl Given {
+    /// It, or nothing if it is larger than amounts may be: sums of what is posted then stay far
+    /// within 64 bits.
+    #[must_use]
+    pub fn in_range(self) -> Self {
+        let fits = |minor: i64| minor.unsigned_abs() <= AMOUNT_MINOR_MAX.unsigned_abs();
+        if fits(self.base_minor) && fits(self.net_minor) {
+            self
+        } else {
+            Self::nothing(ZeroReason::OutOfRange)
+        }
+    }
+
     /// Nothing, for a reason.
     pub fn nothing(reason: ZeroReason) -> Self {
         Self {
@@ -334,9 +346,10 @@ pub fn price(
         return Given::nothing(ZeroReason::OutOfRange);
     };
     let reason = (net_minor == 0).then(|| left.reason.unwrap_or(ZeroReason::NothingToEarn));
-    Given {
+    let given = Given {
         base_minor,
         net_minor,
         reason,
-    }
+    };
+    given.in_range()
 }

@@ -192,7 +192,12 @@ impl Programme {
     }
 
     /// The fact that recorded the newest rate at a time, and from when that holds.
-    pub fn rate_fact(&self, base: Currency, quote: Currency, at: Instant) -> Option<(FactId, Instant)> {
+    pub fn rate_fact(
+        &self,
+        base: Currency,
+        quote: Currency,
+        at: Instant,
+    ) -> Option<(FactId, Instant)> {
         let rates = self.rates.get(&(base, quote))?;
         let ((from, order), _) = rates.iter().rfind(|((from, _), _)| *from <= at)?;
         Some((order.id, *from))

@@ -14,7 +14,11 @@ use postbook_schemas::{
 };
 use rust_decimal::Decimal;
 
-use crate::{exact::minor_rounded_up, order::OrderKey, pools::Threshold};
+use crate::{
+    exact::{minor_rounded_down, minor_rounded_up},
+    order::OrderKey,
+    pools::Threshold,
+};
 
 /// One version of an offer's terms.
 #[derive(Clone, Debug)]
@@ -37,6 +41,10 @@ pub struct CompiledTerms {
     pub rules: Vec<CompiledRule>,
     /// What the advertiser owes, as rules.
     pub prices: Vec<CompiledRule>,
+    /// Whether a condition looks at the conversion's own amount.
+    pub looks_at_amounts: bool,
+    /// Whether a condition looks at sums of the customer's amounts.
+    pub looks_at_totals: bool,
     /// The kinds of conversion whose presence or amounts decide about others of the same customer.
     pub kinds_of_interest: BTreeSet<Kind>,
 }
@@ -103,7 +111,13 @@ impl CompiledTerms {
             rules.iter().filter_map(CompiledRule::new).collect()
         };
         let (rules, prices) = (compiled(&terms.rules), compiled(&terms.prices));
+        let any = |looks: fn(&When) -> bool| {
+            let mut all = rules.iter().chain(&prices);
+            all.any(|rule: &CompiledRule| looks(&rule.when))
+        };
         Self {
+            looks_at_amounts: any(|when| when.amount_at_least.is_some()),
+            looks_at_totals: any(|when| when.total_at_least.is_some()),
             kinds_of_interest: kinds_of_interest(rules.iter().chain(&prices)),
             carryover: terms.carryover,
             fence: terms.fence,
@@ -308,7 +322,7 @@ impl CompiledRule {
         let count = cap.count.map(|most| whole(i128::from(most)));
         let sum = cap
             .amount
-            .map(|most| i128::from(most.to_minor(currency).unwrap_or(i64::MAX)));
+            .map(|most| minor_rounded_down(most.decimal(), currency.exponent()));
         let places = count.map(Threshold::Place);
         places
             .into_iter()

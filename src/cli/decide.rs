@@ -5,18 +5,23 @@ use postbook_schemas::{FactId, Slug, decision};
 use serde_json::{Value, json};
 
 use super::{
-    exit::CliError,
+    exit::{CliError, Exit},
     global::Global,
     output,
-    through::{Through, body, reason, with_service},
+    through::{Remote, Through, body, reason, with_service},
 };
-use crate::commands::{correction, decision as deciding, record::Kept};
+use crate::{
+    commands::{correction, decision as deciding, record::Kept},
+    service::Service,
+    tables::query::{Slice, conversions::ConversionFilter},
+};
 
 /// Approves, rejects or reverses a conversion, or releases it from earlier decisions.
 #[derive(Debug, Args)]
 pub(super) struct Decide {
-    /// The conversion
-    conversion: FactId,
+    /// The conversion, by its id or the id of its transaction
+    #[arg(value_name = "CONVERSION")]
+    conversion: String,
     /// What is decided
     #[arg(value_enum)]
     decision: Word,
@@ -56,14 +61,14 @@ impl Decide {
         let reason = reason(&self.reason)?;
         let decision = decision::Decision::from(self.decision);
         let answer = if let Some(remote) = self.through.remote()? {
-            let body = json!({
-                "conversion_id": self.conversion, "decision": decision, "reason": reason,
-            });
+            let id = found_at(&remote, &self.conversion).await?;
+            let body = json!({ "conversion_id": id, "decision": decision, "reason": reason });
             remote.post("/v1/decisions", &body).await?
         } else {
             let author = self.through.author("postbook decide");
             let kept = with_service(global, async |service| {
-                Ok(deciding::decide(service, &author, self.conversion, decision, reason).await?)
+                let id = found_here(service, &self.conversion).await?;
+                Ok(deciding::decide(service, &author, id, decision, reason).await?)
             });
             kept_json(&kept.await?)
         };
@@ -74,8 +79,9 @@ impl Decide {
 /// Says who is credited with a conversion, whatever its candidates say.
 #[derive(Debug, Args)]
 pub(super) struct Attribute {
-    /// The conversion
-    conversion: FactId,
+    /// The conversion, by its id or the id of its transaction
+    #[arg(value_name = "CONVERSION")]
+    conversion: String,
     /// Who is credited
     #[arg(long, value_name = "PARTNER", required_unless_present = "to_nobody")]
     to: Option<Slug>,
@@ -95,7 +101,10 @@ impl Attribute {
         let reason = reason(&self.reason)?;
         let answer = if let Some(remote) = self.through.remote()? {
             let body = body([
-                ("conversion_id", json!(self.conversion)),
+                (
+                    "conversion_id",
+                    json!(found_at(&remote, &self.conversion).await?),
+                ),
                 ("partner", json!(self.to)),
                 ("reason", json!(reason)),
             ]);
@@ -103,12 +112,56 @@ impl Attribute {
         } else {
             let author = self.through.author("postbook attribute");
             let kept = with_service(global, async |service| {
-                let partner = self.to;
-                Ok(correction::correct(service, &author, self.conversion, partner, reason).await?)
+                let id = found_here(service, &self.conversion).await?;
+                Ok(correction::correct(service, &author, id, self.to, reason).await?)
             });
             kept_json(&kept.await?)
         };
         print_kept(&answer, global.json)
+    }
+}
+
+/// The conversion with an id, or the only one of a transaction.
+async fn found_here(service: &Service, text: &str) -> Result<FactId, CliError> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let filter = ConversionFilter {
+        txn_id: Some(service.secrets.pseudonyms().id(text).into_owned()),
+        ..ConversionFilter::default()
+    };
+    let found = service.tables.conversions(&filter, Slice::ALL).await?;
+    let ids: Vec<FactId> = found.iter().map(|row| row.id).collect();
+    only(text, &ids)
+}
+
+/// The same at a server.
+async fn found_at(remote: &Remote, text: &str) -> Result<FactId, CliError> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let txn_id: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let found = remote
+        .list(&format!("/v1/conversions?txn_id={txn_id}"))
+        .await?;
+    let ids = found.iter().map(|item| output::text(item, "id").parse());
+    let ids: Vec<FactId> = ids.collect::<Result<_, _>>().map_err(CliError::failed)?;
+    only(text, &ids)
+}
+
+fn only(text: &str, found: &[FactId]) -> Result<FactId, CliError> {
+    match found {
+        [id] => Ok(*id),
+        [] => {
+            let message = format!("there is no conversion with the id or transaction `{text}`");
+            Err(CliError::new(Exit::NotFound, message))
+        }
+        several => {
+            let ids: Vec<String> = several.iter().map(ToString::to_string).collect();
+            let ids = ids.join(", ");
+            let message = format!("the transaction `{text}` has several, say which one: {ids}");
+            Err(CliError::new(Exit::Usage, message))
+        }
     }
 }
 

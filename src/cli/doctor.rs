@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
+    store::open::Location,
     tables::query::Slice,
 };
 
@@ -69,7 +70,9 @@ impl Doctor {
             Health::Good,
             format!("postbook {}", env!("CARGO_PKG_VERSION")),
         )];
-        findings.extend(files::look(&global.data));
+        let location = global.options().location()?;
+        let has_secrets = !matches!(location, Location::Server(..));
+        findings.extend(files::look(&global.data, has_secrets));
         match Reader::open(global).await {
             Ok(reader) => {
                 findings.extend(look_inside(&reader).await?);

@@ -8,6 +8,7 @@ mod balance;
 mod clawbacks;
 mod client;
 mod close;
+mod copy;
 mod decide;
 mod demo;
 mod desk;
@@ -83,6 +84,7 @@ enum Verb {
     Events(events::Events),
     Requeue(requeue::Requeue),
     Replay(replay::Replay),
+    Copy(copy::Copy),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
     Schema(schema::Schema),
@@ -133,6 +135,7 @@ impl Cli {
             Verb::Events(verb) => block_on(verb.run(&global)),
             Verb::Requeue(verb) => block_on(verb.run(&global)),
             Verb::Replay(verb) => block_on(verb.run(&global)),
+            Verb::Copy(verb) => block_on(verb.run(&global)),
             Verb::Doctor(verb) => block_on(verb.run(&global)),
             Verb::Verify(verb) => block_on(verb.run(&global)),
             Verb::Schema(verb) => verb.run(),

@@ -70,13 +70,17 @@ impl File {
             State::Sent => PayoutState::Sent,
         };
         let bytes = if let Some(remote) = self.through.remote()? {
-            let mut path = format!("/v1/payout-files/{}?state={}", format.word(), state.code());
-            if let Some(brand) = &self.brand {
-                path += &format!("&brand={brand}");
-            }
-            if let Some(day) = &self.execution_date {
-                path += &format!("&execution_date={day}");
-            }
+            let brand = self.brand.map(|brand| format!("&brand={brand}"));
+            let day = self
+                .execution_date
+                .map(|day| format!("&execution_date={day}"));
+            let path = format!(
+                "/v1/payout-files/{}?state={}{}{}",
+                format.word(),
+                state.code(),
+                brand.unwrap_or_default(),
+                day.unwrap_or_default()
+            );
             remote.get(&path).await?.body.to_vec()
         } else {
             let request = FileRequest {

@@ -16,10 +16,10 @@ use crate::{
     inquiry::Sources,
     intake::personal::Pseudonyms,
     projector::Projector,
-    secrets::Secrets,
+    secrets::{Place, Secrets},
     store::{
         LogStore,
-        open::{Location, open, open_to_read},
+        open::{Location, open_alone, open_to_read},
     },
     tables::Tables,
 };
@@ -92,7 +92,7 @@ impl Reader {
             click_ids,
             pseudonyms,
         } = keys;
-        let store = open(&location, Arc::clone(&click_ids)).await?;
+        let store = open_alone(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open(&global.data).await?;
         let projector =
             Projector::start(Arc::clone(&store), Arc::clone(&click_ids), tables.clone());
@@ -187,10 +187,13 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
 
 /// The secrets of a data directory that is there.
 pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
-    if !global.data.join("secrets.sqlite").exists() {
-        return Err(nothing_there(&global.data));
+    let place = Place::beside(&global.options().location()?, &global.data);
+    if let Place::Directory(data) = &place
+        && !data.join("secrets.sqlite").exists()
+    {
+        return Err(nothing_there(data));
     }
-    Ok(Secrets::open(&global.data).await?)
+    Ok(Secrets::open_with(&place, None).await?)
 }
 
 /// The keys by which ids in the log are read.
@@ -201,15 +204,20 @@ struct Keys {
 
 /// Where the log is, and the keys of its ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
-    let location = Location::choose(global.log.as_deref(), &global.data)?;
-    let holds_log = match &location {
-        Location::Directory(directory) => directory.join("log.sqlite").exists(),
-        Location::Memory => true,
+    let location = global.options().location()?;
+    let is_there = match &location {
+        Location::Directory(directory) => {
+            directory.join("log.sqlite").exists() && global.data.is_dir()
+        }
+        Location::Memory => global.data.is_dir(),
+        // A node may begin with nothing but the server's address.
+        Location::Server(..) => true,
     };
-    if !holds_log || !global.data.is_dir() {
+    if !is_there {
         return Err(nothing_there(&global.data));
     }
-    let secrets = Secrets::open(&global.data).await?;
+    let place = Place::beside(&location, &global.data);
+    let secrets = Secrets::open_with(&place, None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),
         pseudonyms: secrets.pseudonyms().clone(),

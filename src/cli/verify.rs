@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use postbook_schemas::ClickIdKey;
 use serde_json::{Value, json};
 
 use super::{
@@ -19,8 +20,9 @@ use super::{
 use crate::{
     projector::Projector,
     statement::Issued,
+    store::LogStore,
     tables::{
-        Tables,
+        Checkpoint, Tables,
         query::{
             Slice,
             balances::{AccountTotal, AsOf},
@@ -143,23 +145,12 @@ async fn statements(reader: &Reader) -> Result<Result<String, String>, CliError>
 
 /// Replays the log into read models of its own, and compares them with the live ones.
 async fn replayed(reader: &Reader, data: &Path) -> Result<Result<String, String>, CliError> {
-    let scratch = Scratch::try_new(data)?;
-    let tables = Tables::open(&scratch.0).await?;
     let head = reader.store.head();
-    let click_ids = Arc::clone(&reader.click_ids);
-    let projector = Projector::start(Arc::clone(&reader.store), click_ids, tables.clone());
-    let progress = output::progress("replay", head);
-    while !projector.wait_for(head, GLANCE).await && projector.failed().is_none() {
-        progress.set_position(projector.position());
-    }
-    progress.finish_and_clear();
-    let failed = projector.failed();
-    let replayed = tables.checkpoint().await;
-    projector.stop().await;
-    if let Some(failure) = failed {
-        return Ok(Err(failure));
-    }
-    let (replayed, live) = (replayed?, reader.tables.checkpoint().await?);
+    let replayed = match replay(&reader.store, &reader.click_ids, data).await? {
+        Ok(replayed) => replayed,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let live = reader.tables.checkpoint().await?;
     if replayed.position != live.position {
         return Ok(Err(format!(
             "the live read models moved on to position {} meanwhile: try again",
@@ -174,6 +165,31 @@ async fn replayed(reader: &Reader, data: &Path) -> Result<Result<String, String>
             "the log says {digest}, which the read models do not: run `postbook replay`"
         ))
     })
+}
+
+/// What read models say that are made from a log that nobody appends to, in a directory that is gone
+/// afterwards; or at which fact they cannot be made.
+pub(super) async fn replay(
+    store: &Arc<dyn LogStore>,
+    click_ids: &Arc<ClickIdKey>,
+    data: &Path,
+) -> Result<Result<Checkpoint, String>, CliError> {
+    let scratch = Scratch::try_new(data)?;
+    let tables = Tables::open(&scratch.0).await?;
+    let head = store.head();
+    let projector = Projector::start(Arc::clone(store), Arc::clone(click_ids), tables.clone());
+    let progress = output::progress("replay", head);
+    while !projector.wait_for(head, GLANCE).await && projector.failed().is_none() {
+        progress.set_position(projector.position());
+    }
+    progress.finish_and_clear();
+    let failed = projector.failed();
+    let replayed = tables.checkpoint().await;
+    projector.stop().await;
+    match failed {
+        Some(failure) => Ok(Err(failure)),
+        None => Ok(Ok(replayed?)),
+    }
 }
 
 /// A directory that is gone after use.

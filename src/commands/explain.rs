@@ -7,7 +7,8 @@ use postbook_projections::{
     rows::{ConversionRow, Posting},
 };
 use postbook_schemas::{
-    ClickIdKey, Envelope, Fact, FactId, FactType, Month, Slug, configuration::TermsPublished, dedupe,
+    ClickIdKey, Envelope, Fact, FactId, FactType, Month, Slug, configuration::TermsPublished,
+    dedupe,
 };
 
 use super::record::{self, CommandError};
@@ -149,10 +150,7 @@ async fn trace(
 }
 
 /// The statements in which these postings stand.
-async fn statements(
-    sources: Sources<'_>,
-    postings: &[Posting],
-) -> Result<Vec<Told>, CommandError> {
+async fn statements(sources: Sources<'_>, postings: &[Posting]) -> Result<Vec<Told>, CommandError> {
     let places: BTreeSet<(Slug, Month)> = postings
         .iter()
         .map(|posting| (posting.partner.clone(), posting.period.month))

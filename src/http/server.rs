@@ -32,6 +32,7 @@ pub async fn serve(
     let connections = Connections::new(router, Arc::clone(&service), &options);
     let graceful = GracefulShutdown::new();
     let folding = tokio::spawn(fold(Arc::clone(&service)));
+    let programme = tokio::spawn(Arc::clone(&service).watch_programme());
     let watching = tokio::spawn(credential::watch(service));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -52,6 +53,7 @@ pub async fn serve(
         tracing::warn!("connections were cut off that did not end in time");
     }
     folding.abort();
+    programme.abort();
     watching.abort();
 }
 

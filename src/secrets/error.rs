@@ -40,6 +40,9 @@ pub enum SecretsError {
     /// The master key is not the one that the secrets are sealed with.
     #[error("the master key is not the one that the offers' secrets are sealed with")]
     WrongMasterKey,
+    /// The place that secrets are copied to has keys of another log.
+    #[error("there are keys of another log already, whose click ids would find nothing here")]
+    OtherKeys,
     /// There is no token with this id.
     #[error("there is no token `{0}`")]
     NoSuchToken(String),

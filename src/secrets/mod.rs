@@ -1,22 +1,22 @@
 //! Tokens, offers' keys and our own: what must never be in the log.
 //!
-//! They live in a small file of their own: tokens only as SHA-256, offers' secrets so that signatures
-//! can be checked with them, sealed if there is a master key. Every check is made in memory, in
+//! They live in a small file of their own, or in tables beside a log on a server: tokens only as SHA-256,
+//! offers' secrets so that signatures can be checked with them, sealed if there is a master key. Every check is made in memory, in
 //! constant time where a secret is compared.
 
 mod caller;
 mod checks;
 mod error;
-mod file;
 mod known;
 mod offer_key;
+mod open;
 mod plain;
 mod seal;
+mod store;
 mod unrecorded;
 
 use std::{
     fmt,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -38,13 +38,14 @@ pub use self::{
     offer_key::{KeyBytes, KeyKind, MacBytes, OfferKeyInfo, SignatureBytes},
     plain::Plain,
     seal::MasterKey,
+    store::Place,
     unrecorded::Unrecorded,
 };
 use self::{
-    file::{OfferKeyRow, SecretsFile, TokenRow},
     known::Known,
     offer_key::OfferKey,
     plain::hash_of,
+    store::{OfferKeyRow, SecretsStore, TokenRow},
 };
 
 /// A token as lists show it: never the token itself.
@@ -66,7 +67,7 @@ pub struct TokenInfo {
 
 /// Tokens, offers' keys and our own.
 pub struct Secrets {
-    file: SecretsFile,
+    store: SecretsStore,
     master: Option<MasterKey>,
     is_locked: bool,
     click_id_key: [u8; 32],
@@ -110,56 +111,6 @@ pub fn new_offer_secret() -> (Plain, KeyBytes) {
 }
 
 impl Secrets {
-    /// Opens the secrets in a data directory; makes both where they are missing. Without the master
-    /// key of sealed secrets, signatures cannot be checked.
-    ///
-    /// # Errors
-    /// The directory or the file cannot be made, read or understood.
-    pub async fn open(data: &Path) -> Result<Self, SecretsError> {
-        Self::open_with(data, None).await
-    }
-
-    /// Opens the secrets with the master key that seals them. Secrets that are not sealed yet are.
-    ///
-    /// # Errors
-    /// As [`Self::open`], or the key is not the one that they are sealed with.
-    pub async fn open_with(data: &Path, master: Option<MasterKey>) -> Result<Self, SecretsError> {
-        let file = SecretsFile::open(data).await?;
-        if !file.is_sealed(master.as_ref()).await? && master.is_some() {
-            file.reseal(None, master.as_ref()).await?;
-        }
-        Self::of_file(file, master).await
-    }
-
-    /// Opens the secrets beside another process that has them: what it keeps open stays open.
-    ///
-    /// # Errors
-    /// As [`Self::open_with`].
-    pub async fn open_beside(data: &Path, master: Option<MasterKey>) -> Result<Self, SecretsError> {
-        let file = SecretsFile::open(data).await?;
-        let is_sealed = file.is_sealed(master.as_ref()).await?;
-        Self::of_file(file, master.filter(|_| is_sealed)).await
-    }
-
-    async fn of_file(file: SecretsFile, master: Option<MasterKey>) -> Result<Self, SecretsError> {
-        let click_id_key = file.key("click_id").await?;
-        let pseudonyms = Pseudonyms::new(file.key("pseudonyms").await?);
-        let signing_key = SigningKey::from_bytes(&file.key("log_signing").await?);
-        let is_sealed = file.is_sealed(master.as_ref()).await?;
-        let secrets = Self {
-            is_locked: is_sealed && master.is_none(),
-            version: AtomicI64::new(file.version().await?),
-            file,
-            master,
-            click_id_key,
-            pseudonyms,
-            signing_key,
-            known: ArcSwap::default(),
-        };
-        secrets.reload().await?;
-        Ok(secrets)
-    }
-
     /// Refuses to go on with sealed secrets and no master key.
     ///
     /// # Errors
@@ -177,7 +128,7 @@ impl Secrets {
     /// They are locked, or the file could not be written.
     pub async fn reseal(self, to: Option<&MasterKey>) -> Result<(), SecretsError> {
         self.require_unlocked()?;
-        self.file.reseal(self.master.as_ref(), to).await
+        self.store.reseal(self.master.as_ref(), to).await
     }
 
     /// The key that turns positions into click ids.
@@ -240,7 +191,7 @@ impl Secrets {
         fact: Option<&Unrecorded>,
     ) -> Result<(), SecretsError> {
         let hash = hash_of(plain.reveal());
-        self.file.add_token(info, &hash, fact).await?;
+        self.store.add_token(info, &hash, fact).await?;
         self.reload().await
     }
 
@@ -255,7 +206,7 @@ impl Secrets {
         fact: Option<&Unrecorded>,
     ) -> Result<TokenInfo, SecretsError> {
         self.token(id)?;
-        self.file.revoke_token(id, now, fact).await?;
+        self.store.revoke_token(id, now, fact).await?;
         self.reload().await?;
         self.token(id)
     }
@@ -284,7 +235,7 @@ impl Secrets {
     ) -> Result<(), SecretsError> {
         self.require_unlocked()?;
         let master = self.master.as_ref();
-        self.file
+        self.store
             .add_offer_key(info, bytes, ends, master, fact)
             .await?;
         self.reload().await
@@ -301,7 +252,7 @@ impl Secrets {
         fact: Option<&Unrecorded>,
     ) -> Result<OfferKeyInfo, SecretsError> {
         self.offer_key(id)?;
-        self.file.end_offer_key(id, now, fact).await?;
+        self.store.end_offer_key(id, now, fact).await?;
         self.reload().await?;
         self.offer_key(id)
     }
@@ -334,7 +285,7 @@ impl Secrets {
     /// # Errors
     /// The file cannot be read; what was known stays.
     pub async fn refresh(&self) -> Result<bool, SecretsError> {
-        let version = self.file.version().await?;
+        let version = self.store.version().await?;
         if version == self.version.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -348,7 +299,7 @@ impl Secrets {
     /// # Errors
     /// The file cannot be read.
     pub async fn unrecorded(&self) -> Result<Vec<Unrecorded>, SecretsError> {
-        self.file.unrecorded().await
+        self.store.unrecorded().await
     }
 
     /// Forgets a fact that is in the log now.
@@ -356,15 +307,15 @@ impl Secrets {
     /// # Errors
     /// The file cannot be written.
     pub async fn recorded(&self, fact: &Unrecorded) -> Result<(), SecretsError> {
-        self.file.recorded(fact).await
+        self.store.recorded(fact).await
     }
 
     async fn reload(&self) -> Result<(), SecretsError> {
         let mut known = Known::default();
-        for TokenRow { info, hash } in self.file.tokens().await? {
+        for TokenRow { info, hash } in self.store.tokens().await? {
             known.add_token(info, hash);
         }
-        for OfferKeyRow { info, hash, kept } in self.file.offer_keys().await? {
+        for OfferKeyRow { info, hash, kept } in self.store.offer_keys().await? {
             let kept = kept
                 .map(|kept| seal::read(self.master.as_ref(), &info.seal_name(), &kept))
                 .transpose()?;

@@ -1,5 +1,7 @@
 //! What the secrets promise: handed out once, checked, rotated, revoked, never shown.
 
+use std::path::Path;
+
 use ed25519_dalek::Signer;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -10,6 +12,10 @@ const NOW: Instant = Instant::EPOCH;
 
 fn offer(name: &str) -> OfferRef {
     OfferRef::try_new(name).expect("a good name")
+}
+
+fn place(dir: &tempfile::TempDir) -> Place {
+    Place::Directory(dir.path().to_owned())
 }
 
 async fn opened() -> (tempfile::TempDir, Secrets) {
@@ -259,11 +265,11 @@ async fn a_master_key_seals_what_was_open_and_is_needed_from_then_on() {
         .await
         .expect("made");
     drop(secrets);
-    let beside = Secrets::open_beside(dir.path(), Some(master(dir.path(), "1"))).await;
+    let beside = Secrets::open_beside(&place(&dir), Some(master(dir.path(), "1"))).await;
     drop(beside.expect("opens"));
     assert!(file_holds(dir.path(), plain.reveal()), "open without one");
-    let open =
-        |digit: &'static str| Secrets::open_with(dir.path(), Some(master(dir.path(), digit)));
+    let here = place(&dir);
+    let open = |digit: &'static str| Secrets::open_with(&here, Some(master(dir.path(), digit)));
     let mac = hmac(plain.reveal().as_bytes(), b"body");
     for _ in 0..2 {
         let sealed = open("1").await.expect("opens");

@@ -20,11 +20,15 @@
 //!     position that ends a group.
 //! 11. **Recorded in order**: `recorded_at` never falls from one position to the next.
 
+mod layout;
 mod line;
+mod lock;
 pub mod memory;
 pub mod merkle;
 pub mod open;
+pub mod postgres;
 pub mod sqlite;
+mod transport;
 pub mod writer;
 
 use std::sync::Arc;
@@ -250,6 +254,11 @@ pub trait LogStore: Send + Sync + std::fmt::Debug + 'static {
         &'a self,
         progress: &'a (dyn Fn(u64) + Sync),
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Whether others may append to the same log beside this process.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Finishes what is under way and lets go of files.
     fn close(&self) -> BoxFuture<'_, ()>;

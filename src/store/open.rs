@@ -7,7 +7,13 @@ use std::{
 
 use postbook_schemas::ClickIdKey;
 
-use super::{LogStore, StoreError, memory::MemoryStore, sqlite::SqliteStore};
+use super::{
+    LogStore, StoreError,
+    memory::MemoryStore,
+    postgres::{PostgresStore, Server, ServerRows},
+    sqlite::{FileRows, SqliteStore},
+    transport::{self, Rows, TakesRows},
+};
 
 /// Which log store, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +22,13 @@ pub enum Location {
     Directory(PathBuf),
     /// A log in memory, gone with its process.
     Memory,
+    /// A log on a PostgreSQL server, of a node with this data directory.
+    Server(Server, PathBuf),
 }
 
 impl Location {
-    /// The store of a URL (`sqlite:DIRECTORY`, `memory:`), or the embedded one in the data
-    /// directory if no URL is given.
+    /// The store of a URL (`sqlite:DIRECTORY`, `postgres://HOST/DATABASE`, `memory:`), or the embedded
+    /// one in the data directory if no URL is given.
     ///
     /// # Errors
     /// The URL names no store that this program has.
@@ -36,12 +44,13 @@ impl Location {
             },
             Some(("memory", _)) => Ok(Self::Memory),
             // Not more of the URL is repeated than its scheme: the rest may hold a password.
-            Some((scheme @ ("postgres" | "postgresql" | "kurrentdb" | "esdb"), _)) => {
-                refuse(format!(
-                    "a log in `{scheme}:` is not built yet: use `sqlite:DIRECTORY` or `memory:`"
-                ))
+            Some(("postgres" | "postgresql", _)) => {
+                Ok(Self::Server(Server::parse(url)?, data.to_owned()))
             }
-            _ => refuse("its URL must begin with `sqlite:` or `memory:`".to_owned()),
+            Some((scheme @ ("kurrentdb" | "esdb"), _)) => refuse(format!(
+                "a log in `{scheme}:` is not built yet: use `sqlite:DIRECTORY` or `postgres:`"
+            )),
+            _ => refuse("its URL must begin with `sqlite:`, `postgres:` or `memory:`".to_owned()),
         }
     }
 }
@@ -57,7 +66,28 @@ pub async fn open(
     Ok(match location {
         Location::Directory(directory) => Arc::new(SqliteStore::open(directory, click_ids).await?),
         Location::Memory => Arc::new(MemoryStore::new(click_ids)),
+        Location::Server(server, data) => {
+            Arc::new(PostgresStore::open(server.clone(), Some(data), click_ids).await?)
+        }
     })
+}
+
+/// Opens a log for reading, and keeps other processes from the data directory. Where nobody else can
+/// append then, it is the log as it is; of a log on a server it shows what was there when it was opened.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_alone(
+    location: &Location,
+    click_ids: Arc<ClickIdKey>,
+) -> Result<Arc<dyn LogStore>, StoreError> {
+    match location {
+        Location::Directory(_) | Location::Memory => open(location, click_ids).await,
+        Location::Server(server, data) => {
+            let store = PostgresStore::open_to_read(server.clone(), Some(data), click_ids);
+            Ok(Arc::new(store.await?))
+        }
+    }
 }
 
 /// Opens a log for reading only, also while another process appends to it. It shows what was there
@@ -74,8 +104,37 @@ pub async fn open_to_read(
             Arc::new(SqliteStore::open_to_read(directory, click_ids).await?)
         }
         Location::Memory => Arc::new(MemoryStore::new(click_ids)),
+        Location::Server(server, _) => {
+            Arc::new(PostgresStore::open_to_read(server.clone(), None, click_ids).await?)
+        }
     })
 }
+
+/// Copies what a log has and another has not, row by row: positions, bytes, hashes and keys stay the
+/// same. What was interrupted goes on. Returns up to where both are the same.
+///
+/// # Errors
+/// One cannot be opened, the other holds something else, or somebody appends to it.
+pub async fn copy(
+    from: &Location,
+    to: &Location,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<u64, StoreError> {
+    let mut from: Box<dyn Rows> = match from {
+        Location::Directory(directory) => Box::new(FileRows::of(directory).await?),
+        Location::Server(server, _) => Box::new(ServerRows::of(server).await?),
+        Location::Memory => return Err(NOTHING_TO_COPY),
+    };
+    let mut to: Box<dyn TakesRows> = match to {
+        Location::Directory(directory) => Box::new(FileRows::alone(directory).await?),
+        Location::Server(server, _) => Box::new(ServerRows::to_add(server).await?),
+        Location::Memory => return Err(NOTHING_TO_COPY),
+    };
+    transport::copy(&mut *from, &mut *to, progress).await
+}
+
+/// A log in memory is gone with its process.
+const NOTHING_TO_COPY: StoreError = StoreError::Closed("a log in memory cannot be copied");
 
 #[cfg(test)]
 mod tests {
@@ -91,8 +150,10 @@ mod tests {
             assert_eq!(location, Location::Directory("/var/log".into()));
         }
         assert_eq!(choose(Some("memory:")).unwrap(), Location::Memory);
+        let server = choose(Some("postgres://me:hush@host/db")).unwrap();
+        assert!(!format!("{server:?}").contains("hush"));
         for url in [
-            "postgres://me:hush@host/db",
+            "postgres://me:hush@host:port/db",
             "kurrentdb://me:hush@host",
             "hush",
             "sqlite:",

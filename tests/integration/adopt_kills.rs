@@ -51,8 +51,8 @@ impl Run {
         }
         place.write("sales.csv", &sales);
         place.done(&["import", "postbacks", "sales.csv", "--offer", "acme/shop"]);
-        let tokens = [("manager", "carla"), ("finance", "finn")]
-            .map(|(role, name)| place.token(role, name));
+        let tokens =
+            [("manager", "carla"), ("finance", "finn")].map(|(role, name)| place.token(role, name));
         Self {
             serving: place.serve(),
             place,
@@ -63,14 +63,21 @@ impl Run {
 
     async fn try_it(&self, text: &str) -> String {
         let body = json!({"files": [{"name": "draft.toml", "text": text}]});
-        let made = self.serving.caller(&self.tokens[0]).done("/v1/whatifs", &body).await;
+        let made = self
+            .serving
+            .caller(&self.tokens[0])
+            .done("/v1/whatifs", &body)
+            .await;
         made["hash"].as_str().expect("a hash").to_owned()
     }
 
     async fn adopt(&self, hash: &str) -> (StatusCode, Value) {
         let path = format!("/v1/whatifs/{hash}/adopt");
         let body = json!({"reason": "agreed"});
-        self.serving.caller(&self.tokens[1]).post(&path, &body).await
+        self.serving
+            .caller(&self.tokens[1])
+            .post(&path, &body)
+            .await
     }
 
     /// Asks for an adoption and kills the server somewhere in it.
@@ -95,13 +102,20 @@ impl Run {
     }
 
     async fn payable(&self) -> i64 {
-        let balances = self.serving.caller(&self.tokens[0]).get("/v1/partners/p1/balances").await;
-        balances["items"][0]["payable_minor"].as_i64().expect("an amount")
+        let balances = self
+            .serving
+            .caller(&self.tokens[0])
+            .get("/v1/partners/p1/balances")
+            .await;
+        balances["items"][0]["payable_minor"]
+            .as_i64()
+            .expect("an amount")
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished_when_asked_again() {
+async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished_when_asked_again()
+{
     let mut run = Run::open();
     let sales = i64::try_from(SALES).expect("few sales");
     for kill in 1..=KILLS {
@@ -110,13 +124,24 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
         let hash = run.try_it(&draft).await;
         run.adopt_and_kill(&hash).await;
         let whole = usize::try_from(kill).expect("few kills");
-        let (adopted, published) = (run.count("whatif.adopted").await, run.count("terms.published").await);
+        let (adopted, published) = (
+            run.count("whatif.adopted").await,
+            run.count("terms.published").await,
+        );
         assert_eq!(published, adopted + 1, "half an adoption is in the log");
         let (status, answer) = run.adopt(&hash).await;
-        let expected = if adopted == whole { StatusCode::OK } else { StatusCode::CREATED };
+        let expected = if adopted == whole {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
         assert_eq!(status, expected, "{answer}");
         assert_eq!(run.count("whatif.adopted").await, whole);
-        assert_eq!(run.payable().await, sales * 100 * share, "after kill {kill}");
+        assert_eq!(
+            run.payable().await,
+            sales * 100 * share,
+            "after kill {kill}"
+        );
     }
     // A mapping: what follows from its adoption is killed as well.
     let mut refused = String::new();
@@ -125,8 +150,10 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
     }
     let header = "txn_id,coupon_code,amount,sum,timestamp\n";
     run.serving.kill();
-    run.place.write("refused.csv", &format!("{header}{refused}"));
-    run.place.run(&["import", "postbacks", "refused.csv", "--offer", "acme/shop"]);
+    run.place
+        .write("refused.csv", &format!("{header}{refused}"));
+    run.place
+        .run(&["import", "postbacks", "refused.csv", "--offer", "acme/shop"]);
     run.serving = run.place.serve();
     let mapping = "[[mapping]]\noffer = \"acme/shop\"\n[mapping.fields]\namount = \"sum\"\n";
     let hash = run.try_it(mapping).await;

@@ -60,6 +60,11 @@ fn schema() {
 }
 
 #[test]
+fn terms() {
+    transcript("terms");
+}
+
+#[test]
 fn usage() {
     transcript("usage");
 }

@@ -1,7 +1,10 @@
 //! Money that many want to move at once, over real connections to a real process: exactly one does,
 //! the others are told why, and the books are right afterwards, also after the process was killed.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use hyper::{Method, StatusCode};
@@ -246,6 +249,14 @@ async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_tim
     let manager = desk.serving.caller(&desk.place.token("admin", "ann"));
     manager_done(&manager, "/v1/decisions", &malus).await;
     assert_eq!(balance(&finn).await["outstanding_minor"], 10_000);
+    // Sent again and again under one key, a part is given up once.
+    let tasks = (0..MANY).map(|_| {
+        let body = json!({"partner": "p1", "amount_minor": 100, "reason": "a part"});
+        let caller = finn.clone();
+        tokio::spawn(async move { caller.post_once("/v1/write-offs", &body, "w1").await })
+    });
+    assert_eq!(ids_of(join_all(tasks).await).len(), 1);
+    assert_eq!(balance(&finn).await["outstanding_minor"], 9_900);
     let large = json!({"partner": "p1", "amount_minor": 9_500, "reason": "insolvent"});
     let proposal = finn.done("/v1/write-offs", &large).await;
     let proposal = proposal["proposal_id"].as_str().expect("a proposal");
@@ -279,10 +290,10 @@ async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_tim
         decided += usize::from(which < 2);
     }
     // Too little may be left for what was proposed: then nobody has decided about it.
-    assert!(decided <= 1 && given_up <= 10_000, "{decided} {given_up}");
+    assert!(decided <= 1 && given_up <= 9_900, "{decided} {given_up}");
     let after = balance(&finn).await;
-    assert_eq!(after["written_off_minor"], given_up);
-    assert_eq!(after["outstanding_minor"], 10_000 - given_up);
+    assert_eq!(after["written_off_minor"], 100 + given_up);
+    assert_eq!(after["outstanding_minor"], 9_900 - given_up);
     desk.verify();
 }
 
@@ -304,6 +315,17 @@ async fn manager_done(caller: &Caller, path: &str, body: &Value) {
     }
 }
 
+/// The ids in answers, all of which are successes.
+fn ids_of(answers: Vec<Result<Answer, tokio::task::JoinError>>) -> BTreeSet<String> {
+    let answers = answers.into_iter();
+    let id_of = |answer: Result<Answer, _>| {
+        let (status, answer) = answer.expect("no task panics");
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        id(&answer).to_owned()
+    };
+    answers.map(id_of).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_after_a_kill() {
     let mut desk = Desk::open();
@@ -313,16 +335,7 @@ async fn what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_a
         let (caller, body) = (finn.clone(), body.clone());
         tokio::spawn(async move { caller.post_once("/v1/payouts", &body, "k1").await })
     });
-    let mut payouts: Vec<_> = join_all(tasks)
-        .await
-        .into_iter()
-        .map(|answer| answer.expect("no task panics"))
-        .map(|(status, payout)| {
-            assert_eq!(status, StatusCode::CREATED, "{payout}");
-            id(&payout).to_owned()
-        })
-        .collect();
-    payouts.dedup();
+    let payouts = Vec::from_iter(ids_of(join_all(tasks).await));
     assert_eq!(payouts.len(), 1);
     let second = json!({"partner": "p1", "reason": "January", "amount_minor": 1_000});
     let (status, _) = finn.post_once("/v1/payouts", &second, "k1").await;
@@ -397,7 +410,7 @@ async fn a_server_that_is_killed_while_it_closes_issues_the_missing_statements_w
         });
         // As soon as the cut is in the log, the statements are on their way.
         let caller = serving.caller(&token);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let path = "/v1/events?type=period.closed";
             let cuts = caller.get(path).await["items"]
@@ -413,7 +426,7 @@ async fn a_server_that_is_killed_while_it_closes_issues_the_missing_statements_w
         serving = place.serve();
         let caller = serving.caller(&token);
         let list = format!("/v1/statements?period=2026-{month:02}&limit=1000");
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let told = loop {
             let told = caller.get(&list).await;
             let told = told["items"].as_array().expect("a list").clone();

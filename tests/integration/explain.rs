@@ -63,8 +63,14 @@ async fn sell(app: &TestApp, txn: &str, amount: &str, at: &str) {
 }
 
 async fn explained(viewer: &Sender<'_>, txn: &str) -> Value {
-    let found = viewer.get(&format!("/v1/conversions?txn_id={txn}")).await.json();
-    let id = found["items"][0]["id"].as_str().expect("a conversion").to_owned();
+    let found = viewer
+        .get(&format!("/v1/conversions?txn_id={txn}"))
+        .await
+        .json();
+    let id = found["items"][0]["id"]
+        .as_str()
+        .expect("a conversion")
+        .to_owned();
     let answer = viewer.get(&format!("/v1/conversions/{id}/explain")).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     answer.json()
@@ -88,7 +94,10 @@ fn every_number_has_a_position(step: &Value, above: Option<u64>, head: u64) {
     if let Some(position) = step["position"].as_u64() {
         assert!((1..=head).contains(&position), "{step:#}");
     }
-    assert!(step["amount_minor"].is_null() || position.is_some(), "{step:#}");
+    assert!(
+        step["amount_minor"].is_null() || position.is_some(),
+        "{step:#}"
+    );
     for detail in step["details"].as_array().into_iter().flatten() {
         every_number_has_a_position(detail, position, head);
     }
@@ -101,14 +110,21 @@ fn the_steps_come_to_what_is_posted(explained: &Value) {
         let Some(result) = results.first() else {
             continue;
         };
-        assert_eq!(result["amount_minor"], earning["amount_minor"], "{earning:#}");
+        assert_eq!(
+            result["amount_minor"], earning["amount_minor"],
+            "{earning:#}"
+        );
         let says = earning["says"].as_str().unwrap();
         let (rule, partner) = says.split_once(" gives ").expect("rule and partner");
         let account = format!("liability:partner:{}:", partner.split(' ').next().unwrap());
         let mut posted = 0;
         for posting in steps(one(explained, "postings"), "posting") {
             assert!(posting["position"].is_u64());
-            if posting["says"].as_str().unwrap().contains(&format!(" of {rule},")) {
+            if posting["says"]
+                .as_str()
+                .unwrap()
+                .contains(&format!(" of {rule},"))
+            {
                 for entry in steps(posting, "entry") {
                     if entry["says"].as_str().unwrap().starts_with(&account) {
                         posted -= entry["amount_minor"].as_i64().unwrap();
@@ -116,7 +132,11 @@ fn the_steps_come_to_what_is_posted(explained: &Value) {
                 }
             }
         }
-        assert_eq!(json!(posted), earning["amount_minor"], "{rule}: {explained:#}");
+        assert_eq!(
+            json!(posted),
+            earning["amount_minor"],
+            "{rule}: {explained:#}"
+        );
     }
 }
 
@@ -124,7 +144,13 @@ fn the_steps_come_to_what_is_posted(explained: &Value) {
 async fn every_number_of_an_explanation_leads_to_a_fact_and_comes_to_what_is_posted() {
     let app = TestApp::start(PROGRAMME).await;
     let viewer = app.as_role(Role::Viewer).await;
-    for (txn, amount, day) in [("A", "100.10", 1), ("B", "100.00", 2), ("C", "50.00", 3), ("D", "200.00", 4), ("E", "10.00", 5)] {
+    for (txn, amount, day) in [
+        ("A", "100.10", 1),
+        ("B", "100.00", 2),
+        ("C", "50.00", 3),
+        ("D", "200.00", 4),
+        ("E", "10.00", 5),
+    ] {
         sell(&app, txn, amount, &format!("2026-06-0{day}T00:00:00Z")).await;
     }
     let refund = "/api/postback/acme/shop?event=refund&txn_id=B&amount=40.00";
@@ -138,13 +164,26 @@ async fn every_number_of_an_explanation_leads_to_a_fact_and_comes_to_what_is_pos
         the_steps_come_to_what_is_posted(&explained);
     }
     let first = explained(&viewer, "A").await;
-    let share = steps(&first, "earning").into_iter().find(|it| it["says"].as_str().unwrap().starts_with("share ")).unwrap().clone();
+    let share = steps(&first, "earning")
+        .into_iter()
+        .find(|it| it["says"].as_str().unwrap().starts_with("share "))
+        .unwrap()
+        .clone();
     let says = |step: &Value| step["says"].as_str().unwrap().to_owned();
-    assert!(says(one(&share, "tier")).contains("0 before it"), "{share:#}");
+    assert!(
+        says(one(&share, "tier")).contains("0 before it"),
+        "{share:#}"
+    );
     assert_eq!(says(one(&share, "price")), "revshare 30%");
-    assert_eq!(says(one(&share, "exact")), "comes to 2732.73 minor units of EUR");
+    assert_eq!(
+        says(one(&share, "exact")),
+        "comes to 2732.73 minor units of EUR"
+    );
     assert_eq!(one(&share, "rounding")["amount_minor"], 2_733);
-    assert!(says(one(&share, "rate")).starts_with("1 USD is 0.91 EUR"), "{share:#}");
+    assert!(
+        says(one(&share, "rate")).starts_with("1 USD is 0.91 EUR"),
+        "{share:#}"
+    );
     assert!(one(&share, "rate")["position"].is_u64());
     let third = explained(&viewer, "C").await;
     let share = steps(&third, "earning")[0];
@@ -152,8 +191,16 @@ async fn every_number_of_an_explanation_leads_to_a_fact_and_comes_to_what_is_pos
     assert_eq!(steps(one(share, "tier"), "counted").len(), 2);
     let last = explained(&viewer, "E").await;
     let share = steps(&last, "earning")[0];
-    assert!(says(one(share, "cap")).contains("0.00 EUR left"), "{share:#}");
+    assert!(
+        says(one(share, "cap")).contains("0.00 EUR left"),
+        "{share:#}"
+    );
     assert!(says(one(share, "result")).contains("over_cap"), "{share:#}");
-    let unmet = &steps(&first, "earning").into_iter().find(|it| it["says"].as_str().unwrap().starts_with("vip"));
-    assert!(unmet.is_none(), "a rule beside others that apply is not a line");
+    let unmet = &steps(&first, "earning")
+        .into_iter()
+        .find(|it| it["says"].as_str().unwrap().starts_with("vip"));
+    assert!(
+        unmet.is_none(),
+        "a rule beside others that apply is not a line"
+    );
 }

@@ -531,18 +531,23 @@ async fn form_is_shown_as_it_always_was(form: u32) {
     let mut issued = Issued::read(&**store, store.head())
         .await
         .expect("it is a statement");
-    issued.id = "01970000-0000-7000-8000-00000000f001".parse().unwrap();
+    issued.id = "01970000-0000-7000-8000-00000000f001"
+        .parse()
+        .expect("it can be shown");
     assert!(issued.statement.adds_up());
     let html = format!("form-{form}.html");
     for (name, format) in [("form-1.csv", Format::Csv), (&html, Format::Html)] {
         let shown = issued.document(format);
         if !folder.join(name).exists() {
-            std::fs::write(folder.join(name), &shown).unwrap();
+            std::fs::write(folder.join(name), &shown).expect("it can be shown");
         }
-        let (shown, kept) = (String::from_utf8(shown).unwrap(), read(name));
+        let (shown, kept) = (
+            String::from_utf8(shown).expect("it can be shown"),
+            read(name),
+        );
         assert_eq!(
             shown,
-            String::from_utf8(kept).unwrap(),
+            String::from_utf8(kept).expect("it can be shown"),
             "{name}: a form is never changed"
         );
     }

@@ -31,6 +31,15 @@ macro_rules! obligations {
                 super::$name(super::Subject::sqlite().await).await;
             })+
         }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(subject) = super::Subject::postgres().await {
+                    super::$name(subject).await;
+                }
+            })+
+        }
     };
 }
 
@@ -517,7 +526,10 @@ proptest! {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             check_against_model(Subject::memory(), steps.clone()).await;
-            check_against_model(Subject::sqlite().await, steps).await;
+            check_against_model(Subject::sqlite().await, steps.clone()).await;
+            if let Some(subject) = Subject::postgres().await {
+                check_against_model(subject, steps).await;
+            }
         });
     }
 }

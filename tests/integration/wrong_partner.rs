@@ -53,7 +53,9 @@ impl Desk<'_> {
     }
 
     fn set(&self, now: &str) {
-        self.app.clock.set(Instant::parse_rfc3339(now).expect("a time"));
+        self.app
+            .clock
+            .set(Instant::parse_rfc3339(now).expect("a time"));
     }
 
     async fn done(&self, sender: &Sender<'_>, path: &str, body: Value) -> Value {
@@ -68,35 +70,59 @@ impl Desk<'_> {
         let path = format!("/v1/periods/{month}/close");
         self.done(&self.finn, &path, why.clone()).await;
         let payout = self
-            .done(&self.finn, "/v1/payouts", json!({"partner": partner, "reason": month}))
+            .done(
+                &self.finn,
+                "/v1/payouts",
+                json!({"partner": partner, "reason": month}),
+            )
             .await;
         let id = payout["id"].as_str().expect("an id").to_owned();
         self.app.clock.advance_micros(1_000_000);
-        for (who, step) in [(&self.fay, "approve"), (&self.finn, "send"), (&self.finn, "settle")] {
-            self.done(who, &format!("/v1/payouts/{id}/{step}"), why.clone()).await;
+        for (who, step) in [
+            (&self.fay, "approve"),
+            (&self.finn, "send"),
+            (&self.finn, "settle"),
+        ] {
+            self.done(who, &format!("/v1/payouts/{id}/{step}"), why.clone())
+                .await;
             self.app.clock.advance_micros(1_000_000);
         }
         (id, payout["amount_minor"].as_i64().expect("an amount"))
     }
 
     async fn balance(&self, partner: &str) -> Value {
-        let answer = self.finn.get(&format!("/v1/partners/{partner}/balances")).await;
+        let answer = self
+            .finn
+            .get(&format!("/v1/partners/{partner}/balances"))
+            .await;
         answer.json()["items"][0].clone()
     }
 
     async fn statements(&self, partner: &str) -> Vec<Vec<u8>> {
-        let list = self.finn.get(&format!("/v1/partners/{partner}/statements")).await.json();
+        let list = self
+            .finn
+            .get(&format!("/v1/partners/{partner}/statements"))
+            .await
+            .json();
         let mut bytes = Vec::new();
         for item in list["items"].as_array().expect("statements") {
             let id = item["id"].as_str().expect("an id");
-            bytes.push(self.finn.get(&format!("/v1/statements/{id}.json")).await.body);
+            bytes.push(
+                self.finn
+                    .get(&format!("/v1/statements/{id}.json"))
+                    .await
+                    .body,
+            );
         }
         bytes
     }
 }
 
 fn numbers(value: &Value, names: &[&str]) -> Vec<i64> {
-    names.iter().map(|name| value[*name].as_i64().expect("a number")).collect()
+    names
+        .iter()
+        .map(|name| value[*name].as_i64().expect("a number"))
+        .collect()
 }
 
 #[tokio::test]
@@ -116,21 +142,50 @@ async fn coupon_sales_paid_to_the_wrong_partner_are_set_right_with_their_history
     let (march, paid_march) = desk.close_and_pay("2026-03", "marco").await;
     let before = desk.statements("marco").await;
     desk.set("2026-06-16T09:00:00Z");
-    assert_eq!(paid_march, 2_000 * 2 + 1_000 * 2 + 3_000 + 1_000, "everything payable was paid");
+    assert_eq!(
+        paid_march,
+        2_000 * 2 + 1_000 * 2 + 3_000 + 1_000,
+        "everything payable was paid"
+    );
 
     // June: Lena asks where her sales are. Carla tries what should have been.
     let log = app.log_bytes().await;
-    let answer = desk.carla.post("/v1/whatifs", "application/toml", DRAFT.as_bytes()).await;
+    let answer = desk
+        .carla
+        .post("/v1/whatifs", "application/toml", DRAFT.as_bytes())
+        .await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     assert_eq!(app.log_bytes().await, log, "nothing is written");
     let made = answer.json();
-    let by_partner: Vec<_> = made["partners"].as_array().unwrap().iter().map(|total| {
-        json!([total["of"], total["closed"]["difference_minor"], total["open"]["difference_minor"]])
-    }).collect();
-    assert_eq!(by_partner, [json!(["lena", 6_000, 4_000]), json!(["marco", -6_000, -4_000])]);
-    let clawbacks = made["items"].as_array().unwrap().iter().filter(|row| row["posting"] == "clawback");
+    let by_partner: Vec<_> = made["partners"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|total| {
+            json!([
+                total["of"],
+                total["closed"]["difference_minor"],
+                total["open"]["difference_minor"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        by_partner,
+        [
+            json!(["lena", 6_000, 4_000]),
+            json!(["marco", -6_000, -4_000])
+        ]
+    );
+    let clawbacks = made["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["posting"] == "clawback");
     for row in clawbacks {
-        assert_eq!((&row["partner"], &row["payout_id"]), (&json!("marco"), &json!(march)));
+        assert_eq!(
+            (&row["partner"], &row["payout_id"]),
+            (&json!("marco"), &json!(march))
+        );
     }
 
     // Finn adopts.
@@ -140,29 +195,72 @@ async fn coupon_sales_paid_to_the_wrong_partner_are_set_right_with_their_history
     let adopted = desk.done(&desk.finn, &path, why).await;
 
     // Lena has what she earned, Marco owes what he was paid, and nobody wrote a number by hand.
-    let names = ["payable_minor", "paid_minor", "clawed_back_minor", "outstanding_minor", "earned_minor"];
-    assert_eq!(numbers(&desk.balance("lena").await, &names), [10_000, 0, 0, 0, 10_000]);
-    assert_eq!(numbers(&desk.balance("marco").await, &names), [-10_000, 10_000, 10_000, 10_000, 10_000]);
+    let names = [
+        "payable_minor",
+        "paid_minor",
+        "clawed_back_minor",
+        "outstanding_minor",
+        "earned_minor",
+    ];
+    assert_eq!(
+        numbers(&desk.balance("lena").await, &names),
+        [10_000, 0, 0, 0, 10_000]
+    );
+    assert_eq!(
+        numbers(&desk.balance("marco").await, &names),
+        [-10_000, 10_000, 10_000, 10_000, 10_000]
+    );
     // What was told stays told.
     assert_eq!(desk.statements("marco").await, before);
     // The corrections of March stand in April, the first open month, and say so; their cause is the adoption.
-    let postings = desk.finn.get("/v1/postings?partner=marco&period=2026-04").await.json();
-    let corrections: Vec<_> = postings["items"].as_array().unwrap().iter()
+    let postings = desk
+        .finn
+        .get("/v1/postings?partner=marco&period=2026-04")
+        .await
+        .json();
+    let corrections: Vec<_> = postings["items"]
+        .as_array()
+        .unwrap()
+        .iter()
         .filter(|posting| !posting["corrects"].is_null())
-        .map(|posting| json!([posting["kind"], posting["corrects"], posting["cause"], posting["payout_id"]])).collect();
+        .map(|posting| {
+            json!([
+                posting["kind"],
+                posting["corrects"],
+                posting["cause"],
+                posting["payout_id"]
+            ])
+        })
+        .collect();
     let expected = json!(["clawback", "2026-03", adopted["position"], march]);
     assert_eq!(corrections, [expected.clone(), expected]);
     explains_both(&desk, &march, &adopted).await;
     recovers(&desk).await;
-    let rebuilt = app.service.projector.rebuild(&|_| ()).await.expect("it can be rebuilt");
+    let rebuilt = app
+        .service
+        .projector
+        .rebuild(&|_| ())
+        .await
+        .expect("it can be rebuilt");
     assert!(rebuilt.is_identical());
 }
 
 /// One explanation tells both sides: who lost it, who got it, what was paid, and by whose word.
 async fn explains_both(desk: &Desk<'_>, payout: &str, adopted: &Value) {
-    let found = desk.carla.get("/v1/conversions?txn_id=order-1").await.json();
-    let id = found["items"][0]["id"].as_str().expect("a conversion").to_owned();
-    let explained = desk.carla.get(&format!("/v1/conversions/{id}/explain")).await.json();
+    let found = desk
+        .carla
+        .get("/v1/conversions?txn_id=order-1")
+        .await
+        .json();
+    let id = found["items"][0]["id"]
+        .as_str()
+        .expect("a conversion")
+        .to_owned();
+    let explained = desk
+        .carla
+        .get(&format!("/v1/conversions/{id}/explain"))
+        .await
+        .json();
     let text = explained.to_string();
     for said in [
         "credited to lena: coupon",
@@ -175,8 +273,17 @@ async fn explains_both(desk: &Desk<'_>, payout: &str, adopted: &Value) {
     ] {
         assert!(text.contains(said), "`{said}` is not in {explained:#}");
     }
-    let timeline = desk.carla.get(&format!("/v1/conversions/{id}/timeline")).await.json();
-    let positions: Vec<_> = timeline["items"].as_array().unwrap().iter().map(|fact| &fact["position"]).collect();
+    let timeline = desk
+        .carla
+        .get(&format!("/v1/conversions/{id}/timeline"))
+        .await
+        .json();
+    let positions: Vec<_> = timeline["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fact| &fact["position"])
+        .collect();
     assert!(positions.contains(&&adopted["position"]), "{timeline:#}");
 }
 
@@ -187,9 +294,24 @@ async fn recovers(desk: &Desk<'_>) {
     let path = "/api/postback/acme/shop?event=sale&coupon_code=MARCO&txn_id=order-9&amount=600.00&timestamp=2026-06-15T00:00:00Z";
     assert!(desk.app.anonymous().get(path).await.status.is_success());
     let names = ["payable_minor", "outstanding_minor"];
-    assert_eq!(numbers(&desk.balance("marco").await, &names), [2_000, 10_000]);
-    let payout = desk.done(&desk.finn, "/v1/payouts", json!({"partner": "marco", "reason": "June"})).await;
+    assert_eq!(
+        numbers(&desk.balance("marco").await, &names),
+        [2_000, 10_000]
+    );
+    let payout = desk
+        .done(
+            &desk.finn,
+            "/v1/payouts",
+            json!({"partner": "marco", "reason": "June"}),
+        )
+        .await;
     assert_eq!(payout["amount_minor"], 2_000);
-    let lena = desk.done(&desk.finn, "/v1/payouts", json!({"partner": "lena", "reason": "at last"})).await;
+    let lena = desk
+        .done(
+            &desk.finn,
+            "/v1/payouts",
+            json!({"partner": "lena", "reason": "at last"}),
+        )
+        .await;
     assert_eq!(lena["amount_minor"], 10_000);
 }

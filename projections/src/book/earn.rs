@@ -131,6 +131,32 @@ impl Book {
             let users = self.rate_users.entry((other, own)).or_default();
             users.insert(number);
         }
+        for other in self.looked_at(number) {
+            let to = self
+                .programme
+                .offer_currency(&self.conversion(number).offer);
+            let users = self.rate_users.entry((other, to)).or_default();
+            users.insert(number);
+        }
+    }
+
+    /// The currencies, other than the offer's, of amounts that conditions of its terms look at.
+    fn looked_at(&self, number: ConversionNumber) -> Vec<Currency> {
+        let conversion = self.conversion(number);
+        let terms = self.programme.all_terms(&conversion.offer);
+        let to = self.programme.offer_currency(&conversion.offer);
+        let mut currencies = Vec::new();
+        if terms.iter().any(|terms| terms.looks_at_amounts) {
+            currencies.extend(Some(conversion.currency).filter(|&own| own != to));
+        }
+        if terms.iter().any(|terms| terms.looks_at_totals) {
+            let keys = [conversion.keys.customer, conversion.keys.click];
+            let groups = keys.into_iter().filter_map(|key| self.group(key));
+            let members = groups.flat_map(|group| &group.conversions);
+            let all = members.map(|&member| self.conversion(member).currency);
+            currencies.extend(all.filter(|&other| other != to));
+        }
+        currencies
     }
 
     /// The lines of a conversion as the facts stand: of who is credited and those above, of who
@@ -213,19 +239,13 @@ impl Book {
         if let Some(below) = below {
             self.upline_lines(number, partner, &below, (seen, later), lines)?;
         }
-        let Matched {
-            terms,
-            rules,
-            unmet,
-            ..
-        } = &*sheet.matched;
-        if rules.is_empty() {
-            let unmet_rules = unmet.iter().filter_map(|&place| terms.rules.get(place));
-            lines.rows.extend(unmet_rules.map(|rule| {
-                let reason = ZeroReason::ConditionUnmet;
-                zero_line(Some((&**terms, rule)), some(), Some(currency), reason)
+        let matched = &*sheet.matched;
+        if matched.rules.is_empty() {
+            lines.rows.extend(matched.unmet().map(|(rule, reason)| {
+                let rule = Some((&*matched.terms, rule));
+                zero_line(rule, some(), Some(currency), reason)
             }));
-            if unmet.is_empty() {
+            if matched.unmet.is_empty() {
                 let reason = ZeroReason::NoRule;
                 lines
                     .rows

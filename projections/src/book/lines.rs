@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     click::ClickSeen,
-    conditions::{Surroundings, unmet},
+    conditions::{Surroundings, Unmet, unmet},
     conversion::Conversion,
     groups::Group,
     numbers::ConversionNumber,
@@ -27,6 +27,7 @@ use crate::{
 
 pub(super) struct Around<'a> {
     book: &'a Book,
+    conversion: &'a Conversion,
     groups: [Option<&'a Group>; 2],
 }
 
@@ -56,7 +57,16 @@ impl Surroundings for Around<'_> {
             .any(|group| group.firsts.contains_key(kind))
     }
 
-    fn total_minor(&self, kind: &Kind, from: Instant, to: Instant) -> i128 {
+    fn amount_minor(&self) -> Option<i64> {
+        self.book.amount_in_offers(self.conversion)
+    }
+
+    fn exponent(&self) -> u32 {
+        let programme = &self.book.programme;
+        programme.offer_currency(&self.conversion.offer).exponent()
+    }
+
+    fn total_minor(&self, kind: &Kind, from: Instant, to: Instant) -> Option<i128> {
         // The customer's conversions, else those of the click; never both, they overlap.
         let [customer, click] = self.groups;
         let members = customer
@@ -67,8 +77,10 @@ impl Surroundings for Around<'_> {
             .map(|&number| self.book.conversion(number))
             .filter(|member| member.counts && member.kind == *kind)
             .filter(|member| (from..=to).contains(&member.occurred_at()))
-            .map(|member| i128::from(member.amount_minor.unwrap_or(0)))
-            .fold(0, i128::saturating_add)
+            .map(|member| self.book.amount_in_offers(member))
+            .try_fold(0_i128, |sum, amount| {
+                Some(sum.saturating_add(i128::from(amount?)))
+            })
     }
 }
 
@@ -107,12 +119,14 @@ impl Book {
             {
                 continue;
             }
-            if unmet(&rule.when, conversion, click, &around).is_some() {
-                unmet_rules.push(place);
-            } else {
-                groups_taken.extend(rule.group.as_ref());
-                rules.push(place);
-                pools.push(rule_pools(&terms, rule, conversion, partner));
+            match unmet(&rule.when, conversion, click, &around) {
+                Some(Unmet::Not(_)) => unmet_rules.push((place, ZeroReason::ConditionUnmet)),
+                Some(Unmet::AwaitsRate) => unmet_rules.push((place, ZeroReason::AwaitingFx)),
+                None => {
+                    groups_taken.extend(rule.group.as_ref());
+                    rules.push(place);
+                    pools.push(rule_pools(&terms, rule, conversion, partner));
+                }
             }
         }
         drop(groups_taken);
@@ -124,16 +138,28 @@ impl Book {
         })
     }
 
-    pub(super) fn around(&self, conversion: &Conversion) -> Around<'_> {
+    pub(super) fn around<'a>(&'a self, conversion: &'a Conversion) -> Around<'a> {
         let keys = conversion.keys;
         Around {
             book: self,
+            conversion,
             groups: [self.group(keys.customer), self.group(keys.click)],
         }
     }
 
     pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
         self.clicks.get(conversion.references.click_id.as_deref()?)
+    }
+
+    /// A conversion's amount in the currency of its offer, at the rate of when it happened; nothing
+    /// if it has none, `None` without a rate.
+    fn amount_in_offers(&self, conversion: &Conversion) -> Option<i64> {
+        let amount = conversion.amount_minor.unwrap_or(0);
+        let to = self.programme.offer_currency(&conversion.offer);
+        if conversion.currency == to || amount == 0 {
+            return Some(amount);
+        }
+        self.exchanged(amount, conversion.currency, to, conversion.occurred_at())
     }
 
     /// A conversion's status and its changes of money in its own currency.

@@ -23,7 +23,7 @@ use std::{
 };
 
 use postbook_schemas::{
-    Currency, Envelope, Fact, FactId, Instant, Month, OfferRef, Slug, terms::When,
+    AMOUNT_MINOR_MAX, Currency, Envelope, Fact, FactId, Instant, Month, OfferRef, Slug, terms::When,
 };
 use thiserror::Error;
 
@@ -170,19 +170,24 @@ impl Book {
     /// Folds one fact, and adds the rows that change to `changes`.
     ///
     /// # Errors
-    /// A sum leaves 64 bits. The book is then unusable.
+    /// The fact moves an amount that no amount may be: the book is as it was before. Or a sum leaves
+    /// 64 bits, which takes thousands of the largest amounts: the book is then unusable.
     pub fn apply(
         &mut self,
         position: u64,
         envelope: &Envelope,
         changes: &mut Changes,
     ) -> Result<(), BookError> {
+        let error = |what: String| BookError {
+            position,
+            id: envelope.id,
+            what,
+        };
+        if let Some(amount) = amount_out_of_range(&envelope.fact) {
+            return Err(error(format!("the amount {amount} is out of range")));
+        }
         self.fold(position, envelope, changes)
-            .map_err(|Overflow| BookError {
-                position,
-                id: envelope.id,
-                what: "an amount does not fit 64 bits".to_owned(),
-            })
+            .map_err(|Overflow| error("an amount does not fit 64 bits".to_owned()))
     }
 
     /// Derives everything again as if every conversion were touched, and says what would be posted:
@@ -219,5 +224,26 @@ impl Book {
     ) -> Option<Arc<crate::rules::CompiledTerms>> {
         self.programme
             .terms(&conversion.offer, partner, conversion.occurred_at())
+    }
+}
+
+/// An amount of a fact that moves money by itself which is larger than amounts may be. (What is
+/// reported may be of any size: what it earns is then `out_of_range`.)
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all other facts move no money by themselves"
+)]
+fn amount_out_of_range(fact: &Fact) -> Option<i64> {
+    let is_out = |minor: &i64| minor.unsigned_abs() > AMOUNT_MINOR_MAX.unsigned_abs();
+    match fact {
+        Fact::PayoutProposed(proposed) => {
+            let lines = proposed.lines.iter().map(|line| line.amount_minor);
+            std::iter::once(proposed.amount_minor)
+                .chain(lines)
+                .find(is_out)
+        }
+        Fact::AdjustmentPosted(data) => Some(data.amount_minor).filter(is_out),
+        Fact::BalanceWrittenOff(data) => Some(data.amount_minor).filter(is_out),
+        _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use postbook_schemas::{Currency, Slug};
+use postbook_schemas::{Currency, Slug, ZeroReason};
 
 use crate::{
     numbers::{ConversionNumber, PoolKey},
@@ -34,11 +34,17 @@ pub(super) struct Matched {
     pub(super) rules: Vec<usize>,
     /// The pools of those rules, in the same order.
     pub(super) pools: Vec<RulePools>,
-    /// The rules of its kind that do not.
-    pub(super) unmet: Vec<usize>,
+    /// The rules of its kind that do not, and why.
+    pub(super) unmet: Vec<(usize, ZeroReason)>,
 }
 
 impl Matched {
+    /// The rules that do not price it, and why.
+    pub(super) fn unmet(&self) -> impl Iterator<Item = (&CompiledRule, ZeroReason)> {
+        let unmet = self.unmet.iter();
+        unmet.filter_map(|&(place, reason)| Some((self.terms.rules.get(place)?, reason)))
+    }
+
     /// The rules that price it, with their pools.
     pub(super) fn rules(&self) -> impl Iterator<Item = (&CompiledRule, RulePools)> {
         let rules = self

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use postbook_schemas::{
-    Currency, FactId, Slug,
+    Currency, FactId, Slug, ZeroReason,
     terms::{Period, TierBy, TierMode},
 };
 
@@ -16,9 +16,11 @@ use super::{
     volume::{advance_pool, works_off},
 };
 use crate::{
-    conditions::unmet,
+    conditions::{self, unmet},
     conversion::Corrected,
-    explain::trace::{AdvanceTrace, CapTrace, LineTrace, RateTrace, Source, TierTrace, Trace, Unmet},
+    explain::trace::{
+        AdvanceTrace, CapTrace, LineTrace, RateTrace, Source, TierTrace, Trace, Unmet,
+    },
     numbers::{ConversionNumber, PoolKey},
     pricing::{Exchange, exact, is_sliced, price_currency, reached},
     rules::{CompiledRule, Price},
@@ -78,7 +80,10 @@ impl Book {
         );
         add("offer", says, defined);
         if let Some(click) = self.click_of(conversion) {
-            let says = format!("click {} of {} at {}", click.click_id, click.partner, click.occurred_at);
+            let says = format!(
+                "click {} of {} at {}",
+                click.click_id, click.partner, click.occurred_at
+            );
             add("click", says, Some(click.position));
         }
         if let Some(code) = &conversion.references.coupon_code {
@@ -90,15 +95,25 @@ impl Book {
         }
         let group = self.group(conversion.keys.customer);
         if let Some(bond) = group.and_then(|group| group.bond.as_ref()) {
-            let first = self.ids.get(&bond.order.id).map(|&it| self.conversion(it).position);
-            let says = format!("customer bound to {} at {}", bond.partner, bond.order.occurred_at);
+            let first = self
+                .ids
+                .get(&bond.order.id)
+                .map(|&it| self.conversion(it).position);
+            let says = format!(
+                "customer bound to {} at {}",
+                bond.partner, bond.order.occurred_at
+            );
             add("customer", says, first);
         }
         for id in &conversion.aliases {
             for Corrected { order, partner } in self.corrections.get(id).into_iter().flatten() {
                 let whom = partner.as_ref().map_or("nobody", Slug::as_str);
                 let position = self.position_of(&order.id);
-                add("correction", format!("corrected to {whom} at {}", order.occurred_at), position);
+                add(
+                    "correction",
+                    format!("corrected to {whom} at {}", order.occurred_at),
+                    position,
+                );
             }
         }
         sources
@@ -113,7 +128,12 @@ impl Book {
     ) -> Option<Below> {
         let currency = self.programme.partner_currency(partner)?;
         let matched = self.matched(number, partner, 0, seen)?;
-        self.trace_unmet(number, partner, (&matched.terms.rules, &matched.unmet), trace);
+        self.trace_unmet(
+            number,
+            partner,
+            (&matched.terms.rules, &matched.unmet),
+            trace,
+        );
         let sheet = Sheet {
             number,
             partner,
@@ -124,13 +144,17 @@ impl Book {
         };
         let below = self.own_lines(&sheet, &mut Touched::new(), &mut Lines::default());
         for (rule, given) in self.given(&sheet, &mut Touched::new()) {
-            let pools = matched.rules().find(|(it, _)| it.id == rule.id).map(|(_, pools)| pools);
+            let pools = matched
+                .rules()
+                .find(|(it, _)| it.id == rule.id)
+                .map(|(_, pools)| pools);
             let left = self.left_of(&sheet, rule);
             let volume = self.volume(pools.and_then(|it| it.tiers), number);
             let from = price_currency(
                 rule,
                 self.conversion(number),
-                self.programme.offer_currency(&self.conversion(number).offer),
+                self.programme
+                    .offer_currency(&self.conversion(number).offer),
             );
             let exchange = self.exchange(number, from, currency);
             let priced = self.priced(rule, number, currency, &left, volume.as_ref());
@@ -149,7 +173,8 @@ impl Book {
                 _ => price_text(rule.price),
             };
             let is_share = matched.terms.has_advance() && works_off(rule);
-            let advance = is_share.then(|| self.trace_advance(number, partner, &matched.terms, given.net_minor));
+            let advance = is_share
+                .then(|| self.trace_advance(number, partner, &matched.terms, given.net_minor));
             trace.lines.push(LineTrace {
                 rule: rule.id.clone(),
                 partner: partner.clone(),
@@ -188,7 +213,12 @@ impl Book {
         let Some(matched) = self.matched(number, upline, level, seen) else {
             return;
         };
-        self.trace_unmet(number, upline, (&matched.terms.rules, &matched.unmet), trace);
+        self.trace_unmet(
+            number,
+            upline,
+            (&matched.terms.rules, &matched.unmet),
+            trace,
+        );
         let mut lines = Lines::default();
         let made = self.override_lines(
             number,
@@ -206,7 +236,10 @@ impl Book {
             };
             let exchange = self.exchange(number, below.currency, currency);
             let product = exchange.and_then(|exchange| share_of(rule, below.base_minor, exchange));
-            let row = lines.rows.iter().find(|row| row.rule.as_ref() == Some(&rule.id));
+            let row = lines
+                .rows
+                .iter()
+                .find(|row| row.rule.as_ref() == Some(&rule.id));
             let left_minor = exchange
                 .and_then(|exchange| share_of(rule, below.net_minor, exchange))
                 .and_then(|product| product.rounded());
@@ -237,13 +270,17 @@ impl Book {
         &self,
         number: ConversionNumber,
         partner: &Slug,
-        (rules, places): (&[CompiledRule], &[usize]),
+        (rules, places): (&[CompiledRule], &[(usize, ZeroReason)]),
         trace: &mut Trace,
     ) {
         let conversion = self.conversion(number);
         let (around, click) = (self.around(conversion), self.click_of(conversion));
-        for rule in places.iter().filter_map(|&place| rules.get(place)) {
-            if let Some(condition) = unmet(&rule.when, conversion, click, &around) {
+        for rule in places.iter().filter_map(|&(place, _)| rules.get(place)) {
+            if let Some(why) = unmet(&rule.when, conversion, click, &around) {
+                let condition = match why {
+                    conditions::Unmet::Not(condition) => condition,
+                    conditions::Unmet::AwaitsRate => "an exchange rate for the amount",
+                };
                 trace.unmet.push(Unmet {
                     rule: rule.id.clone(),
                     partner: partner.clone(),
@@ -253,7 +290,12 @@ impl Book {
         }
     }
 
-    fn trace_rate(&self, number: ConversionNumber, from: Currency, to: Currency) -> Option<RateTrace> {
+    fn trace_rate(
+        &self,
+        number: ConversionNumber,
+        from: Currency,
+        to: Currency,
+    ) -> Option<RateTrace> {
         if from == to {
             return None;
         }
@@ -262,7 +304,10 @@ impl Book {
         Some(RateTrace {
             base: from,
             quote: to,
-            rate: self.programme.rate(from, to, at).map(|rate| rate.to_string()),
+            rate: self
+                .programme
+                .rate(from, to, at)
+                .map(|rate| rate.to_string()),
             at: fact.map(|(_, at)| at),
             position: fact.and_then(|(id, _)| self.position_of(&id)),
         })
@@ -345,7 +390,8 @@ impl Book {
         let pool = self.pools.get(&pool);
         let last = pool.map(|pool| pool.last_before(order, LAST_MAX));
         let last = last.into_iter().flatten();
-        last.map(|before| self.conversion(before).position).collect()
+        last.map(|before| self.conversion(before).position)
+            .collect()
     }
 }
 

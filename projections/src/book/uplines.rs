@@ -115,13 +115,9 @@ impl Book {
             let made = line((terms, rule), upline, currency, &given, stands, &carried);
             lines.push(made.ok_or(Overflow)?);
         }
-        let unmet = matched
-            .unmet
-            .iter()
-            .filter_map(|&place| terms.rules.get(place));
-        lines.rows.extend(unmet.map(|rule| {
-            let (rule, upline) = (Some((&**terms, rule)), Some(upline.clone()));
-            zero_line(rule, upline, Some(currency), ZeroReason::ConditionUnmet)
+        lines.rows.extend(matched.unmet().map(|(rule, reason)| {
+            let rule = Some((&**terms, rule));
+            zero_line(rule, Some(upline.clone()), Some(currency), reason)
         }));
         Ok(())
     }
@@ -141,9 +137,10 @@ fn overridden(rule: &CompiledRule, below: &Below, exchange: Exchange) -> Given {
         return Given::nothing(ZeroReason::OutOfRange);
     };
     let reason = below.reason.unwrap_or(ZeroReason::NothingToEarn);
-    Given {
+    let given = Given {
         base_minor,
         net_minor,
         reason: (net_minor == 0).then_some(reason),
-    }
+    };
+    given.in_range()
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     conversion::Conversion,
+    exact::minor_rounded_down,
     numbers::{ConversionNumber, PoolKey},
     order::{short, short_with},
     pools::Threshold,
@@ -218,7 +219,7 @@ impl Book {
         let weight = given.net_minor.max(0);
         pool.weigh(&order, weight, (0, weight.max(given.base_minor)), later);
         later.remove(&number);
-        let most = i128::from(most.to_minor(currency).unwrap_or(i64::MAX));
+        let most = minor_rounded_down(most.decimal(), currency.exponent());
         let rest = most.saturating_sub(before.sum).max(0);
         let rest = i64::try_from(rest).unwrap_or(i64::MAX);
         let net_minor = given.net_minor.min(rest);
@@ -303,7 +304,11 @@ pub(super) fn rule_pools(
 }
 
 /// The pool in which a customer's shares of revenue work off what was paid in advance for it.
-pub(super) fn advance_pool(terms: &CompiledTerms, conversion: &Conversion, partner: &Slug) -> Option<PoolKey> {
+pub(super) fn advance_pool(
+    terms: &CompiledTerms,
+    conversion: &Conversion,
+    partner: &Slug,
+) -> Option<PoolKey> {
     if !terms.has_advance() {
         return None;
     }

@@ -35,7 +35,10 @@ fn line_steps(line: &LineTrace) -> Vec<Step> {
     let currency = line.currency;
     let mut steps = Vec::new();
     if line.level > 0 {
-        steps.push(Step::new("level", format!("{} above the credited partner", line.level)));
+        steps.push(Step::new(
+            "level",
+            format!("{} above the credited partner", line.level),
+        ));
     }
     steps.extend(line.tier.as_ref().map(tier));
     let mut price = Step::new("price", line.price.clone());
@@ -116,7 +119,10 @@ fn rate(line: &LineTrace) -> Option<Step> {
         (Some(number), Some(at)) => {
             format!("1 {} is {number} {} from {at} on", rate.base, rate.quote)
         }
-        _ => format!("no rate of {} in {} is known for then", rate.base, rate.quote),
+        _ => format!(
+            "no rate of {} in {} is known for then",
+            rate.base, rate.quote
+        ),
     };
     let mut step = Step::new("rate", says);
     step.position = rate.position;

@@ -72,9 +72,10 @@ pub(super) fn statement(evidence: &Evidence, told: &Told) -> Option<Step> {
 
 /// What a posting adds to what its partner has coming.
 fn owed_minor(posting: &Posting) -> Option<i64> {
-    let owed = posting.entries.iter().filter(|entry| {
-        matches!(entry.account, Account::Pending(_) | Account::Approved(_))
-    });
+    let owed = posting
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.account, Account::Pending(_) | Account::Approved(_)));
     owed.map(|entry| entry.amount_minor)
         .try_fold(0_i64, i64::checked_sub)
 }

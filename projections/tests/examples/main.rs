@@ -506,3 +506,40 @@ fn adjustments_and_write_offs_are_named() {
         ",
     );
 }
+
+/// SPEC 6, `when`: amounts are in the offer's currency, so 18.00 EUR are 20.00 USD at 1.1112 and not at
+/// 1.1108; before there is a rate the rule waits, unless something else does not hold anyway.
+#[test]
+fn conditions_on_amounts_are_in_the_offers_currency() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '80.00'
+        when = { amount_at_least = '20.00' }
+        [[terms.rule]]
+        id = 'deposits'
+        on = 'kyc'
+        cpa = '5.00'
+        when = { requires = ['ftd'], total_at_least = { kind = 'deposit', amount = '50.00', within_days = 30 } }
+        ",
+        "
+        0 click c1 p1
+        1 registration txn=g1 click=c1 customer=u1
+        1 kyc txn=k1 customer=u1
+        2 deposit txn=x1 customer=u1 amount=18.00 currency=EUR
+        2 deposit txn=x2 customer=u1 amount=30.00
+        = k1 deposits p1 0.00 zero condition_unmet
+        2 ftd txn=d1 customer=u1 amount=18.00 currency=EUR
+        = d1 cpa p1 0.00 zero awaiting_fx
+        = k1 deposits p1 0.00 zero awaiting_fx
+        1 rate EUR USD 1.1108
+        = d1 cpa p1 0.00 zero condition_unmet
+        = k1 deposits p1 0.00 zero condition_unmet
+        2 rate EUR USD 1.1112
+        = d1 cpa p1 80.00 approved
+        = k1 deposits p1 5.00 approved
+        ",
+    );
+}

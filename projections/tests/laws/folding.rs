@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use postbook_projections::{
-    Book, Changes, ClickSeen,
-    rows::{Account, ConversionRow, Memo, Posting},
+    Book, BookError, Changes, ClickSeen,
+    rows::{Account, CarryoverRow, ConversionRow, Memo, Posting},
 };
 use postbook_schemas::{Currency, Envelope, Fact, FactId, Instant, Slug};
 
@@ -15,6 +15,8 @@ pub(crate) struct Folded {
     pub(crate) conversions: BTreeMap<FactId, ConversionRow>,
     /// All postings.
     pub(crate) postings: Vec<Posting>,
+    /// The ends of months.
+    pub(crate) carryovers: BTreeMap<FactId, CarryoverRow>,
 }
 
 /// Sums of one partner and currency: pending, approved, memo totals.
@@ -39,7 +41,7 @@ pub(crate) fn comparable(row: &ConversionRow) -> ConversionRow {
 }
 
 impl Folded {
-    /// Applies a fact, handing in the click it asks for if that came before.
+    /// Applies a fact of small amounts.
     pub(crate) fn apply(
         &mut self,
         book: &mut Book,
@@ -47,6 +49,18 @@ impl Folded {
         envelope: &Envelope,
         facts: &[Envelope],
     ) {
+        self.try_apply(book, position, envelope, facts)
+            .expect("the amounts are small");
+    }
+
+    /// Applies a fact, handing in the click it asks for if that came before.
+    pub(crate) fn try_apply(
+        &mut self,
+        book: &mut Book,
+        position: u64,
+        envelope: &Envelope,
+        facts: &[Envelope],
+    ) -> Result<(), BookError> {
         if let Some(wanted) = book.wanted_click(envelope) {
             let before = facts
                 .iter()
@@ -69,8 +83,7 @@ impl Folded {
             }
         }
         let mut changes = Changes::default();
-        book.apply(position, envelope, &mut changes)
-            .expect("the amounts are small");
+        book.apply(position, envelope, &mut changes)?;
         for id in changes.merged {
             self.conversions.remove(&id);
         }
@@ -78,6 +91,9 @@ impl Folded {
             self.conversions.insert(row.id, comparable(&row));
         }
         self.postings.extend(changes.postings);
+        let carryovers = changes.carryovers.into_iter();
+        self.carryovers.extend(carryovers.map(|row| (row.id, row)));
+        Ok(())
     }
 
     /// The row that is held under the same id.
@@ -88,7 +104,11 @@ impl Folded {
     /// The sum of all entries.
     pub(crate) fn trial_balance(&self) -> i64 {
         for posting in &self.postings {
-            let sum: i64 = posting.entries.iter().map(|entry| entry.amount_minor).sum();
+            let sum: i128 = posting
+                .entries
+                .iter()
+                .map(|entry| i128::from(entry.amount_minor))
+                .sum();
             assert_eq!(sum, 0, "a posting does not balance: {posting:?}");
         }
         self.postings

@@ -6,7 +6,9 @@ use postbook_schemas::{
     Abuse, Attempt, Change, Currency, Envelope, Exact, Fact, FactId, Instant, Kind, OfferRef,
     Outcome, Slug, Source, Status,
     configuration::{Coupon, FxRate, Offer, Partner, TermsPublished},
-    decision::{AdjustmentPosted, AttributionCorrected, ConversionDecided, Decision},
+    decision::{
+        AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided, Decision,
+    },
     dedupe,
     payout::{PayoutLine, PayoutMoved, PayoutProposed},
     postback::{AbuseReport, ChangeReport, References, Report},
@@ -116,8 +118,12 @@ enum Happening {
         which: Vec<u8>,
         partner: u8,
         amount: i64,
-        settled: bool,
-        failed: bool,
+        moves: &'static [Move],
+        day: u8,
+    },
+    WriteOff {
+        partner: u8,
+        amount: i64,
         day: u8,
     },
     Adjust {
@@ -149,6 +155,29 @@ enum Happening {
     },
 }
 
+/// How a payout goes on, a day each.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Approve,
+    Send,
+    Settle,
+    Fail,
+    Return,
+}
+
+/// The ways of payouts; some facts of them never come.
+const WAYS: &[&[Move]] = &[
+    &[Move::Settle],
+    &[Move::Settle],
+    &[Move::Approve, Move::Send, Move::Settle],
+    &[Move::Approve, Move::Send],
+    &[Move::Approve],
+    &[],
+    &[Move::Send, Move::Fail],
+    &[Move::Settle, Move::Return],
+    &[Move::Return],
+];
+
 fn happening() -> impl Strategy<Value = Happening> {
     use Happening as H;
     let day = || 0_u8..50;
@@ -167,15 +196,15 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0_u8..4, 0_u8..3, 0_u8..2, day())
             .prop_map(|(click, partner, offer, day)| H::Click { click, partner, offer, day }),
         12 => (
-            (0_u8..7, proptest::option::of(0_u8..6), proptest::option::weighted(0.7, 0_u8..4),
-             proptest::option::of(0_u8..3), proptest::bool::weighted(0.3), 0_u8..2),
+            (0_u8..7, proptest::option::weighted(0.8, 0_u8..6), proptest::option::weighted(0.85, select(vec![0_u8, 0, 1, 1, 2, 3])),
+             proptest::option::weighted(0.75, 0_u8..3), proptest::bool::weighted(0.3), 0_u8..2),
             (proptest::option::weighted(0.8, amount()), proptest::bool::weighted(0.2), any::<bool>(),
-             proptest::option::weighted(0.2, select(Status::ALL)), day()),
+             proptest::option::weighted(0.15, select(Status::ALL)), prop_oneof![3 => 0_u8..30, 1 => day()]),
         ).prop_map(|((kind, txn, click, customer, coupon, offer), (amount, euro, payout, status, day))| {
             H::Report { kind, txn, click, customer, coupon, offer, amount, euro, payout, status, day }
         }),
         6 => (select(vec![Change::Refund, Change::Refund, Change::Chargeback, Change::ChargebackWon, Change::Status]),
-              0_u8..3, 0_u8..6, 0_u8..2, proptest::option::of(positive()), select(Status::ALL), day())
+              select(vec![0_u8, 0, 0, 0, 1, 2]), 0_u8..6, 0_u8..2, proptest::option::of(positive()), select(Status::ALL), day())
             .prop_map(|(change, by, id, offer, amount, status, day)| {
                 H::Change { change, by, id, offer, amount, status, day }
             }),
@@ -184,11 +213,12 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(which, decision, day)| H::Decide { which, decision, day }),
         1 => (0_u8..12, proptest::option::of(0_u8..3), day())
             .prop_map(|(which, partner, day)| H::Correct { which, partner, day }),
-        3 => (proptest::collection::vec(0_u8..12, 1..4), 0_u8..3, positive(), proptest::bool::weighted(0.8),
-              proptest::bool::weighted(0.2), day())
-            .prop_map(|(which, partner, amount, settled, failed, day)| {
-                H::Pay { which, partner, amount, settled, failed, day }
+        3 => (proptest::collection::vec(0_u8..12, 1..4), 0_u8..3, positive(), select(WAYS), day())
+            .prop_map(|(which, partner, amount, moves, day)| {
+                H::Pay { which, partner, amount, moves, day }
             }),
+        1 => (0_u8..3, positive(), day())
+            .prop_map(|(partner, amount, day)| H::WriteOff { partner, amount, day }),
         1 => (0_u8..3, amount(), day()).prop_map(|(partner, amount, day)| H::Adjust { partner, amount, day }),
         1 => (0_u8..3, proptest::option::of(day()), day())
             .prop_map(|(partner, from, day)| H::Coupon { partner, from, day }),
@@ -204,7 +234,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 ///
 /// Partner 0 is below 1 at first, and 1 below 3; who is below whom changes in the story.
 pub(crate) fn story() -> impl Strategy<Value = Story> {
-    let terms = (0_u8..12, 0_u8..12);
+    // For all partners; those for one come in the story.
+    let terms = (select(vec![0_u8, 6, 8, 10]), select(vec![1_u8, 3, 5, 11]));
     let happenings = proptest::collection::vec(happening(), 1..60);
     (terms, happenings).prop_map(|(terms, happenings)| {
         let mut writer = Writer::default();
@@ -215,7 +246,7 @@ pub(crate) fn story() -> impl Strategy<Value = Story> {
                 day: 0,
             });
         }
-        for which in [terms.0 & !1, terms.1 | 1] {
+        for which in [terms.0, terms.1] {
             writer.tell(&Happening::Terms { which, day: 0 });
         }
         for (click, partner, offer) in [(0, 0, 0), (1, 1, 1), (2, 1, 0)] {
@@ -243,7 +274,8 @@ pub(crate) fn story() -> impl Strategy<Value = Story> {
 #[derive(Default)]
 struct Writer {
     facts: Vec<Envelope>,
-    reports: Vec<(FactId, Kind)>,
+    /// What was reported, and whose first click it named.
+    reports: Vec<(FactId, Kind, Option<u8>)>,
     clicks: std::collections::BTreeSet<u8>,
 }
 
@@ -282,8 +314,8 @@ impl Writer {
     fn subject(&self, which: u8) -> (FactId, &'static str) {
         let place = usize::from(which) % self.reports.len().max(1);
         match self.reports.get(place) {
-            Some((id, Kind::Sale)) if which.is_multiple_of(4) => (*id, "above"),
-            Some((id, kind)) => (*id, rule_of(kind)),
+            Some((id, Kind::Sale, _)) if which.is_multiple_of(4) => (*id, "above"),
+            Some((id, kind, _)) => (*id, rule_of(kind)),
             None => (FactId::from_u128(0xdead), "sale"),
         }
     }
@@ -384,10 +416,23 @@ impl Writer {
                 which,
                 partner,
                 amount,
-                settled,
-                failed,
+                moves,
                 day,
-            } => self.pay(&which, partner, amount, (settled, failed), day),
+            } => self.pay(&which, partner, amount, moves, day),
+            Happening::WriteOff {
+                partner,
+                amount,
+                day,
+            } => self.push(
+                day,
+                Fact::BalanceWrittenOff(BalanceWrittenOff {
+                    partner: slug("p", partner),
+                    amount_minor: amount,
+                    currency: Currency::USD,
+                    reason: "r".to_owned(),
+                    proposal_id: None,
+                }),
+            ),
             Happening::Adjust {
                 partner,
                 amount,
@@ -556,7 +601,8 @@ impl Writer {
         };
         let id = self.id();
         let dedupe_key = dedupe::report_key(&offer(o), &kind, &references, None);
-        self.reports.push((id, kind.clone()));
+        let partner = click.and_then(|click| [0, 1, 1].get(usize::from(click)).copied());
+        self.reports.push((id, kind.clone(), partner));
         self.push(
             day,
             Fact::of_report(Report {
@@ -579,15 +625,12 @@ impl Writer {
         );
     }
 
-    fn pay(
-        &mut self,
-        which: &[u8],
-        partner: u8,
-        amount: i64,
-        (settled, failed): (bool, bool),
-        day: u8,
-    ) {
+    fn pay(&mut self, which: &[u8], partner: u8, amount: i64, moves: &[Move], day: u8) {
         let payout_id = FactId::from_u128(0x9999_0000 + self.facts.len() as u128);
+        // Most payouts go to whoever is credited.
+        let first = usize::from(which[0]) % self.reports.len().max(1);
+        let credited = self.reports.get(first).and_then(|report| report.2);
+        let partner = credited.filter(|_| partner != 2).unwrap_or(partner);
         let mut lines: Vec<PayoutLine> = Vec::new();
         for (place, &which) in which.iter().enumerate() {
             let (subject_id, rule) = self.subject(which);
@@ -621,11 +664,16 @@ impl Writer {
             reference: None,
             reason: None,
         };
-        if settled {
-            self.push(day + 1, Fact::PayoutSettled(moved.clone()));
-        }
-        if failed {
-            self.push(day + 2, Fact::PayoutReturned(moved));
+        for (later, step) in (1..).zip(moves) {
+            let moved = moved.clone();
+            let fact = match step {
+                Move::Approve => Fact::PayoutApproved(moved),
+                Move::Send => Fact::PayoutSent(moved),
+                Move::Settle => Fact::PayoutSettled(moved),
+                Move::Fail => Fact::PayoutFailed(moved),
+                Move::Return => Fact::PayoutReturned(moved),
+            };
+            self.push(day + later, fact);
         }
     }
 }
@@ -658,6 +706,7 @@ fn terms(which: u8) -> Fact {
             pick(&[
                 "",
                 r#", requires = ["kyc"]"#,
+                "",
                 ", within_days_of_registration = 30",
             ]),
         )

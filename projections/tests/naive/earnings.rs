@@ -119,8 +119,9 @@ fn holds(history: &History<'_>, conversion: &Conversion<'_>, when: Option<&When>
     let Some(when) = when else { return true };
     let least = when
         .amount_at_least
-        .map(|least| least.to_minor(conversion.report.currency));
-    if least.is_some_and(|least| conversion.amount() < least.expect("a whole amount")) {
+        .map(|least| least.to_minor(Currency::USD).expect("a whole amount"));
+    // In the offer's currency; without a rate it does not hold yet.
+    if least.is_some_and(|least| volume(history, conversion) < least) {
         return false;
     }
     let click = conversion.report.references.click_id.as_deref();

@@ -8,11 +8,13 @@ use super::{Finding, Health};
 const ROOM_BYTES_MIN: u64 = 1 << 30;
 
 /// Looks at the data directory from outside.
-pub(super) fn look(data: &Path) -> Vec<Finding> {
+pub(super) fn look(data: &Path, has_secrets: bool) -> Vec<Finding> {
     let mut findings = vec![directory(data)];
     if data.is_dir() {
         findings.push(disk(data));
-        findings.push(secrets(&data.join("secrets.sqlite")));
+        if has_secrets {
+            findings.push(secrets(&data.join("secrets.sqlite")));
+        }
         findings.push(lock(&data.join("log.lock")));
     }
     findings
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_bad() {
-        let findings = look(Path::new("/nowhere/at/all"));
+        let findings = look(Path::new("/nowhere/at/all"), true);
         assert_eq!(findings.len(), 1);
         assert!(findings.iter().all(|finding| finding.health == Health::Bad));
     }

@@ -216,15 +216,16 @@ async fn write_off(
 ) -> Result<Kept, CommandError> {
     for _ in 0..seats::TRIES {
         let seat = seats::next(&**service.log.store()).await?;
+        // After the seat is known: what the same request gives up in between is then found, or takes it.
+        if let Some(first) = sent_before(service, author, amount).await? {
+            return Ok(first);
+        }
         let currency = checked(service, amount).await?;
         let fact = posted(amount, currency, None);
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(seat), references).await?;
         if !kept.is_repeat {
             return Ok(kept);
-        }
-        if let Some(first) = sent_before(service, author, amount).await? {
-            return Ok(first);
         }
     }
     Err(seats::taken())

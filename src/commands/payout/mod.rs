@@ -1,7 +1,6 @@
 //! Payouts: proposed from what is due, approved by a second person, then moved on.
 
 mod bank;
-mod choose;
 mod file;
 mod pain;
 mod propose;
@@ -9,7 +8,7 @@ mod propose;
 use postbook_projections::rows::{PayoutRow, PayoutState};
 use postbook_schemas::{Fact, FactId, Instant, payout::PayoutMoved};
 
-use super::record::{self, Author, CommandError, key};
+use super::record::{self, Author, CommandError, PATIENCE, key};
 use crate::{
     service::Service,
     tables::query::{Slice, balances::AsOf, payouts::PayoutFilter},
@@ -100,9 +99,7 @@ pub async fn move_on(
         if !step.is_said_by(&first, id) {
             return Err(record::used_for_something_else());
         }
-        // As it is now: the first may have come between the two looks.
-        record::catch_up(service).await?;
-        return moved_payout(service, id).await;
+        return payout_at(service, id, position).await;
     }
     if !step.is_allowed_from(row.state) {
         let (word, state) = (step.word(), row.state.code());
@@ -168,6 +165,18 @@ async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), 
          {claimed}: fail this payout of {} and propose what is left",
         row.amount_minor
     )))
+}
+
+/// A payout as it is once the read models show the fact at a position, which is about it.
+async fn payout_at(
+    service: &Service,
+    id: FactId,
+    position: u64,
+) -> Result<PayoutRow, CommandError> {
+    if !service.projector.wait_for(position, PATIENCE).await {
+        return Err(CommandError::Late);
+    }
+    moved_payout(service, id).await
 }
 
 /// A payout that was moved just now: if it is not there, the read models are behind.

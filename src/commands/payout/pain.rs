@@ -180,11 +180,8 @@ pub fn name_for_banks(text: &str) -> String {
 /// what is left nothing means anything in XML.
 fn text_for_banks(text: &str, max: usize) -> String {
     let latin = deunicode::deunicode_with_tofu(text, " ").replace('&', "+");
-    let known = latin.chars().map(|c| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' => c,
-        '/' | '-' | '?' | ':' | '(' | ')' | '.' | ',' | '\'' | '+' => c,
-        _ => ' ',
-    });
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "/-?:().,'+".contains(c);
+    let known = latin.chars().map(|c| if is_known(c) { c } else { ' ' });
     let mut written = String::new();
     for c in known {
         let last = written.chars().next_back();

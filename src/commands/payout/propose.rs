@@ -4,14 +4,17 @@
 //! number of payouts that it knew of; the log lets only one in, also when several nodes propose, and
 //! the other looks again at what is left.
 
-use postbook_projections::rows::PayoutRow;
+use postbook_projections::{
+    payable::{Available, DueLine},
+    rows::PayoutRow,
+};
 use postbook_schemas::{
     Currency, Exact, Fact, Instant, Slug,
     bank::RecoveryLimit,
     payout::{PayoutLine, PayoutProposed},
 };
 
-use super::{choose::Available, moved_payout, payout};
+use super::{moved_payout, payout_at};
 use crate::{
     commands::{
         adjustment::partner_currency,
@@ -19,10 +22,7 @@ use crate::{
     },
     directory::Directory,
     service::Service,
-    tables::query::{
-        balances::{AsOf, Balance},
-        due::DueLine,
-    },
+    tables::query::balances::{AsOf, Balance},
 };
 
 /// How often a proposal that lost a race looks again.
@@ -132,13 +132,12 @@ pub async fn propose(
     let currency = proposal.currency.unwrap_or(own);
     for _ in 0..TRIES {
         record::catch_up(service).await?;
+        // In this order: what the same request proposes in between is then found, or takes the number.
         let due = due_now(service, &proposal.partner, currency).await?;
-        let known = due.payouts;
-        // Asked only now: a repeat that comes while the first is appended finds it here, or counts
-        // no payout more than the first did and is refused by the log.
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
+        let known = due.payouts;
         let lines = choose(due, proposal.amount_minor, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
             payout_id: service.clock.new_id(),
@@ -265,8 +264,9 @@ async fn earlier(
     };
     match record::read(service, position).await?.envelope.fact {
         Fact::PayoutProposed(first) if proposal.is_answered_by(&first) => {
-            record::catch_up(service).await?;
-            payout(service, first.payout_id).await.map(Some)
+            payout_at(service, first.payout_id, position)
+                .await
+                .map(Some)
         }
         _ => Err(record::used_for_something_else()),
     }

@@ -6,13 +6,15 @@ use postbook_schemas::Instant;
 use sqlx::{Connection, Row as _, SqliteConnection};
 use tokio::task;
 
-use super::{
-    Shared,
-    encode::{Encoded, Encoder, encode},
-    load::read_failed,
-    row::{Row, damaged},
+use super::{Shared, load::read_failed};
+use crate::store::{
+    Append, Appended, StoreError,
+    layout::{
+        encode::{Encoded, Encoder, encode},
+        row::{Row, damaged},
+    },
+    merkle::Frontier,
 };
-use crate::store::{Append, Appended, StoreError, merkle::Frontier};
 
 /// Groups of more data than this are encoded apart, so that they do not hold up other tasks.
 const ENCODE_APART_BYTES: usize = 256 << 10;

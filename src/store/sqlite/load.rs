@@ -3,13 +3,8 @@
 use futures_util::TryStreamExt;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{
-    Shared,
-    keys::KeptKey,
-    merge::Waiting,
-    row::{damaged, first_position},
-};
-use crate::store::StoreError;
+use super::{Shared, merge::Waiting, row::first_position};
+use crate::store::{StoreError, layout::row::damaged};
 
 /// Rows from the one that holds the next position: while the log is only read, another process may
 /// have merged rows on both sides of the head.
@@ -38,7 +33,7 @@ impl Shared {
                 return Err(damaged(head + 1, "the facts from here on are missing"));
             }
             let keys: &[u8] = row.try_get(3).map_err(read_failed)?;
-            self.load_keys(first, count, keys)?;
+            self.keys.insert_row(first, count, keys)?;
             if !row.try_get::<bool, _>(2).map_err(read_failed)? {
                 let bytes: i64 = row.try_get(4).map_err(read_failed)?;
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -52,19 +47,6 @@ impl Shared {
         }
         self.move_head(head);
         Ok(head)
-    }
-
-    fn load_keys(&self, first: u64, count: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        let keys = KeptKey::read_all(bytes)
-            .ok_or_else(|| damaged(first, "the keys of the row are no list of keys"))?;
-        for key in keys {
-            if key.offset >= count {
-                return Err(damaged(first, "a key of the row belongs to no fact of it"));
-            }
-            let position = first + u64::from(key.offset);
-            self.keys.insert(key.fingerprint, position, key.unique);
-        }
-        Ok(())
     }
 }
 

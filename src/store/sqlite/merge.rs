@@ -17,18 +17,16 @@ use futures_util::TryStreamExt;
 use sqlx::{Connection, Row as _, SqliteConnection};
 use tokio::{task, time::Instant};
 
-use super::{
-    Shared,
-    heads::Heads,
-    keys::KeptKey,
-    lines::{Packer, Unpacker},
-    load::read_failed,
-    places::{Place, Places},
-    row::{COLUMNS, ROW_FACTS, Row, damaged},
-    upkeep::Bell,
-};
+use super::{Shared, load::read_failed, row::COLUMNS, upkeep::Bell};
 use crate::store::{
     StoreError,
+    layout::{
+        heads::Heads,
+        keys::KeptKey,
+        lines::{Packer, Unpacker},
+        places::{Place, Places},
+        row::{ROW_FACTS, Row, damaged},
+    },
     merkle::{Frontier, leaf_hash},
 };
 

@@ -7,19 +7,13 @@
 mod append;
 mod check;
 mod checkpoint;
-mod encode;
-mod heads;
-mod keys;
-mod lines;
 mod load;
-mod lock;
 mod merge;
 mod page;
-mod places;
 mod read;
 mod row;
 mod schema;
-mod spans;
+mod transport;
 mod upkeep;
 
 use std::{
@@ -35,11 +29,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::{
-    append::Writing, checkpoint::Committed, heads::Heads, keys::KeyIndex, lines::HeldLines,
-    lock::DirectoryLock, merge::Backlog, spans::Spans,
+pub(super) use self::transport::FileRows;
+use self::{append::Writing, checkpoint::Committed, merge::Backlog};
+use super::{
+    Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
+    layout::{heads::Heads, keys::KeyIndex, lines::HeldLines, spans::Spans},
+    lock::DirectoryLock,
 };
-use super::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
 
 /// Memory for index entries of clicks: four million of them.
 const HEADS_BYTES: usize = 64 << 20;

@@ -2,29 +2,28 @@
 
 use std::sync::Arc;
 
-use postbook_schemas::FactType;
 use sqlx::{Row as _, sqlite::SqliteRow};
 use tokio::task;
 
-use super::{
-    Shared,
-    heads::Heads,
-    lines::{HeldLines, Unpacker},
-    load::read_failed,
-    places::{Place, Places},
-    row::{damaged, first_position, parse_places},
-    spans::Spans,
-};
+use super::{Shared, load::read_failed};
 use crate::store::{
     ClickHead, StoreError,
-    merkle::{Frontier, Hash, leaf_hash},
+    layout::{
+        heads::Heads,
+        lines::HeldLines,
+        part::{self, Part},
+        places::Place,
+        row::damaged,
+        spans::Spans,
+    },
+    merkle::{Frontier, Hash},
 };
 
 /// The row that holds a position, with these columns.
 macro_rules! row_of {
     ($columns:literal) => {
         concat!(
-            "SELECT first_position, count, ",
+            "SELECT first_position, count, types, places, ",
             $columns,
             " FROM groups WHERE first_position <= ? ORDER BY first_position DESC LIMIT 1"
         )
@@ -70,10 +69,9 @@ impl Shared {
         if size > head {
             return Err(StoreError::beyond_head(size, head));
         }
-        let row = self.row_of(row_of!("frontier"), size).await?;
-        let end = first_position(&row) + u64::from(row.get::<u32, _>(1));
-        if end == size + 1 {
-            let frontier = Frontier::from_bytes(size, row.get(2));
+        let row = self.row_of(row_of!("NULL, NULL, frontier"), size).await?;
+        if row.last_position() == size {
+            let frontier = Frontier::from_bytes(size, row.get(6));
             let frontier = frontier.ok_or_else(|| damaged(size, "the tree is of another size"))?;
             return Ok(frontier.root());
         }
@@ -81,14 +79,17 @@ impl Shared {
         let row = self
             .row_of(
                 row_of!(
-                    "places, facts, clicks, (SELECT frontier FROM groups AS earlier \
+                    "facts, clicks, (SELECT frontier FROM groups AS earlier \
                      WHERE earlier.first_position < groups.first_position \
                      ORDER BY earlier.first_position DESC LIMIT 1)"
                 ),
                 size,
             )
             .await?;
-        let hashing = task::spawn_blocking(move || root_within(&row, size));
+        let hashing = task::spawn_blocking(move || {
+            let before: Option<&[u8]> = row.get(6);
+            part::root_within(&row, before.unwrap_or_default(), size)
+        });
         hashing
             .await
             .map_err(|error| StoreError::failed("read", error))?
@@ -102,13 +103,9 @@ impl Shared {
         if let Some(held) = self.heads.get(position) {
             return Ok(Some(held));
         }
-        let row = self.row_of(row_of!("places, heads"), position).await?;
-        let first = first_position(&row);
-        let entries = Unpacker::new()?.unpack_bytes(row.get(3));
-        let entries = entries.map_err(|what| damaged(first, what))?;
-        let heads = Heads::new(first, places(&row)?, &entries)
-            .map(Arc::new)
-            .ok_or_else(|| damaged(first, "index entries and places do not fit"))?;
+        let row = self.row_of(row_of!("NULL, NULL, heads"), position);
+        let row = row.await?;
+        let heads = Arc::new(part::heads(&row, row.get(6))?);
         self.heads.insert(Arc::clone(&heads));
         Ok(Some(heads))
     }
@@ -120,19 +117,12 @@ impl Shared {
         lines: &Spans<HeldLines>,
     ) -> Result<Arc<HeldLines>, StoreError> {
         let statement = if seated {
-            row_of!("places, clicks")
+            row_of!("NULL, clicks")
         } else {
-            row_of!("places, facts")
+            row_of!("facts, NULL")
         };
         let row = self.row_of(statement, position).await?;
-        let unpacking = task::spawn_blocking(move || {
-            let (first, places) = (first_position(&row), places(&row)?);
-            let unseated = places.count() - places.seated();
-            let count = if seated { places.seated() } else { unseated };
-            let unpacked = Unpacker::new()?.unpack(row.get(3), count);
-            let unpacked = unpacked.map_err(|what| damaged(first, what))?;
-            Ok(Arc::new(HeldLines::new(first, places, unpacked)))
-        });
+        let unpacking = task::spawn_blocking(move || part::hold(&row, seated).map(Arc::new));
         let held = unpacking
             .await
             .map_err(|error| StoreError::failed("read", error))??;
@@ -152,41 +142,4 @@ impl Shared {
         row.map_err(read_failed)?
             .ok_or_else(|| damaged(position, "its row is missing"))
     }
-}
-
-/// The places in the third column of a selected row.
-fn places(row: &SqliteRow) -> Result<Places, StoreError> {
-    parse_places(first_position(row), row.get(1), row.get(2))
-}
-
-/// The tree hash up to a position within a row.
-fn root_within(row: &SqliteRow, size: u64) -> Result<Hash, StoreError> {
-    let (first, places) = (first_position(row), places(row)?);
-    let before: Option<&[u8]> = row.get(5);
-    let mut frontier = Frontier::from_bytes(first - 1, before.unwrap_or_default())
-        .ok_or_else(|| damaged(first, "the tree before it is of another size"))?;
-    let mut unpacker = Unpacker::new()?;
-    let mut unpack = |column: usize, count| {
-        let unpacked = unpacker.unpack(row.get(column), count);
-        unpacked.map_err(|what| damaged(first, what))
-    };
-    let facts = unpack(3, places.count() - places.seated())?;
-    let clicks = unpack(4, places.seated())?;
-    for place in places.iter() {
-        if frontier.size() == size {
-            break;
-        }
-        let line = match place {
-            Place::Seated(index) => clicks.get(index),
-            Place::Unseated(index) => facts.get(index),
-        };
-        let line = line.ok_or_else(|| damaged(frontier.size() + 1, "its line is missing"))?;
-        frontier.push(leaf_hash(line));
-    }
-    Ok(frontier.root())
-}
-
-/// The bit of clicks with a seat.
-pub(super) fn seated_bit() -> u64 {
-    crate::store::Filter::bit(FactType::ClickRecorded)
 }

@@ -1,7 +1,7 @@
 //! What a payout to a partner would have to carry: amounts that are not what payouts carry of them.
 
-use postbook_projections::rows::LineState;
-use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
+use postbook_projections::{payable::DueLine, rows::LineState};
+use postbook_schemas::{Currency, Instant, Slug};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
@@ -22,24 +22,6 @@ pub struct Due {
     pub lines: Vec<DueLine>,
     /// How many payouts there are to the partner, in any state and currency.
     pub payouts: u64,
-}
-
-/// An earning line, adjustment or end of a month whose amount is not what payouts carry of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueLine {
-    /// The conversion, the adjustment's fact, or the carryover.
-    pub subject_id: FactId,
-    /// The rule; absent where there is no conversion.
-    pub rule: Option<String>,
-    /// The offer of the conversion or of the carryover's fence.
-    pub offer: Option<OfferRef>,
-    /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
-    /// off.
-    pub amount_minor: i64,
-    /// From when a positive amount can be paid; absent while it is not approved.
-    pub available_at: Option<Instant>,
-    /// When the conversion happened, the adjustment took effect or the month ended.
-    pub occurred_at: Instant,
 }
 
 /// Payouts that are neither on their way nor given up hold on to their lines. Those on their way are

@@ -85,9 +85,20 @@ impl TestApp {
         ids: impl FnOnce(&Secrets) -> Arc<ClickIdKey>,
         store: impl FnOnce(Arc<ClickIdKey>) -> Arc<dyn LogStore>,
     ) -> Self {
+        Self::start_seeded(1, programme, options, ids, store).await
+    }
+
+    /// As [`Self::start_on`], with ids from another seed than those of another node.
+    pub(crate) async fn start_seeded(
+        seed: u64,
+        programme: &str,
+        options: ServerOptions,
+        ids: impl FnOnce(&Secrets) -> Arc<ClickIdKey>,
+        store: impl FnOnce(Arc<ClickIdKey>) -> Arc<dyn LogStore>,
+    ) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory can be made");
         let now = Instant::parse_rfc3339(NOW).expect("a time");
-        let clock = Arc::new(ManualClock::new(now, 1));
+        let clock = Arc::new(ManualClock::new(now, seed));
         let secrets = Secrets::open(data.path()).await.expect("secrets open");
         let tables = Tables::open(data.path()).await.expect("tables open");
         let click_ids = ids(&secrets);

@@ -3,11 +3,13 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
 use postbook::store::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
 use postbook_schemas::Instant;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::{Semaphore, watch};
 
 /// What goes wrong with one append.
@@ -21,7 +23,14 @@ pub(crate) enum Fault {
     AnswerLost,
     /// The append waits for [`FaultyStore::release`].
     Stall,
+    /// The append comes late.
+    Late,
+    /// The group is appended, and the answer comes late: after those of others that were later.
+    AnswerLate,
 }
+
+/// The longest that something comes late.
+const LATE_MICROS_MAX: u64 = 3_000;
 
 /// A store around another.
 #[derive(Debug)]
@@ -32,6 +41,8 @@ pub(crate) struct FaultyStore {
     released: Semaphore,
     pub(crate) groups: Mutex<Vec<usize>>,
     pub(crate) short_reads: bool,
+    /// From when on anything may happen.
+    random: Mutex<Option<StdRng>>,
 }
 
 impl FaultyStore {
@@ -44,7 +55,39 @@ impl FaultyStore {
             released: Semaphore::new(0),
             groups: Mutex::default(),
             short_reads: false,
+            random: Mutex::new(None),
         }
+    }
+
+    /// From now on appends meet all kinds of faults, and reads come up short; nothing does without a
+    /// seed.
+    pub(crate) fn disturb(&self, seed: Option<u64>) {
+        let mut random = self.random.lock().expect("no test panics here");
+        *random = seed.map(StdRng::seed_from_u64);
+    }
+
+    fn draw<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> Option<T> {
+        let mut random = self.random.lock().expect("no test panics here");
+        random.as_mut().map(draw)
+    }
+
+    fn next_fault(&self) -> Fault {
+        let told = self.faults.lock().expect("no test panics here").pop_front();
+        let drawn = || {
+            self.draw(|random| match random.random_range(0..10_u32) {
+                0 => Fault::AppendLost,
+                1 | 2 => Fault::AnswerLost,
+                3 => Fault::Late,
+                4 | 5 => Fault::AnswerLate,
+                _ => Fault::None,
+            })
+        };
+        told.or_else(drawn).unwrap_or(Fault::None)
+    }
+
+    async fn be_late(&self) {
+        let micros = self.draw(|random| random.random_range(0..LATE_MICROS_MAX));
+        tokio::time::sleep(Duration::from_micros(micros.unwrap_or(0))).await;
     }
 
     /// The next appends meet these faults too.
@@ -81,18 +124,27 @@ impl LogStore for FaultyStore {
         group: Vec<Append>,
         now: Instant,
     ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
-        let next = self.faults.lock().expect("no test panics here").pop_front();
+        let next = self.next_fault();
         self.groups
             .lock()
             .expect("no test panics here")
             .push(group.len());
         async move {
-            match next.unwrap_or(Fault::None) {
+            match next {
                 Fault::None => self.inner.append(group, now).await,
                 Fault::AppendLost => Err(lost()),
                 Fault::AnswerLost => {
                     self.inner.append(group, now).await?;
                     Err(lost())
+                }
+                Fault::Late => {
+                    self.be_late().await;
+                    self.inner.append(group, now).await
+                }
+                Fault::AnswerLate => {
+                    let appended = self.inner.append(group, now).await;
+                    self.be_late().await;
+                    appended
                 }
                 Fault::Stall => {
                     self.stalled.add_permits(1);
@@ -123,7 +175,9 @@ impl LogStore for FaultyStore {
         filter: Filter,
         bytes_max: usize,
     ) -> BoxFuture<'_, Result<Page, StoreError>> {
-        let bytes_max = if self.short_reads { 1 } else { bytes_max };
+        let is_short = self.draw(|random| random.random_bool(0.3));
+        let is_short = is_short.unwrap_or(self.short_reads);
+        let bytes_max = if is_short { 1 } else { bytes_max };
         self.inner.read(from, to, filter, bytes_max)
     }
 
@@ -151,6 +205,10 @@ impl LogStore for FaultyStore {
         progress: &'a (dyn Fn(u64) + Sync),
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.inner.check(progress)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -3,14 +3,28 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use postbook::store::{LogStore, memory::MemoryStore, sqlite::SqliteStore};
+use postbook::store::{
+    LogStore,
+    memory::MemoryStore,
+    postgres::{PostgresStore, Server},
+    sqlite::SqliteStore,
+};
 use postbook_schemas::{ClickIdKey, Instant};
+
+use super::postgres::Schema;
 
 /// A store under test.
 pub(crate) struct Subject {
     pub(crate) store: Arc<dyn LogStore>,
     reopen: Box<dyn Fn() -> BoxFuture<'static, Arc<dyn LogStore>> + Send + Sync>,
-    pub(crate) directory: Option<tempfile::TempDir>,
+    keeps: Keeps,
+}
+
+/// What a store is kept in, and goes with the test.
+enum Keeps {
+    Nothing,
+    Directory { _directory: tempfile::TempDir },
+    Schema { _schema: Schema },
 }
 
 impl Subject {
@@ -21,7 +35,7 @@ impl Subject {
         Self {
             store,
             reopen: Box::new(move || ready(Arc::clone(&same)).boxed()),
-            directory: None,
+            keeps: Keeps::Nothing,
         }
     }
 
@@ -40,13 +54,42 @@ impl Subject {
         Self {
             store: open().await,
             reopen: Box::new(open),
-            directory: Some(directory),
+            keeps: Keeps::Directory {
+                _directory: directory,
+            },
+        }
+    }
+
+    /// A store in a schema of its own; `None` without a server.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let schema = Schema::make().await?;
+        let server = Server::parse(&schema.url()).expect("the URL is one");
+        let open = move || {
+            let server = server.clone();
+            async move {
+                let store = PostgresStore::open(server, None, click_ids()).await;
+                Arc::new(store.expect("the log opens")) as Arc<dyn LogStore>
+            }
+            .boxed()
+        };
+        Some(Self {
+            store: open().await,
+            reopen: Box::new(open),
+            keeps: Keeps::Schema { _schema: schema },
+        })
+    }
+
+    /// Another node on the same log: of a log on a server a store of its own.
+    pub(crate) async fn another_node(&self) -> Arc<dyn LogStore> {
+        match self.keeps {
+            Keeps::Schema { .. } => (self.reopen)().await,
+            Keeps::Nothing | Keeps::Directory { .. } => Arc::clone(&self.store),
         }
     }
 
     /// Closes the store and opens it again.
     pub(crate) async fn reopen(&mut self) {
-        if self.directory.is_some() {
+        if !matches!(self.keeps, Keeps::Nothing) {
             self.store.close().await;
         }
         self.store = (self.reopen)().await;

@@ -9,25 +9,28 @@ use std::sync::{PoisonError, RwLock};
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
+use super::row::damaged;
+use crate::store::StoreError;
+
 /// The low byte of a fingerprint chooses the shard, so that no table grows for long at a time and
 /// a look-up waits for one shard only.
 const SHARDS: usize = 256;
 
 /// A keyed hash of a key; unique and reference keys of the same text have different ones.
-pub(super) type Fingerprint = u64;
+pub(in crate::store) type Fingerprint = u64;
 
 /// 56 bits of fingerprint (the shard has the other 8) and 40 bits of position.
 type Entry = [u32; 3];
 
 /// A key of a fact, as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeptKey {
+pub(in crate::store) struct KeptKey {
     /// Which fact of the row.
-    pub(super) offset: u32,
+    pub(in crate::store) offset: u32,
     /// Whether the fact was appended under this key, and not only refers to it.
-    pub(super) unique: bool,
+    pub(in crate::store) unique: bool,
     /// The key's fingerprint.
-    pub(super) fingerprint: Fingerprint,
+    pub(in crate::store) fingerprint: Fingerprint,
 }
 
 const UNIQUE_BIT: u32 = 1 << 31;
@@ -35,14 +38,14 @@ const KEPT_BYTES: usize = 12;
 
 impl KeptKey {
     /// Appends the key's 12 bytes.
-    pub(super) fn write(self, bytes: &mut Vec<u8>) {
+    pub(in crate::store) fn write(self, bytes: &mut Vec<u8>) {
         let flag = if self.unique { UNIQUE_BIT } else { 0 };
         bytes.extend_from_slice(&(self.offset | flag).to_le_bytes());
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
     }
 
     /// Reads the keys of a row; `None` if the bytes are no list of keys.
-    pub(super) fn read_all(bytes: &[u8]) -> Option<impl Iterator<Item = Self>> {
+    pub(in crate::store) fn read_all(bytes: &[u8]) -> Option<impl Iterator<Item = Self>> {
         let (keys, rest) = bytes.as_chunks::<KEPT_BYTES>();
         rest.is_empty().then(|| keys.iter().map(Self::read))
     }
@@ -59,7 +62,7 @@ impl KeptKey {
 }
 
 /// Where keys were first used.
-pub(super) struct KeyIndex {
+pub(in crate::store) struct KeyIndex {
     unique: SipHasher13,
     reference: SipHasher13,
     shards: Box<[RwLock<HashTable<Entry>>]>,
@@ -74,7 +77,7 @@ impl std::fmt::Debug for KeyIndex {
 
 impl KeyIndex {
     /// An empty index.
-    pub(super) fn new(secret: &[u8; 32]) -> Self {
+    pub(in crate::store) fn new(secret: &[u8; 32]) -> Self {
         let word = |at: usize| {
             let bytes: [u8; 8] = std::array::from_fn(|byte| secret[at * 8 + byte]);
             u64::from_le_bytes(bytes)
@@ -87,17 +90,17 @@ impl KeyIndex {
     }
 
     /// The fingerprint of a unique key.
-    pub(super) fn of_unique(&self, key: &str) -> Fingerprint {
+    pub(in crate::store) fn of_unique(&self, key: &str) -> Fingerprint {
         self.unique.hash(key.as_bytes())
     }
 
     /// The fingerprint of a reference key.
-    pub(super) fn of_reference(&self, key: &str) -> Fingerprint {
+    pub(in crate::store) fn of_reference(&self, key: &str) -> Fingerprint {
         self.reference.hash(key.as_bytes())
     }
 
     /// The first position with this fingerprint, but for those that are known to look alike only.
-    pub(super) fn first(&self, fingerprint: Fingerprint, not_at: &[u64]) -> Option<u64> {
+    pub(in crate::store) fn first(&self, fingerprint: Fingerprint, not_at: &[u64]) -> Option<u64> {
         let shard = self.shard(fingerprint).read();
         let table = shard.unwrap_or_else(PoisonError::into_inner);
         table
@@ -110,7 +113,7 @@ impl KeyIndex {
 
     /// Remembers a key. Of a reference only the first position is kept; a unique key has several
     /// only if different texts look alike.
-    pub(super) fn insert(&self, fingerprint: Fingerprint, position: u64, unique: bool) {
+    pub(in crate::store) fn insert(&self, fingerprint: Fingerprint, position: u64, unique: bool) {
         let shard = self.shard(fingerprint).write();
         let mut table = shard.unwrap_or_else(PoisonError::into_inner);
         let known = table
@@ -122,6 +125,24 @@ impl KeyIndex {
                 spread(fingerprint_of(*held) << 8)
             });
         }
+    }
+
+    /// Remembers the keys of a row of `count` facts, as they are kept.
+    pub(in crate::store) fn insert_row(
+        &self,
+        first: u64,
+        count: u32,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let keys = KeptKey::read_all(bytes)
+            .ok_or_else(|| damaged(first, "the keys of the row are no list of keys"))?;
+        for key in keys {
+            if key.offset >= count {
+                return Err(damaged(first, "a key of the row belongs to no fact of it"));
+            }
+            self.insert(key.fingerprint, first + u64::from(key.offset), key.unique);
+        }
+        Ok(())
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]

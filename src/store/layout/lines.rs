@@ -16,14 +16,14 @@ const UNPACKED_MAX: u64 = 1 << 31;
 
 /// A compression context and a buffer that are used again and again: a blob is a small part of the
 /// room that its compression asks for.
-pub(super) struct Packer {
+pub(in crate::store) struct Packer {
     compressor: Compressor<'static>,
     buffer: Vec<u8>,
 }
 
 impl Packer {
     /// A context for this zstd level.
-    pub(super) fn new(level: i32) -> Result<Self, StoreError> {
+    pub(in crate::store) fn new(level: i32) -> Result<Self, StoreError> {
         let compressor = Compressor::new(level);
         let compressor = compressor.map_err(|error| StoreError::failed("written", error))?;
         Ok(Self {
@@ -33,7 +33,7 @@ impl Packer {
     }
 
     /// Compresses lines that each end with a line feed, or index entries; nothing becomes nothing.
-    pub(super) fn pack(&mut self, lines: &[u8]) -> Result<Vec<u8>, StoreError> {
+    pub(in crate::store) fn pack(&mut self, lines: &[u8]) -> Result<Vec<u8>, StoreError> {
         if lines.is_empty() {
             return Ok(Vec::new());
         }
@@ -52,11 +52,11 @@ impl std::fmt::Debug for Packer {
 }
 
 /// A decompression context that is used again and again.
-pub(super) struct Unpacker(Decompressor<'static>);
+pub(in crate::store) struct Unpacker(Decompressor<'static>);
 
 impl Unpacker {
     /// A context.
-    pub(super) fn new() -> Result<Self, StoreError> {
+    pub(in crate::store) fn new() -> Result<Self, StoreError> {
         let decompressor = Decompressor::new();
         Ok(Self(
             decompressor.map_err(|error| StoreError::failed("read", error))?,
@@ -64,7 +64,7 @@ impl Unpacker {
     }
 
     /// Takes `count` lines out of a blob; says what is wrong with it if that cannot be.
-    pub(super) fn unpack(&mut self, blob: &[u8], count: u32) -> Result<Lines, String> {
+    pub(in crate::store) fn unpack(&mut self, blob: &[u8], count: u32) -> Result<Lines, String> {
         let bytes = self.unpack_bytes(blob)?;
         let mut ends = Vec::with_capacity(count as usize);
         for end in memchr::memchr_iter(b'\n', &bytes) {
@@ -79,7 +79,7 @@ impl Unpacker {
     }
 
     /// The bytes of a blob; says what is wrong with it if that cannot be.
-    pub(super) fn unpack_bytes(&mut self, blob: &[u8]) -> Result<Vec<u8>, String> {
+    pub(in crate::store) fn unpack_bytes(&mut self, blob: &[u8]) -> Result<Vec<u8>, String> {
         if blob.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,7 +94,7 @@ impl Unpacker {
 }
 
 /// How large a blob says it is when it is unpacked; beyond all limits if it does not say.
-pub(super) fn unpacked_bytes(blob: &[u8]) -> u64 {
+pub(in crate::store) fn unpacked_bytes(blob: &[u8]) -> u64 {
     if blob.is_empty() {
         return 0;
     }
@@ -104,14 +104,14 @@ pub(super) fn unpacked_bytes(blob: &[u8]) -> u64 {
 
 /// Lines that were unpacked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lines {
+pub(in crate::store) struct Lines {
     bytes: Vec<u8>,
     ends: Vec<u32>,
 }
 
 impl Lines {
     /// The line of this index, without its line feed.
-    pub(super) fn get(&self, index: u32) -> Option<&[u8]> {
+    pub(in crate::store) fn get(&self, index: u32) -> Option<&[u8]> {
         let index = index as usize;
         let end = *self.ends.get(index)? as usize;
         let start = match index.checked_sub(1) {
@@ -122,14 +122,14 @@ impl Lines {
     }
 
     /// All of them, each with its line feed.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::store) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 /// The lines of one kind of a row, held in memory.
 #[derive(Debug)]
-pub(super) struct HeldLines {
+pub(in crate::store) struct HeldLines {
     first_position: u64,
     places: Places,
     lines: Lines,
@@ -137,7 +137,7 @@ pub(super) struct HeldLines {
 
 impl HeldLines {
     /// The lines of one kind, with the places of their row.
-    pub(super) fn new(first_position: u64, places: Places, lines: Lines) -> Self {
+    pub(in crate::store) fn new(first_position: u64, places: Places, lines: Lines) -> Self {
         Self {
             first_position,
             places,
@@ -146,7 +146,7 @@ impl HeldLines {
     }
 
     /// The line at a position of the row, which must be of this kind.
-    pub(super) fn get(&self, position: u64) -> Option<&[u8]> {
+    pub(in crate::store) fn get(&self, position: u64) -> Option<&[u8]> {
         let offset = position.checked_sub(self.first_position)?;
         match self.places.place(u32::try_from(offset).ok()?)? {
             Place::Seated(index) | Place::Unseated(index) => self.lines.get(index),

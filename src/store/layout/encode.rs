@@ -31,19 +31,19 @@ const LEVEL: i32 = 1;
 
 /// A group as it will be kept.
 #[derive(Debug)]
-pub(super) struct Encoded {
+pub(in crate::store) struct Encoded {
     /// The rows to write.
-    pub(super) rows: Vec<Row>,
+    pub(in crate::store) rows: Vec<Row>,
     /// The index entries of their clicks.
-    pub(super) heads: Vec<Heads>,
+    pub(in crate::store) heads: Vec<Heads>,
     /// The answers.
-    pub(super) appended: Vec<Appended>,
+    pub(in crate::store) appended: Vec<Appended>,
     /// The new keys: fingerprint, position, whether it is a unique one.
-    pub(super) keys: Vec<(Fingerprint, u64, bool)>,
+    pub(in crate::store) keys: Vec<(Fingerprint, u64, bool)>,
     /// The tree after the group.
-    pub(super) frontier: Frontier,
+    pub(in crate::store) frontier: Frontier,
     /// When the group is recorded.
-    pub(super) recorded_at: Instant,
+    pub(in crate::store) recorded_at: Instant,
 }
 
 /// A fact that is not known yet, and its position.
@@ -55,7 +55,7 @@ struct Admitted<'a> {
 }
 
 /// Encodes a group that follows the facts of `frontier`.
-pub(super) fn encode(
+pub(in crate::store) fn encode(
     encoder: &mut Encoder,
     group: &[Append],
     recorded_at: Instant,
@@ -201,7 +201,7 @@ fn encode_in_parallel(
 
 /// Buffers and a compression context that are used again and again.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(in crate::store) struct Encoder {
     facts: Vec<u8>,
     clicks: Vec<u8>,
     packer: Option<Packer>,

@@ -1,26 +1,44 @@
-//! Which lines a payout carries: debts as far as the limit allows, the oldest first, then what has
+//! What can be paid, and which lines a payout carries: debts as far as the limit allows, the oldest first, then what has
 //! been payable longest.
 //!
 //! What is sent is never more than what is payable, debts deducted. A limit does not make a payout
 //! larger: it makes it carry less of both, so that debts are recovered over several payouts.
 
-use postbook_schemas::{Currency, Instant, bank::RecoveryLimit, payout::PayoutLine};
+use postbook_schemas::{
+    Currency, FactId, Instant, OfferRef, bank::RecoveryLimit, payout::PayoutLine,
+};
 
-use crate::tables::query::due::DueLine;
+/// An earning line, adjustment or end of a month whose amount is not what payouts carry of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueLine {
+    /// The conversion, the adjustment's fact, or the carryover.
+    pub subject_id: FactId,
+    /// The rule; absent where there is no conversion.
+    pub rule: Option<String>,
+    /// The offer of the conversion or of the carryover's fence.
+    pub offer: Option<OfferRef>,
+    /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
+    /// off.
+    pub amount_minor: i64,
+    /// From when a positive amount can be paid; absent while it is not approved.
+    pub available_at: Option<Instant>,
+    /// When the conversion happened, the adjustment took effect or the month ended.
+    pub occurred_at: Instant,
+}
 
 /// What a payout can be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Available {
+pub struct Available {
     debts: Vec<DueLine>,
     earned: Vec<DueLine>,
     /// The most that can be sent.
-    pub(super) most_minor: i64,
+    pub most_minor: i64,
 }
 
 impl Available {
     /// Sorts what is due. Debts that were written off are not recovered, the oldest first; `free`
     /// is what is payable and not reserved.
-    pub(super) fn new(due: Vec<DueLine>, now: Instant, written_off: i64, free: i64) -> Self {
+    pub fn new(due: Vec<DueLine>, now: Instant, written_off: i64, free: i64) -> Self {
         let (mut debts, mut earned): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|line| line.amount_minor < 0);
         earned.retain(|line| line.available_at.is_some_and(|at| at <= now));
@@ -35,9 +53,9 @@ impl Available {
         });
         let mut forgiven = written_off.max(0);
         for debt in &mut debts {
-            let part = forgiven.min(-debt.amount_minor);
-            debt.amount_minor += part;
-            forgiven -= part;
+            let part = forgiven.min(debt.amount_minor.saturating_neg());
+            debt.amount_minor = debt.amount_minor.saturating_add(part);
+            forgiven = forgiven.saturating_sub(part);
         }
         debts.retain(|debt| debt.amount_minor != 0);
         let all = debts.iter().chain(&earned);
@@ -50,12 +68,12 @@ impl Available {
     }
 
     /// Whatever a payout may carry.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &DueLine> {
+    pub fn lines(&self) -> impl Iterator<Item = &DueLine> {
         self.debts.iter().chain(&self.earned)
     }
 
     /// Lines that add up to `sent`, which is at most [`Self::most_minor`].
-    pub(super) fn take(
+    pub fn take(
         self,
         sent: i64,
         limit: Option<RecoveryLimit>,
@@ -66,7 +84,7 @@ impl Available {
             .iter()
             .fold(0_i64, |sum, debt| sum.saturating_sub(debt.amount_minor));
         let recovered = limit.map_or(owed, |limit| limit.most_minor(sent, currency).min(owed));
-        let mut taken = part(self.debts, -recovered);
+        let mut taken = part(self.debts, recovered.saturating_neg());
         taken.extend(part(self.earned, sent.saturating_add(recovered)));
         taken
     }
@@ -85,7 +103,7 @@ fn part(lines: Vec<DueLine>, wanted: i64) -> Vec<PayoutLine> {
         } else {
             line.amount_minor.min(left)
         };
-        left -= amount_minor;
+        left = left.saturating_sub(amount_minor);
         taken.push(PayoutLine {
             subject_id: line.subject_id,
             rule: line.rule,
@@ -96,6 +114,7 @@ fn part(lines: Vec<DueLine>, wanted: i64) -> Vec<PayoutLine> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small amounts")]
 mod tests {
     use postbook_schemas::FactId;
     use proptest::prelude::*;

@@ -1,9 +1,8 @@
-//! Tokens in the file: their hashes, never themselves.
+//! Tokens: their hashes, never themselves.
 
 use postbook_schemas::{Instant, OfferRef, Slug};
-use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{SecretsFile, hash, instant, reading, text};
+use super::{Columns, SecretsStore, over, reading, unrecorded::change};
 use crate::secrets::{Role, Scope, SecretsError, TokenInfo, Unrecorded, plain};
 
 pub(in crate::secrets) struct TokenRow {
@@ -11,7 +10,7 @@ pub(in crate::secrets) struct TokenRow {
     pub(in crate::secrets) hash: plain::Hash,
 }
 
-impl SecretsFile {
+impl SecretsStore {
     pub(in crate::secrets) async fn add_token(
         &self,
         token: &TokenInfo,
@@ -23,18 +22,20 @@ impl SecretsFile {
             Scope::Offer(offer) => (Some(offer.as_str()), None),
             Scope::Partner(partner) => (None, Some(partner.as_str())),
         };
-        let insert = sqlx::query(
-            "INSERT INTO tokens (id, hash, name, role, offer, partner, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        let insert = "INSERT INTO tokens (id, hash, name, role, offer, partner, created_at)
+                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        change!(
+            self,
+            fact,
+            insert,
+            &*token.id,
+            &hash[..],
+            &*token.name,
+            token.role.code(),
+            offer,
+            partner,
+            token.created_at.micros()
         )
-        .bind(&*token.id)
-        .bind(&hash[..])
-        .bind(&*token.name)
-        .bind(token.role.code())
-        .bind(offer)
-        .bind(partner)
-        .bind(token.created_at.micros());
-        self.change(insert, fact).await
     }
 
     pub(in crate::secrets) async fn revoke_token(
@@ -43,24 +44,23 @@ impl SecretsFile {
         now: Instant,
         fact: Option<&Unrecorded>,
     ) -> Result<(), SecretsError> {
-        let revoke = "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
-        let revoke = sqlx::query(revoke).bind(now.micros()).bind(id);
-        self.change(revoke, fact).await
+        let revoke = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+        change!(self, fact, revoke, now.micros(), id)
     }
 
     pub(in crate::secrets) async fn tokens(&self) -> Result<Vec<TokenRow>, SecretsError> {
-        let rows = sqlx::query("SELECT * FROM tokens ORDER BY id")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(reading)?;
-        rows.iter().map(token_row).collect()
+        let select = "SELECT * FROM tokens ORDER BY id";
+        over!(self, pool => {
+            let rows = sqlx::query(select).fetch_all(pool).await.map_err(reading)?;
+            rows.iter().map(token_row).collect()
+        })
     }
 }
 
-fn token_row(row: &SqliteRow) -> Result<TokenRow, SecretsError> {
+fn token_row(row: &impl Columns) -> Result<TokenRow, SecretsError> {
     let damaged = SecretsError::Damaged;
-    let offer: Option<String> = row.try_get("offer").map_err(reading)?;
-    let partner: Option<String> = row.try_get("partner").map_err(reading)?;
+    let offer = row.optional_text("offer")?;
+    let partner = row.optional_text("partner")?;
     let scope = match (offer, partner) {
         (Some(offer), _) => OfferRef::try_new(&offer)
             .map(Scope::Offer)
@@ -70,15 +70,17 @@ fn token_row(row: &SqliteRow) -> Result<TokenRow, SecretsError> {
             .map_err(|_| damaged("a token's partner"))?,
         (None, None) => Scope::All,
     };
-    let role = text(row, "role")?.parse::<Role>();
+    let role = row.text("role")?.parse::<Role>();
     let info = TokenInfo {
-        id: text(row, "id")?.into(),
-        name: text(row, "name")?.into(),
+        id: row.text("id")?.into(),
+        name: row.text("name")?.into(),
         role: role.map_err(|_| damaged("a token's role"))?,
         scope,
-        created_at: instant(row, "created_at")?.ok_or(damaged("a token's time"))?,
-        revoked_at: instant(row, "revoked_at")?,
+        created_at: row
+            .instant("created_at")?
+            .ok_or(damaged("a token's time"))?,
+        revoked_at: row.instant("revoked_at")?,
     };
-    let hash = hash(row)?;
+    let hash = row.hash()?;
     Ok(TokenRow { info, hash })
 }

@@ -9,13 +9,13 @@ use super::{
 use crate::store::{ClickHead, StoreError};
 
 /// Bytes of a kept entry: link position (5), country (2), device (1), occurred at (8).
-pub(super) const HEAD_BYTES: usize = 16;
+pub(in crate::store) const HEAD_BYTES: usize = 16;
 
 /// The largest link position that five bytes can hold.
 const LINK_POSITION_MAX: u64 = (1 << 40) - 1;
 
 /// Appends the bytes of an entry.
-pub(super) fn write(head: &ClickHead, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+pub(in crate::store) fn write(head: &ClickHead, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     if head.link_position > LINK_POSITION_MAX {
         return Err(StoreError::failed(
             "written",
@@ -50,7 +50,7 @@ fn read(bytes: &[u8; HEAD_BYTES]) -> ClickHead {
 
 /// The index entries of a row.
 #[derive(Clone, Debug)]
-pub(super) struct Heads {
+pub(in crate::store) struct Heads {
     first_position: u64,
     places: Places,
     entries: Box<[u8]>,
@@ -59,7 +59,11 @@ pub(super) struct Heads {
 impl Heads {
     /// The entries of the row that begins at this position; `None` if there are not as many
     /// entries as places.
-    pub(super) fn new(first_position: u64, places: Places, entries: &[u8]) -> Option<Self> {
+    pub(in crate::store) fn new(
+        first_position: u64,
+        places: Places,
+        entries: &[u8],
+    ) -> Option<Self> {
         let fits = entries.len() == places.seated() as usize * HEAD_BYTES;
         fits.then(|| Self {
             first_position,
@@ -69,7 +73,7 @@ impl Heads {
     }
 
     /// The entry of the click at this position, if one with a seat is there.
-    pub(super) fn get(&self, position: u64) -> Option<ClickHead> {
+    pub(in crate::store) fn get(&self, position: u64) -> Option<ClickHead> {
         let Place::Seated(index) = self.place(position)? else {
             return None;
         };
@@ -78,7 +82,7 @@ impl Heads {
     }
 
     /// Where the line of the fact at this position is.
-    pub(super) fn place(&self, position: u64) -> Option<Place> {
+    pub(in crate::store) fn place(&self, position: u64) -> Option<Place> {
         let offset = position.checked_sub(self.first_position)?;
         self.places.place(u32::try_from(offset).ok()?)
     }

@@ -2,7 +2,7 @@
 
 /// The runs of clicks with a seat in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(in crate::store) struct Places {
     runs: Vec<Run>,
     count: u32,
     seated: u32,
@@ -18,7 +18,7 @@ struct Run {
 
 /// Where the line of a fact is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::store) enum Place {
     /// The fact is the click with a seat of this index.
     Seated(u32),
     /// The fact is another, of this index among them.
@@ -27,7 +27,7 @@ pub(super) enum Place {
 
 impl Places {
     /// Adds the next fact of the row.
-    pub(super) fn push(&mut self, seated: bool) {
+    pub(in crate::store) fn push(&mut self, seated: bool) {
         let at = self.count;
         self.count += 1;
         if !seated {
@@ -45,17 +45,17 @@ impl Places {
     }
 
     /// How many facts there are.
-    pub(super) fn count(&self) -> u32 {
+    pub(in crate::store) fn count(&self) -> u32 {
         self.count
     }
 
     /// How many have seats.
-    pub(super) fn seated(&self) -> u32 {
+    pub(in crate::store) fn seated(&self) -> u32 {
         self.seated
     }
 
     /// Where the fact at this offset is; `None` beyond the row.
-    pub(super) fn place(&self, offset: u32) -> Option<Place> {
+    pub(in crate::store) fn place(&self, offset: u32) -> Option<Place> {
         if offset >= self.count {
             return None;
         }
@@ -71,12 +71,12 @@ impl Places {
     }
 
     /// All facts of the row in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Place> {
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = Place> {
         (0..self.count).filter_map(|offset| self.place(offset))
     }
 
     /// The bytes that are kept: lengths of runs without and with seats in turn, LEB128.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(in crate::store) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut at = 0;
         for run in &self.runs {
@@ -91,7 +91,7 @@ impl Places {
     }
 
     /// Reads what was kept; `None` if the bytes are not places.
-    pub(super) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+    pub(in crate::store) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let mut places = Self::default();
         let mut seated = false;
         while !bytes.is_empty() {
@@ -112,7 +112,7 @@ impl Places {
     }
 
     /// About how much memory it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::store) fn bytes(&self) -> usize {
         size_of::<Self>() + self.runs.len() * size_of::<Run>()
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Something that was read of a stretch of the log.
-pub(super) trait Span {
+pub(in crate::store) trait Span {
     /// Where the stretch begins.
     fn first_position(&self) -> u64;
 
@@ -23,7 +23,7 @@ pub(super) trait Span {
 /// Stretches of the log by position. What is kept never changes, so an entry is right for ever; only
 /// its bounds may be out of date once rows were merged, and then the longer one takes its place.
 #[derive(Debug)]
-pub(super) struct Spans<T> {
+pub(in crate::store) struct Spans<T> {
     bytes_max: usize,
     uses: AtomicU64,
     held: RwLock<Held<T>>,
@@ -43,7 +43,7 @@ struct Entry<T> {
 
 impl<T: Span> Spans<T> {
     /// Nothing, with room for about this much.
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(in crate::store) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
             uses: AtomicU64::new(0),
@@ -55,7 +55,7 @@ impl<T: Span> Spans<T> {
     }
 
     /// The stretch that holds this position, if it is in memory.
-    pub(super) fn get(&self, position: u64) -> Option<Arc<T>> {
+    pub(in crate::store) fn get(&self, position: u64) -> Option<Arc<T>> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         let (_, entry) = held.by_first.range(..=position).next_back()?;
         if position >= end(&*entry.span) {
@@ -67,7 +67,7 @@ impl<T: Span> Spans<T> {
     }
 
     /// Holds a stretch in memory, instead of those that it contains.
-    pub(super) fn insert(&self, span: Arc<T>) {
+    pub(in crate::store) fn insert(&self, span: Arc<T>) {
         let (first, end_of_span) = (span.first_position(), end(&*span));
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let before = held.by_first.range(..=first).next_back();

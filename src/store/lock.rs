@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::store::StoreError;
+use super::StoreError;
 
 const FILE_NAME: &str = "log.lock";
 

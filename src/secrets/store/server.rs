@@ -1,0 +1,38 @@
+//! The tables on a server that hold secrets, for all nodes.
+
+use sqlx::PgPool;
+
+use super::opening;
+use crate::{secrets::SecretsError, store::postgres::Server};
+
+/// Changes whenever anything in the tables has.
+pub(super) const VERSION: &str = "SELECT version FROM secrets_version";
+
+/// They are looked at once a second by one task, and changed by people.
+const CONNECTIONS: u32 = 1;
+
+/// Opens the tables; makes them where they are missing.
+pub(super) async fn open(server: &Server) -> Result<PgPool, SecretsError> {
+    let pool = server.pool(CONNECTIONS);
+    let there = "SELECT count(*) > 0 FROM pg_tables \
+                 WHERE schemaname = current_schema() AND tablename = 'secrets_version'";
+    let is_there: bool = sqlx::query_scalar(there)
+        .fetch_one(&pool)
+        .await
+        .map_err(opening)?;
+    if !is_there {
+        make(&pool).await?;
+    }
+    Ok(pool)
+}
+
+async fn make(pool: &PgPool) -> Result<(), SecretsError> {
+    let mut change = pool.begin().await.map_err(opening)?;
+    // Two nodes that are started at once do it one after the other.
+    let lock = "SELECT pg_advisory_xact_lock(hashtext('postbook secrets ' || current_schema()))";
+    for statements in [lock, include_str!("server.sql")] {
+        let done = sqlx::raw_sql(statements).execute(&mut *change).await;
+        done.map_err(opening)?;
+    }
+    change.commit().await.map_err(opening)
+}

@@ -1,0 +1,70 @@
+//! The end of a row as a row of its own: for going on within what was merged meanwhile.
+
+use super::{
+    heads::HEAD_BYTES,
+    keys::KeptKey,
+    lines::{Packer, Unpacker},
+    places::{Place, Places},
+    row::{Row, damaged},
+};
+use crate::store::{StoreError, line};
+
+/// As rows are compressed that are read for ever.
+const LEVEL: i32 = 9;
+
+/// The facts of a row after a position within it.
+pub(in crate::store) fn after(row: &Row, position: u64) -> Result<Row, StoreError> {
+    let first = row.first_position;
+    let wrong = |what: String| damaged(first, what);
+    let dropped = u32::try_from(position + 1 - first).unwrap_or(u32::MAX);
+    let (kept_places, mut unpacker) = (row.places()?, Unpacker::new()?);
+    let seated = kept_places.seated();
+    let unseated = kept_places.count() - seated;
+    let facts = unpacker.unpack(&row.facts, unseated).map_err(wrong)?;
+    let clicks = unpacker.unpack(&row.clicks, seated).map_err(wrong)?;
+    let heads = unpacker.unpack_bytes(&row.heads).map_err(wrong)?;
+    let (mut places, mut types) = (Places::default(), 0);
+    let (mut left_facts, mut left_clicks) = (Vec::new(), Vec::new());
+    let mut left_heads = heads.len();
+    for place in kept_places.iter().skip(dropped as usize) {
+        let (kept, left) = match place {
+            Place::Seated(index) => (clicks.get(index), &mut left_clicks),
+            Place::Unseated(index) => (facts.get(index), &mut left_facts),
+        };
+        let kept = kept.ok_or_else(|| damaged(first, "a line is missing"))?;
+        left.extend_from_slice(kept);
+        left.push(b'\n');
+        let bit = match place {
+            Place::Seated(index) => {
+                left_heads = left_heads.min(index as usize * HEAD_BYTES);
+                Some(super::part::seated_bit())
+            }
+            Place::Unseated(_) => line::bit_of_unseated(kept),
+        };
+        types |= bit.ok_or_else(|| damaged(first, "the type of a fact is not known"))?;
+        places.push(matches!(place, Place::Seated(_)));
+    }
+    let kept_keys = KeptKey::read_all(&row.keys);
+    let kept_keys = kept_keys.ok_or_else(|| damaged(first, "its keys are no list of keys"))?;
+    let mut keys = Vec::new();
+    for key in kept_keys.filter(|key| key.offset >= dropped) {
+        let offset = key.offset - dropped;
+        KeptKey { offset, ..key }.write(&mut keys);
+    }
+    let mut packer = Packer::new(LEVEL)?;
+    Ok(Row {
+        first_position: position + 1,
+        count: places.count(),
+        // Somewhere within the row: only its end is looked at.
+        recorded_from: row.recorded_from,
+        recorded_to: row.recorded_to,
+        types,
+        merged: row.merged,
+        frontier: row.frontier.clone(),
+        keys,
+        places: places.to_bytes(),
+        facts: packer.pack(&left_facts)?,
+        heads: packer.pack(&heads[left_heads..])?,
+        clicks: packer.pack(&left_clicks)?,
+    })
+}

@@ -1,0 +1,153 @@
+//! Which server, and how connections to it are made.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+};
+use tokio::time::timeout;
+
+use crate::store::StoreError;
+
+/// How long a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Parameters of a URL; others are refused, since one that is misspelt would be ignored in silence.
+const PARAMETERS: &[&str] = &[
+    "application_name",
+    "host",
+    "hostaddr",
+    "options",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+];
+
+/// A PostgreSQL server, a database there, and who asks. Its URL may hold a password and is not shown.
+#[derive(Clone)]
+pub struct Server {
+    options: Arc<PgConnectOptions>,
+    /// Host, port and database, for people.
+    name: String,
+}
+
+impl Server {
+    /// The server of a URL. Over the network connections are encrypted unless the URL says
+    /// `sslmode=disable`.
+    ///
+    /// # Errors
+    /// The URL cannot be understood.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+        let mut says_mode = false;
+        for (name, _) in form_urlencoded::parse(parameters.as_bytes()) {
+            says_mode |= name == "sslmode";
+            if !PARAMETERS.contains(&&*name) && !name.starts_with("options[") {
+                let what = format!("its URL has a parameter `{name}`, which is not known");
+                return Err(StoreError::failed("opened", what));
+            }
+        }
+        let options = PgConnectOptions::from_str(url);
+        let mut options = options.map_err(|error| StoreError::failed("opened", error))?;
+        if !says_mode && !is_near(&options) {
+            options = options.ssl_mode(PgSslMode::Require);
+        }
+        if options.get_application_name().is_none() {
+            options = options.application_name("postbook");
+        }
+        let name = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        let database = options.get_database().unwrap_or(options.get_username());
+        Ok(Self {
+            name: format!("{name}/{database}"),
+            options: Arc::new(options),
+        })
+    }
+
+    /// A connection of its own.
+    pub(in crate::store) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let connecting = PgConnection::connect_with(&self.options);
+        let connected = timeout(CONNECT_MAX, connecting).await;
+        connected.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+    }
+
+    /// Connections that are made when they are needed.
+    pub(crate) fn pool(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(CONNECT_MAX)
+            // A query that meets a connection which has broken since is made again.
+            .test_before_acquire(false)
+            .connect_lazy_with(PgConnectOptions::clone(&self.options))
+    }
+}
+
+/// Whether nobody else can listen on the way.
+fn is_near(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let is_loopback = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    options.get_socket().is_some() || host == "localhost" || is_loopback || host.starts_with('/')
+}
+
+impl PartialEq for Server {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Server {}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> PgSslMode {
+        Server::parse(url).unwrap().options.get_ssl_mode()
+    }
+
+    #[test]
+    fn what_goes_over_the_network_is_encrypted_unless_said_otherwise() {
+        assert!(matches!(
+            mode("postgres://db.example/p"),
+            PgSslMode::Require
+        ));
+        assert!(matches!(mode("postgres://127.0.0.1/p"), PgSslMode::Prefer));
+        let off = "postgres://db.example/p?sslmode=disable";
+        assert!(matches!(mode(off), PgSslMode::Disable));
+        let full = "postgres://db.example/p?sslmode=verify-full";
+        assert!(matches!(mode(full), PgSslMode::VerifyFull));
+    }
+
+    #[test]
+    fn neither_names_nor_errors_show_a_password() {
+        let server = Server::parse("postgres://me:hush@db.example:5433/p").unwrap();
+        assert_eq!(server.to_string(), "db.example:5433/p");
+        assert!(!format!("{server:?}").contains("hush"));
+        for url in [
+            "postgres://me:hush@db.example/p?pasword=hush",
+            "postgres://me:hush@db.example:port/p",
+        ] {
+            let error = Server::parse(url).unwrap_err().to_string();
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The PostgreSQL that tests are given, each in a schema of its own.
+
+use std::str::FromStr;
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+/// A schema of its own on the server of `TEST_POSTGRES_URL`; it goes when it is dropped.
+pub(crate) struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    /// A new schema; `None`, and a line that says so, if there is no server.
+    #[expect(clippy::disallowed_methods, reason = "tests have no command line")]
+    pub(crate) async fn make() -> Option<Self> {
+        let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
+            eprintln!("SKIPPED on PostgreSQL: TEST_POSTGRES_URL is not set");
+            return None;
+        };
+        let name = format!("test_{:032x}", rand::random::<u128>());
+        let schema = Self { server, name };
+        schema
+            .run_apart(&format!("CREATE SCHEMA {}", schema.name))
+            .await;
+        Some(schema)
+    }
+
+    /// The URL under which a log is kept in the schema.
+    pub(crate) fn url(&self) -> String {
+        let sign = if self.server.contains('?') { '&' } else { '?' };
+        format!("{}{sign}options[search_path]={}", self.server, self.name)
+    }
+
+    /// The same, by way of another address.
+    pub(crate) fn url_by_way_of(&self, address: std::net::SocketAddr) -> String {
+        let host = self.host();
+        let url = self.url();
+        assert!(url.contains(&host), "TEST_POSTGRES_URL names {host}");
+        url.replacen(&host, &address.to_string(), 1)
+    }
+
+    /// Host and port of the server.
+    pub(crate) fn host(&self) -> String {
+        let options = PgConnectOptions::from_str(&self.server).expect("the server has a URL");
+        format!("{}:{}", options.get_host(), options.get_port())
+    }
+
+    /// A connection of somebody else, in the schema.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        let connection = PgConnection::connect(&self.url()).await;
+        connection.expect("the server answers")
+    }
+
+    /// Runs statements in the schema.
+    pub(crate) async fn run(&self, statements: &str) {
+        let mut connection = self.connect().await;
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned()))
+            .execute(&mut connection)
+            .await;
+        done.expect("the statements run");
+        connection.close().await.expect("the connection closes");
+    }
+
+    async fn run_apart(&self, statement: &str) {
+        run_at(&self.server, statement).await;
+    }
+}
+
+async fn run_at(server: &str, statement: &str) {
+    let mut connection = PgConnection::connect(server)
+        .await
+        .expect("the server answers");
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
+        .execute(&mut connection)
+        .await;
+    done.expect("the statement runs");
+    connection.close().await.expect("the connection closes");
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        let (server, statement) = (
+            self.server.clone(),
+            format!("DROP SCHEMA {} CASCADE", self.name),
+        );
+        // The test's own runtime may be ending.
+        let dropping = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be made")
+                .block_on(run_at(&server, &statement));
+        });
+        if dropping.join().is_err() {
+            eprintln!("a schema of a test was left: {}", self.name);
+        }
+    }
+}
