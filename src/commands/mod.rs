@@ -7,6 +7,8 @@ pub mod credential;
 pub mod decision;
 pub mod draft_mapping;
 pub mod explain;
+pub mod explain_sums;
+pub mod past;
 pub mod payout;
 pub mod period;
 pub mod programme;

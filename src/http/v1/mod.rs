@@ -24,6 +24,7 @@ mod postings;
 mod programme;
 mod requeue;
 mod statements;
+mod terms;
 mod timeline;
 mod trial_balance;
 mod view;
@@ -51,6 +52,13 @@ pub fn router(service: Arc<Service>) -> Router {
         )
         .route("/v1/conversions/{id}/explain", get(explain::conversion))
         .route("/v1/partners/{slug}/balances", get(balances::of_partner))
+        .route(
+            "/v1/partners/{slug}/balances/explain",
+            get(explain::balances),
+        )
+        .route("/v1/payouts/{id}/explain", get(explain::payout))
+        .route("/v1/statements/{id}/explain", get(explain::statement))
+        .route("/v1/terms", get(terms::list))
         .route("/v1/postings", get(postings::list))
         .route("/v1/trial-balance", get(trial_balance::all))
         .route("/v1/attempts", get(attempts::list))
