@@ -17,6 +17,7 @@ use crate::{
     statement::Issued,
     tables::{
         batch::StatementRow,
+        error::TablesError,
         query::{Slice, balances::AsOf, postings::PostingFilter},
     },
 };
@@ -37,7 +38,13 @@ pub async fn balances(
     as_of: AsOf,
 ) -> Result<Vec<Explanation>, CommandError> {
     let mut explained = Vec::new();
-    for (currency, balance) in sources.tables.balances(partner, as_of).await? {
+    for (code, balance) in sources.tables.balances(partner, as_of).await? {
+        let damaged = |_| TablesError::Damaged {
+            table: "entries",
+            row: partner.to_string(),
+            what: format!("`{code}` is no currency"),
+        };
+        let currency: Currency = code.parse().map_err(damaged)?;
         if only.is_some_and(|only| only != currency) {
             continue;
         }
