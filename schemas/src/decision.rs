@@ -58,6 +58,9 @@ pub struct AdjustmentPosted {
     /// The proposal that a second person agreed to, where it took one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal_id: Option<FactId>,
+    /// Why the second person agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed_because: Option<String>,
 }
 
 /// What kind of amount is proposed.
@@ -112,6 +115,9 @@ pub struct BalanceWrittenOff {
     /// The proposal that a second person agreed to, where it took one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal_id: Option<FactId>,
+    /// Why the second person agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed_because: Option<String>,
 }
 
 /// Data of `period.closed`.

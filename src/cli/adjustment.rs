@@ -35,6 +35,9 @@ enum AdjustmentVerb {
     Approve {
         /// The proposal
         id: FactId,
+        /// Why; kept with the fact
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         through: Through,
     },
@@ -101,7 +104,11 @@ impl Adjustment {
         match self.verb {
             AdjustmentVerb::Post(said) => said.enter(AdjustmentKind::Adjustment, global).await,
             AdjustmentVerb::WriteOff(said) => said.enter(AdjustmentKind::WriteOff, global).await,
-            AdjustmentVerb::Approve { id, through } => approve(id, &through, global).await,
+            AdjustmentVerb::Approve {
+                id,
+                reason,
+                through,
+            } => approve(id, reason, &through, global).await,
             AdjustmentVerb::Decline {
                 id,
                 reason,
@@ -170,14 +177,20 @@ fn print_entered(answer: &Value, as_json: bool) -> Result<(), CliError> {
     }
 }
 
-async fn approve(id: FactId, through: &Through, global: &Global) -> Result<(), CliError> {
+async fn approve(
+    id: FactId,
+    why: Option<String>,
+    through: &Through,
+    global: &Global,
+) -> Result<(), CliError> {
+    let because = why.as_deref().map(reason).transpose()?;
     let answer = if let Some(remote) = through.remote()? {
         let path = format!("/v1/adjustments/{id}/approve");
-        remote.post(&path, &json!({})).await?
+        remote.post(&path, &json!({ "reason": because })).await?
     } else {
         let author = through.author("postbook adjustment approve");
         let kept = with_service(global, async |service| {
-            Ok(adjustment::approve(service, &author, id).await?)
+            Ok(adjustment::approve(service, &author, id, because).await?)
         });
         kept_json(&kept.await?)
     };

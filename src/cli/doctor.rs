@@ -1,6 +1,7 @@
 //! `postbook doctor`: looks at what usually goes wrong.
 
 mod files;
+mod server;
 
 use std::path::Path;
 
@@ -25,7 +26,7 @@ use crate::{
 pub(super) struct Doctor {}
 
 /// How something looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Health {
     Good,
     /// Worth knowing; nothing is wrong.
@@ -71,8 +72,14 @@ impl Doctor {
             format!("postbook {}", env!("CARGO_PKG_VERSION")),
         )];
         let location = global.options().location()?;
-        let has_secrets = !matches!(location, Location::Server(..));
-        findings.extend(files::look(&global.data, has_secrets));
+        let on_server = match &location {
+            Location::Server(server, _) => Some(server),
+            Location::Directory(_) | Location::Memory => None,
+        };
+        findings.extend(files::look(&global.data, on_server.is_none()));
+        if let Some(server) = on_server {
+            findings.extend(server::findings(server).await);
+        }
         match Reader::open(global).await {
             Ok(reader) => {
                 findings.extend(look_inside(&reader).await?);

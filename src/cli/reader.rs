@@ -1,7 +1,7 @@
 //! Opens a data directory for verbs that only read: beside a running server, or bringing the read
 //! models up to date first where nobody else does.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use postbook_schemas::ClickIdKey;
 
@@ -19,7 +19,7 @@ use crate::{
     secrets::{Place, Secrets},
     store::{
         LogStore,
-        open::{Location, open_alone, open_to_read},
+        open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
     tables::Tables,
 };
@@ -191,7 +191,7 @@ pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
     if let Place::Directory(data) = &place
         && !data.join("secrets.sqlite").exists()
     {
-        return Err(nothing_there(data));
+        return Err(nothing_there(data.display()));
     }
     Ok(Secrets::open_with(&place, None).await?)
 }
@@ -206,15 +206,15 @@ struct Keys {
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = global.options().location()?;
     let is_there = match &location {
-        Location::Directory(directory) => {
-            directory.join("log.sqlite").exists() && global.data.is_dir()
-        }
-        Location::Memory => global.data.is_dir(),
+        Location::Directory(_) | Location::Memory => global.data.is_dir(),
         // A node may begin with nothing but the server's address.
         Location::Server(..) => true,
     };
-    if !is_there {
-        return Err(nothing_there(&global.data));
+    if !is_there || !is_there_at(&location).await? {
+        return Err(match &location {
+            Location::Server(server, _) => nothing_there(server),
+            Location::Directory(_) | Location::Memory => nothing_there(global.data.display()),
+        });
     }
     let place = Place::beside(&location, &global.data);
     let secrets = Secrets::open_with(&place, None).await?;
@@ -225,10 +225,9 @@ async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     Ok((location, keys))
 }
 
-fn nothing_there(data: &Path) -> CliError {
+fn nothing_there(place: impl Display) -> CliError {
     let message = format!(
-        "there is no log in {}: `postbook apply` or `postbook serve` begins one, --data names another directory",
-        data.display()
+        "there is no log in {place}: `postbook apply` or `postbook serve` begins one, --data names another directory",
     );
     CliError::new(Exit::NotFound, message)
 }

@@ -34,7 +34,7 @@ use error::TablesError;
 use write::Writer;
 
 /// The form of the tables, the digest and the derivation. Tables of another form are built again.
-const FORMAT: i64 = 7;
+const FORMAT: i64 = 8;
 
 /// The name by which people and tools find the read models.
 pub const FILE_NAME: &str = "readmodels.sqlite";

@@ -1,7 +1,14 @@
 //! Payouts to all, in steps by two people, through files; debts, adjustments, write-offs.
 
 use axum::http::StatusCode;
-use postbook::secrets::Role;
+use postbook::{
+    commands::{
+        adjustment::{Amount, adjust},
+        record::Author,
+    },
+    secrets::Role,
+};
+use postbook_schemas::decision::AdjustmentKind;
 use serde_json::{Value, json};
 
 use crate::support::app::{Answered, Sender, TestApp};
@@ -413,6 +420,91 @@ async fn an_approval_looks_at_what_is_payable_now() {
     done(&one, &format!("{}/settle", paths[0]), body).await;
     assert_eq!(balance(&one, "p1", "paid_minor").await, 5_000);
     assert_eq!(balance(&one, "p1", "payable_minor").await, -5_000);
+}
+
+/// Two approvals at the very same time, of payouts that are both payable but not both together.
+#[tokio::test]
+async fn approvals_at_once_do_not_agree_to_more_than_is_payable() {
+    for round in 0..8 {
+        let app = TestApp::start(PROGRAMME).await;
+        let (one, other) = two(&app).await;
+        sell(&app, "ONE", "A", "600.00").await;
+        sell(&app, "ONE", "B", "400.00").await;
+        let mut paths = Vec::new();
+        for _ in 0..2 {
+            let body = json!({"partner": "p1", "amount_minor": 5_000, "reason": "x"});
+            let payout = done(&one, "/v1/payouts", body).await;
+            paths.push(format!("/v1/payouts/{}/approve", id(&payout)));
+            app.clock.advance_micros(SECOND);
+        }
+        report(&app, "event=refund&txn_id=B").await;
+        let checked = json!({"reason": "checked"});
+        let asked = paths.iter().map(|path| post(&other, path, checked.clone()));
+        let answers = futures_util::future::join_all(asked).await;
+        let won = answers.iter().filter(|it| it.status == StatusCode::OK);
+        assert_eq!(won.count(), 1, "round {round}");
+        let lost = answers.iter().find(|it| it.status != StatusCode::OK);
+        let lost = lost.expect("one of two").text();
+        assert!(lost.contains("approved payouts claim 5000"), "{lost}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_for_the_bank_is_of_what_was_agreed_to() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, _) = two(&app).await;
+    sell(&app, "ONE", "A", "1000.00").await;
+    done(&one, "/v1/payouts", json!({"partner": "p1", "reason": "x"})).await;
+    for state in ["proposed", "settled", "failed", "returned"] {
+        for format in ["csv", "pain.001"] {
+            let path = format!("/v1/payout-files/{format}?state={state}");
+            let answer = one.get(&path).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+            assert_eq!(answer.json()["field"], "state");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_not_passed_by_by_another_currency_or_by_what_no_book_can_hold() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    for currency in ["KWD", "JPY", "USD"] {
+        let body =
+            json!({"partner": "p1", "amount_minor": 1, "currency": currency, "reason": "bonus"});
+        let answer = post(&one, "/v1/adjustments", body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{currency}");
+        let path = format!(
+            "/v1/adjustments/{}/approve",
+            answer.json()["proposal_id"].as_str().unwrap()
+        );
+        let why = json!({"reason": "seen the contract"});
+        let agreed = done(&other, &path, why).await;
+        let from = agreed["position"].as_u64().unwrap();
+        let events = one.get(&format!("/v1/events?from={from}&limit=1")).await;
+        let kept = events.json()["items"][0]["data"]["agreed_because"].clone();
+        assert_eq!(kept, "seen the contract");
+    }
+    for amount in [i64::MAX, i64::MIN, 1_000_000_000_000_001] {
+        let body = json!({"partner": "p2", "amount_minor": amount, "reason": "x"});
+        let answer = post(&one, "/v1/adjustments", body).await;
+        assert_eq!(answer.json()["field"], "amount_minor");
+        let author = Author {
+            actor: "cli:finn".into(),
+            endpoint: "postbook adjustment post",
+            idempotency_key: None,
+        };
+        let amount = Amount {
+            kind: AdjustmentKind::Adjustment,
+            partner: "p2".parse().expect("a slug"),
+            amount_minor: amount,
+            currency: None,
+            reason: "x".to_owned(),
+        };
+        let refused = adjust(&app.service, &author, amount).await;
+        let said = refused.expect_err("it is too large").to_string();
+        assert!(said.contains("at most 1000000000000000"), "{said}");
+    }
 }
 
 #[tokio::test]

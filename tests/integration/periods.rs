@@ -284,6 +284,7 @@ async fn months_are_closed_in_turn_and_when_they_are_over() {
             StatusCode::CONFLICT,
             "2026-06 is not over before 2026-07-01",
         ),
+        ("2026-07", StatusCode::CONFLICT, "2026-07 has not begun"),
         ("2026-13", StatusCode::UNPROCESSABLE_ENTITY, "write YYYY-MM"),
     ] {
         let answer = post(
@@ -298,10 +299,17 @@ async fn months_are_closed_in_turn_and_when_they_are_over() {
     // May, which has nothing, closes April's successor without being asked for by name.
     close(&finance, "2026-04").await;
     let early = json!({"reason": "the programme ends", "early": true});
-    let answer = post(&finance, "/v1/periods/2026-06/close", early).await;
+    let answer = post(&finance, "/v1/periods/2026-06/close", early.clone()).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
     let answer = post(&finance, "/v1/periods/2026-05/close", body.clone()).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
+    // A month that is to come would leave no month for what happens until then.
+    for month in ["2026-07", "2027-01", "9999-12"] {
+        let path = format!("/v1/periods/{month}/close");
+        let answer = post(&finance, &path, early.clone()).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text());
+        assert!(answer.text().contains("has not begun"), "{}", answer.text());
+    }
     let missing = post(&finance, "/v1/periods/2026-07/close", json!({})).await;
     assert_eq!(missing.json()["field"], "reason");
     for role in [Role::Viewer, Role::Manager] {

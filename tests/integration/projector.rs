@@ -169,6 +169,7 @@ fn poison(app: &TestApp) -> Append {
         currency: postbook_schemas::Currency::USD,
         reason: "x".to_owned(),
         proposal_id: None,
+        agreed_because: None,
     });
     let id: FactId = app.service.clock.new_id();
     let mut draft = Draft::new(id, None, "test".into(), Source::default(), &fact);

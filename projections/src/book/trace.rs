@@ -4,22 +4,22 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use postbook_schemas::{
-    Currency, FactId, Slug, ZeroReason,
+    Currency, FactId, Slug,
     terms::{Period, TierBy, TierMode},
 };
 
 use super::{
     Book,
     earn::{Lines, Sheet},
-    seen::{Level, Seen},
+    seen::{Level, Matched, Seen},
     uplines::Below,
     volume::{advance_pool, works_off},
 };
 use crate::{
-    conditions::{self, unmet},
+    conditions::unmet,
     conversion::Corrected,
     explain::trace::{
-        AdvanceTrace, CapTrace, LineTrace, RateTrace, Source, TierTrace, Trace, Unmet,
+        AdvanceTrace, CapTrace, LineTrace, RateTrace, Source, TierTrace, Trace, UnmetTrace,
     },
     numbers::{ConversionNumber, PoolKey},
     pricing::{Exchange, exact, is_sliced, price_currency, reached},
@@ -128,12 +128,7 @@ impl Book {
     ) -> Option<Below> {
         let currency = self.programme.partner_currency(partner)?;
         let matched = self.matched(number, partner, 0, seen)?;
-        self.trace_unmet(
-            number,
-            partner,
-            (&matched.terms.rules, &matched.unmet),
-            trace,
-        );
+        self.trace_unmet(number, partner, &matched, trace);
         let sheet = Sheet {
             number,
             partner,
@@ -213,12 +208,7 @@ impl Book {
         let Some(matched) = self.matched(number, upline, level, seen) else {
             return;
         };
-        self.trace_unmet(
-            number,
-            upline,
-            (&matched.terms.rules, &matched.unmet),
-            trace,
-        );
+        self.trace_unmet(number, upline, &matched, trace);
         let mut lines = Lines::default();
         let made = self.override_lines(
             number,
@@ -270,21 +260,17 @@ impl Book {
         &self,
         number: ConversionNumber,
         partner: &Slug,
-        (rules, places): (&[CompiledRule], &[(usize, ZeroReason)]),
+        matched: &Matched,
         trace: &mut Trace,
     ) {
         let conversion = self.conversion(number);
         let (around, click) = (self.around(conversion), self.click_of(conversion));
-        for rule in places.iter().filter_map(|&(place, _)| rules.get(place)) {
-            if let Some(why) = unmet(&rule.when, conversion, click, &around) {
-                let condition = match why {
-                    conditions::Unmet::Not(condition) => condition,
-                    conditions::Unmet::AwaitsRate => "an exchange rate for the amount",
-                };
-                trace.unmet.push(Unmet {
+        for (rule, _) in matched.unmet() {
+            if let Some(unmet) = unmet(&rule.when, conversion, click, &around) {
+                trace.unmet.push(UnmetTrace {
                     rule: rule.id.clone(),
                     partner: partner.clone(),
-                    condition,
+                    unmet,
                 });
             }
         }

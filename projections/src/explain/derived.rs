@@ -6,7 +6,7 @@ use super::{
     Step, money,
     trace::{CapTrace, LineTrace, TierTrace, Trace},
 };
-use crate::rows::EarningLine;
+use crate::{conditions::Unmet, rows::EarningLine};
 
 /// The steps of a line, in the order in which they are derived; none where the book was not asked.
 pub(super) fn steps(trace: Option<&Trace>, line: &EarningLine) -> Vec<Step> {
@@ -27,7 +27,10 @@ fn unmet(trace: &Trace, line: &EarningLine) -> Vec<Step> {
     let all = trace.unmet.iter().filter(|it| {
         Some(&it.partner) == line.partner.as_ref() && Some(&it.rule) == line.rule.as_ref()
     });
-    let steps = all.map(|it| Step::new("condition", format!("`{}` does not hold", it.condition)));
+    let steps = all.map(|it| match it.unmet {
+        Unmet::Not(key) => Step::new("condition", format!("`{key}` does not hold")),
+        Unmet::AwaitsRate => Step::new("condition", "an amount awaits an exchange rate".to_owned()),
+    });
     steps.collect()
 }
 

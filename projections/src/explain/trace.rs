@@ -2,6 +2,8 @@
 
 use postbook_schemas::{Currency, Instant, Slug, ZeroReason};
 
+use crate::conditions::Unmet;
+
 /// How a conversion's lines come about, as the book stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
@@ -10,7 +12,7 @@ pub struct Trace {
     /// What each rule that prices it gives, in the order of the lines.
     pub lines: Vec<LineTrace>,
     /// Rules of its kind that do not price it.
-    pub unmet: Vec<Unmet>,
+    pub unmet: Vec<UnmetTrace>,
 }
 
 /// Something that attribution looks at.
@@ -24,15 +26,15 @@ pub struct Source {
     pub position: Option<u64>,
 }
 
-/// A rule whose condition does not hold.
+/// A rule that does not price it for a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unmet {
+pub struct UnmetTrace {
     /// The rule.
     pub rule: String,
     /// Whose terms it is in.
     pub partner: Slug,
-    /// The condition.
-    pub condition: &'static str,
+    /// Why not.
+    pub unmet: Unmet,
 }
 
 /// How one line comes about.

@@ -271,12 +271,11 @@ fn row(
     } else {
         // What an advertiser owes is posted once it is approved.
         let old = old.as_ref().map_or(0, |line| line.amount_minor);
-        let posted = if *line == LineKind::Receivable {
+        if *line == LineKind::Receivable {
             old.checked_add(difference_minor)?
         } else {
             new.as_ref().map_or(0, |line| line.amount_minor)
-        };
-        posted
+        }
     };
     let credited = found.and_then(|(before, after)| {
         let (old, new) = (

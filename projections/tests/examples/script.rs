@@ -329,6 +329,7 @@ impl Stage {
                 currency,
                 reason,
                 proposal_id: None,
+                agreed_because: None,
             }),
             _ => Fact::BalanceWrittenOff(BalanceWrittenOff {
                 partner: slug(words.plain(2)),
@@ -336,6 +337,7 @@ impl Stage {
                 currency,
                 reason,
                 proposal_id: None,
+                agreed_because: None,
             }),
         };
         self.apply(words.plain(0), fact);

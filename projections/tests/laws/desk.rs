@@ -316,6 +316,7 @@ impl Told {
             currency,
             reason: "gone".to_owned(),
             proposal_id: None,
+            agreed_because: None,
         });
         self.say(now, written_off);
     }

@@ -8,6 +8,7 @@ mod second_person;
 use postbook_schemas::{
     Currency, Fact, FactId, Instant, Slug,
     decision::{AdjustmentKind, AdjustmentPosted, AdjustmentProposed, BalanceWrittenOff},
+    money::AMOUNT_MINOR_MAX,
 };
 
 use super::record::{self, Author, CommandError, Kept, key};
@@ -63,7 +64,7 @@ pub async fn adjust(
     }
     match amount.kind {
         AdjustmentKind::Adjustment => {
-            let fact = posted(&amount, currency, None);
+            let fact = posted(&amount, currency, Agreed::default());
             record::append_once(service, author, fact).await
         }
         AdjustmentKind::WriteOff => write_off(service, author, &amount).await,
@@ -101,9 +102,17 @@ fn proposal_key(proposal_id: FactId) -> String {
     key(&["adjustment-proposal", &proposal_id.to_string()])
 }
 
-fn posted(amount: &Amount, currency: Currency, proposal_id: Option<FactId>) -> Fact {
+/// The proposal that a second person agreed to, and why.
+#[derive(Clone, Debug, Default)]
+struct Agreed {
+    proposal_id: Option<FactId>,
+    because: Option<String>,
+}
+
+fn posted(amount: &Amount, currency: Currency, agreed: Agreed) -> Fact {
     let (partner, amount_minor) = (amount.partner.clone(), amount.amount_minor);
     let reason = amount.reason.clone();
+    let (proposal_id, agreed_because) = (agreed.proposal_id, agreed.because);
     match amount.kind {
         AdjustmentKind::Adjustment => Fact::AdjustmentPosted(AdjustmentPosted {
             partner,
@@ -111,6 +120,7 @@ fn posted(amount: &Amount, currency: Currency, proposal_id: Option<FactId>) -> F
             currency,
             reason,
             proposal_id,
+            agreed_because,
         }),
         AdjustmentKind::WriteOff => Fact::BalanceWrittenOff(BalanceWrittenOff {
             partner,
@@ -118,17 +128,20 @@ fn posted(amount: &Amount, currency: Currency, proposal_id: Option<FactId>) -> F
             currency,
             reason,
             proposal_id,
+            agreed_because,
         }),
     }
 }
 
 fn takes_second_person(service: &Service, amount: &Amount, currency: Currency) -> bool {
     let directory = service.directory.load();
-    let partner = directory.partner(amount.partner.as_str());
-    let limit = partner.and_then(|partner| partner.second_person_above);
-    limit.is_some_and(|limit| {
-        let limit = limit.to_minor(currency).unwrap_or(i64::MAX);
-        amount.amount_minor.unsigned_abs() > limit.unsigned_abs()
+    let Some(partner) = directory.partner(amount.partner.as_str()) else {
+        return false;
+    };
+    partner.second_person_above.is_some_and(|limit| {
+        // The limit is in the partner's currency, and another may be worth more.
+        let limit = limit.to_minor(currency).unwrap_or(0);
+        currency != partner.currency || amount.amount_minor.unsigned_abs() > limit.unsigned_abs()
     })
 }
 
@@ -140,6 +153,10 @@ async fn checked(service: &Service, amount: &Amount) -> Result<Currency, Command
         field: "amount_minor",
         detail,
     };
+    if amount.amount_minor.unsigned_abs() > AMOUNT_MINOR_MAX.unsigned_abs() {
+        // The book could not fold it, and what is in the log stays there.
+        return Err(invalid(format!("at most {AMOUNT_MINOR_MAX} minor units")));
+    }
     match amount.kind {
         AdjustmentKind::Adjustment if amount.amount_minor == 0 => {
             Err(invalid("an adjustment is not zero".to_owned()))
@@ -221,7 +238,7 @@ async fn write_off(
             return Ok(first);
         }
         let currency = checked(service, amount).await?;
-        let fact = posted(amount, currency, None);
+        let fact = posted(amount, currency, Agreed::default());
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(seat), references).await?;
         if !kept.is_repeat {

@@ -5,13 +5,13 @@ use postbook_schemas::{
     decision::{AdjustmentDeclined, AdjustmentKind, AdjustmentProposed},
 };
 
-use super::{Amount, checked, posted, proposal_key, seats};
+use super::{Agreed, Amount, checked, posted, proposal_key, seats};
 use crate::{
     commands::record::{self, Author, CommandError, Kept, key},
     service::Service,
 };
 
-/// Posts what somebody else proposed.
+/// Posts what somebody else proposed; whoever agrees may say why.
 ///
 /// # Errors
 /// There is no such proposal, the author made it, or it was decided before.
@@ -19,6 +19,7 @@ pub async fn approve(
     service: &Service,
     author: &Author,
     proposal_id: FactId,
+    because: Option<String>,
 ) -> Result<Kept, CommandError> {
     let (proposed, by) = proposal(service, proposal_id).await?;
     if by == *author.actor {
@@ -33,7 +34,11 @@ pub async fn approve(
         currency: Some(proposed.currency),
         reason: proposed.reason,
     };
-    let fact = posted(&amount, proposed.currency, Some(proposal_id));
+    let agreed = Agreed {
+        proposal_id: Some(proposal_id),
+        because,
+    };
+    let fact = posted(&amount, proposed.currency, agreed);
     decide(service, author, (proposal_id, kind), &fact, Some(&amount)).await
 }
 

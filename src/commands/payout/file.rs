@@ -58,7 +58,7 @@ impl FileFormat {
 pub struct FileRequest {
     /// In which form.
     pub format: FileFormat,
-    /// Payouts in this state.
+    /// Payouts in this state: approved or sent.
     pub state: PayoutState,
     /// The brand whose account pays; the only one that has an account if absent.
     pub brand: Option<Slug>,
@@ -84,8 +84,16 @@ pub(super) struct Payment {
 /// The payouts in a state as a file.
 ///
 /// # Errors
-/// A partner or the paying brand has no bank account where the form needs one.
+/// The payouts are not approved or sent, or a partner or the paying brand has no bank account where
+/// the form needs one.
 pub async fn file(service: &Service, request: &FileRequest) -> Result<PayoutFile, CommandError> {
+    if !matches!(request.state, PayoutState::Approved | PayoutState::Sent) {
+        // A bank would pay what nobody has agreed to, or what was paid already.
+        return Err(CommandError::Invalid {
+            field: "state",
+            detail: "a file for the bank is of payouts that are approved or sent".to_owned(),
+        });
+    }
     record::catch_up(service).await?;
     let filter = PayoutFilter {
         partner: None,

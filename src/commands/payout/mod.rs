@@ -1,4 +1,7 @@
 //! Payouts: proposed from what is due, approved by a second person, then moved on.
+//!
+//! Each move is appended under a key that only one move can have: out of a state, of a payout; out of
+//! `proposed`, of a partner, since approvals look at what approved payouts to the partner claim already.
 
 mod bank;
 mod file;
@@ -46,16 +49,21 @@ impl Move {
         }
     }
 
-    /// Whether a fact is this move of a payout.
-    fn is_said_by(self, fact: &Fact, id: FactId) -> bool {
-        match (self, fact) {
-            (Self::Approve, Fact::PayoutApproved(moved))
-            | (Self::Send, Fact::PayoutSent(moved))
-            | (Self::Settle, Fact::PayoutSettled(moved))
-            | (Self::Fail, Fact::PayoutFailed(moved))
-            | (Self::Return, Fact::PayoutReturned(moved)) => moved.payout_id == id,
-            _ => false,
-        }
+    /// The move that a fact is, and of which payout.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other facts move no payout"
+    )]
+    fn of(fact: &Fact) -> Option<(Self, FactId)> {
+        let (step, moved) = match fact {
+            Fact::PayoutApproved(moved) => (Self::Approve, moved),
+            Fact::PayoutSent(moved) => (Self::Send, moved),
+            Fact::PayoutSettled(moved) => (Self::Settle, moved),
+            Fact::PayoutFailed(moved) => (Self::Fail, moved),
+            Fact::PayoutReturned(moved) => (Self::Return, moved),
+            _ => return None,
+        };
+        Some((step, moved.payout_id))
     }
 
     fn word(self) -> &'static str {
@@ -79,6 +87,9 @@ impl Move {
     }
 }
 
+/// How often a move out of `proposed` looks again after another payout to the partner moved.
+const TRIES: usize = 8;
+
 /// Moves a payout on. It comes to each state once, so a repeat answers what the first did.
 ///
 /// # Errors
@@ -89,44 +100,80 @@ pub async fn move_on(
     moved: PayoutMoved,
     step: Move,
 ) -> Result<PayoutRow, CommandError> {
-    record::catch_up(service).await?;
     let id = moved.payout_id;
-    let row = payout(service, id).await?;
-    // Only one move leaves a state, whoever else asks at the same time.
-    let unique = key(&["payout", &id.to_string(), row.state.code()]);
-    if let Some(position) = answered_at(service, author).await? {
-        let first = record::read(service, position).await?.envelope.fact;
-        if !step.is_said_by(&first, id) {
-            return Err(record::used_for_something_else());
-        }
-        return payout_at(service, id, position).await;
-    }
-    if !step.is_allowed_from(row.state) {
-        let (word, state) = (step.word(), row.state.code());
-        let hint = match (row.state, step) {
-            (PayoutState::Proposed, Move::Send | Move::Settle) => " before it is approved",
-            _ => "",
-        };
-        let detail = format!("the payout is {state} and cannot be {word}{hint}");
-        return Err(CommandError::Conflict(detail));
-    }
-    let proposer = record::read(service, row.position).await?.envelope.actor;
-    if step == Move::Approve && proposer == *author.actor {
-        let detail = "a payout is approved by another person than the one who proposed it";
-        return Err(CommandError::Forbidden(detail.to_owned()));
-    }
-    if step == Move::Approve {
-        refuse_above_payable(service, &row).await?;
-    }
-    let references = author.unique_key().into_iter().collect();
     let fact = step.fact(moved);
-    let kept = record::append(service, author, &fact, Some(unique), references).await?;
-    if kept.is_repeat && answered_at(service, author).await? != Some(kept.recorded.position) {
-        let by = &kept.recorded.envelope.actor;
-        let detail = format!("the payout was moved on by {by} at the same time");
-        return Err(CommandError::Conflict(detail));
+    for _ in 0..TRIES {
+        record::catch_up(service).await?;
+        let row = payout(service, id).await?;
+        let unique = seat(service, &row).await?;
+        if let Some(position) = answered_at(service, author).await? {
+            let first = record::read(service, position).await?.envelope.fact;
+            if Move::of(&first) != Some((step, id)) {
+                return Err(record::used_for_something_else());
+            }
+            return payout_at(service, id, position).await;
+        }
+        refuse_out_of_turn(step, &row)?;
+        if step == Move::Approve {
+            refuse_own(service, author, &row).await?;
+            refuse_above_payable(service, &row).await?;
+        }
+        let references = author.unique_key().into_iter().collect();
+        let kept = record::append(service, author, &fact, Some(unique), references).await?;
+        let position = kept.recorded.position;
+        if !kept.is_repeat || answered_at(service, author).await? == Some(position) {
+            return moved_payout(service, id).await;
+        }
+        let by = &kept.recorded.envelope;
+        if Move::of(&by.fact).is_some_and(|(_, moved)| moved == id) {
+            let detail = format!("the payout was moved on by {} at the same time", by.actor);
+            return Err(CommandError::Conflict(detail));
+        }
     }
-    moved_payout(service, id).await
+    Err(CommandError::Conflict(
+        "other payouts to this partner are being decided at the same time".to_owned(),
+    ))
+}
+
+/// The key that only one move out of a payout's state can have, whoever else asks at the same time.
+async fn seat(service: &Service, row: &PayoutRow) -> Result<String, CommandError> {
+    if row.state != PayoutState::Proposed {
+        return Ok(key(&["payout", &row.id.to_string(), row.state.code()]));
+    }
+    let all = PayoutFilter {
+        partner: Some(row.partner.clone()),
+        state: None,
+    };
+    let all = service.tables.payouts(&all, Slice::ALL).await?;
+    let decided = all.iter().filter(|it| it.state != PayoutState::Proposed);
+    let decided = decided.count().to_string();
+    Ok(key(&["payout-decision", row.partner.as_str(), &decided]))
+}
+
+fn refuse_out_of_turn(step: Move, row: &PayoutRow) -> Result<(), CommandError> {
+    if step.is_allowed_from(row.state) {
+        return Ok(());
+    }
+    let (word, state) = (step.word(), row.state.code());
+    let hint = match (row.state, step) {
+        (PayoutState::Proposed, Move::Send | Move::Settle) => " before it is approved",
+        _ => "",
+    };
+    let detail = format!("the payout is {state} and cannot be {word}{hint}");
+    Err(CommandError::Conflict(detail))
+}
+
+async fn refuse_own(
+    service: &Service,
+    author: &Author,
+    row: &PayoutRow,
+) -> Result<(), CommandError> {
+    let proposer = record::read(service, row.position).await?.envelope.actor;
+    if proposer != *author.actor {
+        return Ok(());
+    }
+    let detail = "a payout is approved by another person than the one who proposed it";
+    Err(CommandError::Forbidden(detail.to_owned()))
 }
 
 /// Where the fact is that answered the same request before, by its key.

@@ -165,12 +165,18 @@ async fn is_sent_again(
 /// told in its statements rather than as a correction.
 fn refuse_unfinished(service: &Service, closing: &Closing) -> Result<(), CommandError> {
     let period = closing.period;
+    let now = service.clock.now();
+    if now < period.start() {
+        // What happens until then would have no month left to stand in.
+        let detail = format!("{period} has not begun: it cannot be closed");
+        return Err(CommandError::Conflict(detail));
+    }
     let directory = service.directory.load();
     let zones = directory.terms().map(|version| version.terms.time_zone);
     let ends = zones.map(|zone| (period.end_in(zone), zone.name()));
     let utc = (period.end(), "UTC");
     let (end, zone) = ends.fold(utc, |last, end| if end.0 > last.0 { end } else { last });
-    if closing.early || service.clock.now() >= end {
+    if closing.early || now >= end {
         return Ok(());
     }
     Err(CommandError::Conflict(format!(

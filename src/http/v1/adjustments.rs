@@ -162,8 +162,20 @@ fn answer(entered: &Kept) -> Response {
     (StatusCode::ACCEPTED, Json(body)).into_response()
 }
 
+/// Why a second person agrees.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "describes the body, whose fields are taken one by one"
+)]
+pub(super) struct Agree {
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
+}
+
 /// Agrees to an adjustment or write-off that somebody else proposed.
-#[utoipa::path(post, path = "/v1/adjustments/{proposal_id}/approve", tag = "decisions",
+#[utoipa::path(post, path = "/v1/adjustments/{proposal_id}/approve", tag = "decisions", request_body = Option<Agree>,
     params(("proposal_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = super::kept::KeptFact),
         (status = 403, description = "by whoever proposed it"),
@@ -171,15 +183,15 @@ fn answer(entered: &Kept) -> Response {
 pub(super) async fn approve(
     actor: Actor,
     Segment(id): Segment,
-    fields: Fields,
+    mut fields: Fields,
 ) -> Result<Response, Problem> {
     let endpoint = "POST /v1/adjustments/{proposal_id}/approve";
     let author = actor.author(Role::Finance, endpoint)?;
+    let because = fields.text("reason")?;
     fields.done()?;
     let id = fields::id(&id)?;
-    Ok(kept(
-        &adjustment::approve(&actor.service, &author, id).await?,
-    ))
+    let agreed = adjustment::approve(&actor.service, &author, id, because).await?;
+    Ok(kept(&agreed))
 }
 
 /// Why not.

@@ -217,7 +217,11 @@ impl Fields {
                 .as_i64()
                 .filter(|minor| (-AMOUNT_MINOR_MAX..=AMOUNT_MINOR_MAX).contains(minor))
                 .map(Some)
-                .ok_or_else(|| Problem::invalid(name, "not a whole number of minor units")),
+                .ok_or_else(|| {
+                    let detail =
+                        format!("not a whole number of at most {AMOUNT_MINOR_MAX} minor units");
+                    Problem::invalid(name, detail)
+                }),
         }
     }
 

@@ -89,7 +89,7 @@ pub(super) async fn propose_all(actor: Actor, mut fields: Fields) -> Result<Resp
 /// pain.001.001.09). Nothing is changed.
 #[utoipa::path(get, path = "/v1/payout-files/{format}", tag = "payouts", params(
     ("format" = String, Path, description = "how it is written"),
-    ("state" = Option<String>, Query, description = "default: approved"),
+    ("state" = Option<String>, Query, description = "approved or sent; default: approved"),
     ("brand" = Option<String>, Query, description = "whose account pays; default: the only brand that has one"),
     ("execution_date" = Option<String>, Query, description = "default: today"),
 ), responses((status = 200, description = "the file", content((String = "text/csv"), (String = "application/xml"))),
