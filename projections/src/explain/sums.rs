@@ -165,13 +165,13 @@ fn is_of(posting: &Posting, line: &StatementLine) -> bool {
             return false;
         }
     };
-    let offer = posting
-        .entries
-        .iter()
-        .find_map(|entry| match &entry.account {
-            Account::Commission(offer) => Some(offer),
-            _ => None,
-        });
+    let offer = posting.entries.iter().find_map(|entry| {
+        if let Account::Commission(offer) = &entry.account {
+            Some(offer)
+        } else {
+            None
+        }
+    });
     let is_subject = line.subject_id.is_none() || line.subject_id == posting.payout_id;
     let is_persons = matches!(entry, StatementEntry::Adjustment | StatementEntry::WriteOff);
     entry == line.entry

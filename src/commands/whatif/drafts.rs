@@ -18,7 +18,9 @@ pub(super) async fn definitions(
     from: Option<Instant>,
 ) -> Result<Vec<Change>, WhatifError> {
     if let Some(from) = from {
-        files.iter_mut().for_each(|file| file.hold_from(from));
+        for file in &mut files {
+            file.hold_from(from);
+        }
     }
     let known = apply::known(&**service.log.store()).await?;
     let plan = programme::plan(files, &known).map_err(WhatifError::Problems)?;

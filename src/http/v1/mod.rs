@@ -50,15 +50,7 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/conversions/{id}/timeline",
             get(timeline::of_conversion),
         )
-        .route("/v1/conversions/{id}/explain", get(explain::conversion))
         .route("/v1/partners/{slug}/balances", get(balances::of_partner))
-        .route(
-            "/v1/partners/{slug}/balances/explain",
-            get(explain::balances),
-        )
-        .route("/v1/payouts/{id}/explain", get(explain::payout))
-        .route("/v1/statements/{id}/explain", get(explain::statement))
-        .route("/v1/terms", get(terms::list))
         .route("/v1/postings", get(postings::list))
         .route("/v1/trial-balance", get(trial_balance::all))
         .route("/v1/attempts", get(attempts::list))
@@ -91,14 +83,6 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/programme",
             post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
         )
-        .route(
-            "/v1/whatifs",
-            get(whatifs::list)
-                .post(whatifs::make)
-                .layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
-        )
-        .route("/v1/whatifs/{hash}", get(whatifs::one))
-        .route("/v1/whatifs/{hash}/adopt", post(whatifs::adopt))
         .route("/v1/requeue", post(requeue::requeue))
         .route("/v1/decisions", post(decisions::decide))
         .route(
@@ -118,5 +102,27 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/attribution-corrections",
             post(attribution_corrections::correct),
         )
+        .merge(derived())
         .with_state(service)
+}
+
+/// The routes to what is derived on demand: explanations, what-ifs, how things were.
+fn derived() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/v1/conversions/{id}/explain", get(explain::conversion))
+        .route(
+            "/v1/partners/{slug}/balances/explain",
+            get(explain::balances),
+        )
+        .route("/v1/payouts/{id}/explain", get(explain::payout))
+        .route("/v1/statements/{id}/explain", get(explain::statement))
+        .route("/v1/terms", get(terms::list))
+        .route(
+            "/v1/whatifs",
+            get(whatifs::list)
+                .post(whatifs::make)
+                .layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
+        )
+        .route("/v1/whatifs/{hash}", get(whatifs::one))
+        .route("/v1/whatifs/{hash}/adopt", post(whatifs::adopt))
 }
