@@ -124,8 +124,12 @@ async fn whatifs(service: &Service) -> anyhow::Result<()> {
     for _ in 0..3 {
         let draft = ProgrammeFile::try_new("draft.toml", DRAFT);
         let draft = draft.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let drafts = whatif::Drafts {
+            files: vec![draft],
+            ..whatif::Drafts::default()
+        };
         let started = Instant::now();
-        let made = whatif::whatif(service, &author, vec![draft], None).await?;
+        let made = whatif::whatif(service, &author, drafts).await?;
         println!(
             "what-if of one offer and one month: {:.2} s [goal 2], {} lines of {} conversions, {} KiB kept",
             started.elapsed().as_secs_f64(),

@@ -6,6 +6,7 @@ mod server;
 use std::path::Path;
 
 use clap::Args;
+use postbook_projections::derivation::Derivation;
 use postbook_schemas::{Envelope, Instant, instant::DAY_US};
 use serde_json::{Value, json};
 
@@ -17,8 +18,9 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
+    commands,
     store::open::Location,
-    tables::query::Slice,
+    tables::{generation::Purpose, query::Slice},
 };
 
 /// Looks at disk, clock, files, log and read models.
@@ -116,6 +118,9 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
             checkpoint.generation
         ),
     ));
+    findings.extend(derivation(reader).await?);
+    findings.extend(poison(reader).await?);
+    findings.extend(generations(reader)?);
     let parked = reader
         .tables
         .parked(
@@ -141,6 +146,56 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         },
     ));
     Ok(findings)
+}
+
+/// The version of the derivation, where it is not the newest that is known.
+async fn derivation(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let version = reader.directory().await?.derivation();
+    let told = commands::derivation::told(version);
+    Ok(told.map(|told| {
+        let health = match Derivation::find(Derivation::KNOWN, version) {
+            Some(_) => Health::Note,
+            None => Health::Bad,
+        };
+        Finding::new("derivation", health, told)
+    }))
+}
+
+/// The fact at which whoever writes the read models has stopped.
+async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let stopped = reader.tables.stopped().await?;
+    Ok(stopped.map(|stopped| {
+        let detail = format!(
+            "the fact at position {} cannot be folded, and nothing after it is shown: {}",
+            stopped.position, stopped.why
+        );
+        Finding::new("projector", Health::Bad, detail)
+    }))
+}
+
+/// Generations that only take room.
+fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let generations = reader.tables.generations()?;
+    let others = generations
+        .iter()
+        .filter(|generation| generation.purpose != Purpose::InForce);
+    let others: Vec<_> = others
+        .map(|generation| {
+            let word = match generation.purpose {
+                Purpose::Unfinished => "unfinished",
+                Purpose::Kept | Purpose::InForce => "kept",
+            };
+            format!(
+                "{word} generation {} ({} MiB)",
+                generation.number,
+                generation.bytes >> 20
+            )
+        })
+        .collect();
+    Ok((!others.is_empty()).then(|| {
+        let detail = format!("{}: `postbook replay --release`", others.join(", "));
+        Finding::new("generations", Health::Note, detail)
+    }))
 }
 
 /// A clock that went back would give new facts the time of old ones.

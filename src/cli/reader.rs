@@ -168,6 +168,36 @@ impl Reader {
     }
 }
 
+/// A log whose only writer this is, and its read models as they are: for building them again.
+#[derive(Debug)]
+pub(super) struct Unprojected {
+    /// The log.
+    pub(super) store: Arc<dyn LogStore>,
+    /// The read models.
+    pub(super) tables: Tables,
+    /// Turns positions into click ids and back.
+    pub(super) click_ids: Arc<ClickIdKey>,
+}
+
+impl Unprojected {
+    /// Opens both; nobody else may have them.
+    pub(super) async fn open(global: &Global) -> Result<Self, CliError> {
+        let (location, keys) = find(global).await?;
+        let store = open_alone(&location, Arc::clone(&keys.click_ids)).await?;
+        Ok(Self {
+            store,
+            tables: Tables::open(&global.data).await?,
+            click_ids: keys.click_ids,
+        })
+    }
+
+    /// Lets go of files and of the lock.
+    pub(super) async fn close(self) {
+        self.tables.close().await;
+        self.store.close().await;
+    }
+}
+
 /// How many facts the read models of a running server are behind, once it had time to catch up.
 async fn behind(tables: &Tables, head: u64) -> Result<u64, CliError> {
     for _ in 0..GLANCES {
@@ -245,6 +275,9 @@ impl From<crate::projector::ProjectorError> for CliError {
             ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
             ProjectorError::Store(error) => error.into(),
             ProjectorError::Tables(error) => error.into(),
+            ProjectorError::Cancelled | ProjectorError::UnderWay => {
+                Self::new(Exit::Unavailable, error)
+            }
             ProjectorError::Stopped(_) => Self::failed(error),
         }
     }

@@ -37,6 +37,7 @@ const DEFINITIONS: &[FactType] = &[
     FactType::TermsPublished,
     FactType::FxRateRecorded,
     FactType::WhatifAdopted,
+    FactType::DerivationAdopted,
 ];
 
 const ALL: Slice = Slice {

@@ -93,10 +93,9 @@ const STRANGER: &[(&str, &str, Stranger)] = &[
     ("get", "/v1/terms", Stranger::Refused),
     ("get", "/v1/whatifs", Stranger::Refused),
     ("get", "/v1/whatifs/{hash}", Stranger::Refused),
+    ("get", "/v1/rebuilds/last", Stranger::Refused),
+    ("get", "/v1/generations", Stranger::Refused),
     ("get", "/v1/openapi.json", Stranger::Public),
-    ("get", "/v1/adjustments", Stranger::Refused),
-    ("get", "/v1/whatifs", Stranger::Refused),
-    ("get", "/v1/whatifs/{hash}", Stranger::Refused),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

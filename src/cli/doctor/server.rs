@@ -45,9 +45,9 @@ fn judge(server: &Server, seen: &Seen) -> Vec<Finding> {
     );
     add(
         "role",
-        !seen.may_change,
+        seen.may_change != Some(true),
         Health::Note,
-        "may only add to the log",
+        "may not change the log",
         "owns the log, and could change it: docs/operating.md has a role for nodes",
     );
     findings
@@ -66,7 +66,7 @@ mod tests {
             writes_full_pages: true,
             is_encrypted: true,
             is_remote: true,
-            may_change: false,
+            may_change: Some(false),
         };
         let worst = |seen: &Seen| {
             let findings = judge(&server, seen);
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(worst(&forgetful), Some(Health::Bad));
         let open = Seen {
             is_encrypted: false,
-            may_change: true,
+            may_change: Some(true),
             ..sound
         };
         assert_eq!(worst(&open), Some(Health::Note));

@@ -18,8 +18,9 @@ pub struct Seen {
     pub is_encrypted: bool,
     /// Whether the connection leaves the machine.
     pub is_remote: bool,
-    /// Whether the role could change or remove facts, if it went about it.
-    pub may_change: bool,
+    /// Whether the role could change or remove facts, if it went about it; unknown before there is a
+    /// log.
+    pub may_change: Option<bool>,
 }
 
 /// Looks at a server.
@@ -35,7 +36,7 @@ pub async fn look(server: &Server) -> Result<Seen, StoreError> {
          coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false), \
          coalesce(inet_server_addr() <<= '127.0.0.0/8'::inet \
              OR inet_server_addr() = '::1'::inet, true), \
-         coalesce(has_table_privilege(to_regclass('log_groups'), 'UPDATE, DELETE, TRUNCATE'), false)",
+         has_table_privilege(to_regclass('log_groups'), 'UPDATE, DELETE, TRUNCATE')",
     );
     let row = row.fetch_one(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)?;
