@@ -16,7 +16,7 @@ use super::{
 use crate::{
     commands::{
         programme::apply::read_files,
-        whatif::{self, WhatifError, changed},
+        whatif::{self, Drafts, WhatifError, changed},
     },
     whatif::{Format, Whatif},
 };
@@ -25,11 +25,14 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct WhatifVerb {
     /// Files, or directories of which all *.toml are taken in order; or the hash of a what-if to show
-    #[arg(required = true, value_name = "PATH|HASH")]
+    #[arg(required_unless_present = "derivation", value_name = "PATH|HASH")]
     paths: Vec<PathBuf>,
     /// As if terms and coupons in them held from then on
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Instant>,
+    /// Try another version of the derivation
+    #[arg(long, value_name = "VERSION")]
+    derivation: Option<u32>,
     /// In which form; a table if absent
     #[arg(long, value_name = "FORM")]
     format: Option<Form>,
@@ -69,7 +72,12 @@ impl WhatifVerb {
             None => match read_all(&self.paths).and_then(|texts| parse(&texts)) {
                 Ok(files) => {
                     let author = self.through.author("postbook whatif");
-                    whatif::whatif(&service, &author, files, self.from).await
+                    let drafts = Drafts {
+                        files,
+                        from: self.from,
+                        derivation: self.derivation,
+                    };
+                    whatif::whatif(&service, &author, drafts).await
                 }
                 Err(error) => {
                     service.shut_down().await;
@@ -104,7 +112,7 @@ impl WhatifVerb {
                 .iter()
                 .map(|(name, text)| json!({"name": name, "text": text}));
             let files: Vec<_> = files.collect();
-            let body = json!({"files": files, "from": self.from});
+            let body = json!({"files": files, "from": self.from, "derivation": self.derivation});
             let made = remote.post("/v1/whatifs", &body).await?;
             let hash = made["hash"].as_str().map(str::to_owned);
             hash.ok_or_else(|| CliError::failed("the server answered no hash"))?

@@ -8,6 +8,8 @@ pub mod decision;
 pub mod derivation;
 pub mod draft_mapping;
 pub mod explain;
+pub mod explain_sums;
+pub mod past;
 pub mod payout;
 pub mod period;
 pub mod programme;

@@ -7,8 +7,10 @@ use tokio::sync::oneshot;
 
 use super::{Projector, ProjectorError, follow::Command, prepare::Preparer, rebuild::stopped};
 
+type Asked = dyn FnOnce(&mut Book, u64) + Send;
+
 /// Something to ask the book between two facts.
-pub(super) struct Question(Box<dyn FnOnce(&mut Book, u64) + Send>);
+pub(super) struct Question(Box<Asked>);
 
 impl fmt::Debug for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

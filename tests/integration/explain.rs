@@ -204,3 +204,166 @@ async fn every_number_of_an_explanation_leads_to_a_fact_and_comes_to_what_is_pos
         "a rule beside others that apply is not a line"
     );
 }
+
+async fn items(sender: &Sender<'_>, path: &str) -> Vec<Value> {
+    let answer = sender.get(path).await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+    answer.json()["items"].as_array().expect("items").clone()
+}
+
+async fn done(sender: &Sender<'_>, path: &str) -> Value {
+    let body = json!({"reason": "x", "partner": "p1"});
+    let body = if path == "/v1/payouts" {
+        body
+    } else {
+        json!({"reason": "x"})
+    };
+    let answer = sender.post_json(path, &body.to_string()).await;
+    assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    answer.json()
+}
+
+#[tokio::test]
+async fn balances_payouts_and_lines_of_statements_come_to_what_is_posted() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (finn, fay) = (
+        app.as_role(Role::Finance).await,
+        app.as_role(Role::Finance).await,
+    );
+    sell(&app, "A", "100.00", "2026-05-01T00:00:00Z").await;
+    sell(&app, "B", "50.00", "2026-05-02T00:00:00Z").await;
+    sell(&app, "C", "20.00", "2026-06-02T00:00:00Z").await;
+    done(&finn, "/v1/periods/2026-05/close").await;
+    let payout = done(&finn, "/v1/payouts").await;
+    let id = payout["id"].as_str().expect("an id").to_owned();
+    app.clock.advance_micros(1_000_000);
+    done(&fay, &format!("/v1/payouts/{id}/approve")).await;
+    done(&finn, &format!("/v1/payouts/{id}/send")).await;
+    let refund = "/api/postback/acme/shop?event=refund&txn_id=A";
+    assert!(app.anonymous().get(refund).await.status.is_success());
+    let head = app.service.log.store().head();
+
+    let balances = items(&finn, "/v1/partners/p1/balances").await;
+    let explained = items(&finn, "/v1/partners/p1/balances/explain").await;
+    let total = one(&explained[0], "balance");
+    let has = ["pending_minor", "held_minor", "payable_minor"];
+    let has: i64 = has
+        .iter()
+        .map(|name| balances[0][*name].as_i64().expect("a number"))
+        .sum();
+    assert_eq!(total["amount_minor"], has);
+    let sorts = steps(&explained[0], "postings");
+    let sum: i64 = sorts
+        .iter()
+        .map(|sort| sort["amount_minor"].as_i64().expect("a number"))
+        .sum();
+    assert_eq!(sum, has, "{explained:#?}");
+
+    let paid = items(&finn, &format!("/v1/payouts/{id}/explain")).await;
+    assert_eq!(
+        one(&paid[0], "lines")["amount_minor"],
+        payout["amount_minor"]
+    );
+    assert_eq!(steps(one(&paid[0], "payout"), "fact").len(), 3);
+
+    let statements = items(&finn, "/v1/partners/p1/statements").await;
+    let statement = statements[0]["id"].as_str().expect("an id");
+    let lines = items(&finn, &format!("/v1/statements/{statement}/explain")).await;
+    for line in &lines {
+        let (told, posted) = (one(line, "statement_line"), one(line, "postings"));
+        assert_eq!(told["amount_minor"], posted["amount_minor"], "{line:#}");
+        let named = steps(posted, "posting");
+        let sum: i64 = named
+            .iter()
+            .map(|it| it["amount_minor"].as_i64().expect("a number"))
+            .sum();
+        assert_eq!(posted["amount_minor"], sum);
+    }
+    let first = items(&finn, &format!("/v1/statements/{statement}/explain?line=0")).await;
+    assert_eq!(first, lines[..1]);
+    for explanation in explained.iter().chain(&paid).chain(&lines) {
+        for step in explanation["steps"].as_array().expect("steps") {
+            every_number_has_a_position(step, None, head);
+        }
+    }
+}
+
+#[tokio::test]
+async fn conversions_and_terms_are_shown_as_of_one_time_as_known_at_another() {
+    let app = TestApp::start(PROGRAMME).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    sell(&app, "A", "100.00", "2026-06-01T00:00:00Z").await;
+    let found = items(&viewer, "/v1/conversions?txn_id=A").await;
+    let path = format!(
+        "/v1/conversions/{}",
+        found[0]["id"].as_str().expect("an id")
+    );
+    let then = |query: &str| {
+        let path = format!("{path}?{query}");
+        async { viewer.get(&{ path }).await }
+    };
+    app.clock.advance_micros(3_600_000_000);
+    let refund =
+        "/api/postback/acme/shop?event=refund&txn_id=A&amount=40.00&timestamp=2026-06-10T00:00:00Z";
+    assert!(app.anonymous().get(refund).await.status.is_success());
+    app.clock.advance_micros(3_600_000_000);
+    app.apply("[[coupon]]\ncode = \"ONE\"\noffer = \"acme/shop\"\npartner = \"p0\"\n")
+        .await;
+    let now = viewer.get(&path).await.json();
+    assert_eq!(
+        (&now["partner"], &now["refunded_minor"]),
+        (&json!("p0"), &json!(4_000))
+    );
+    // Known before the refund and the correction of the coupon: p1, nothing refunded, the whole share.
+    let first = then("known_at=2026-06-15T12:30:00Z").await.json();
+    assert_eq!(
+        (&first["partner"], &first["refunded_minor"]),
+        (&json!("p1"), &json!(0))
+    );
+    let share = |conversion: &Value| -> i64 {
+        let lines = conversion["earnings"].as_array().expect("lines").iter();
+        let own = lines.filter(|line| line["rule"] == "share");
+        own.map(|line| line["amount_minor"].as_i64().expect("a number"))
+            .sum()
+    };
+    assert_eq!(share(&first), 2_730);
+    // After the refund was known: as of its time less, as of before not yet.
+    let refunded = then("known_at=2026-06-15T13:30:00Z").await.json();
+    assert_eq!(
+        (&refunded["partner"], share(&refunded)),
+        (&json!("p1"), 1_638)
+    );
+    let before = then("as_of=2026-06-05T00:00:00Z&known_at=2026-06-15T13:30:00Z")
+        .await
+        .json();
+    assert_eq!(
+        (&before["refunded_minor"], share(&before)),
+        (&json!(0), 2_730)
+    );
+    let unknown = then("known_at=2026-06-15T11:00:00Z").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let same = then("as_of=2026-06-15T14:00:00Z").await.json();
+    assert_eq!(
+        (&same["partner"], share(&same)),
+        (&now["partner"], share(&now))
+    );
+
+    let draft = "[[terms]]\noffer = \"acme/shop\"\neffective_from = 2026-03-01T00:00:00Z\n[[terms.rule]]\nid = \"share\"\non = \"sale\"\nrevshare = \"40%\"\n";
+    app.clock.advance_micros(3_600_000_000);
+    app.apply(draft).await;
+    for (query, share) in [
+        ("", "40%"),
+        ("as_of=2026-02-01T00:00:00Z", "30%"),
+        ("known_at=2026-06-15T14:30:00Z", "30%"),
+    ] {
+        let terms = items(&viewer, &format!("/v1/terms?offer=acme/shop&{query}")).await;
+        assert_eq!(terms.len(), 1);
+        assert_eq!(terms[0]["terms"]["rule"][0]["revshare"], share, "{query}");
+        assert!(terms[0]["position"].is_u64());
+    }
+    assert!(
+        items(&viewer, "/v1/terms?as_of=2025-01-01T00:00:00Z")
+            .await
+            .is_empty()
+    );
+}

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module per area (`tests/README.md` says what is where).
 
+mod adopt_kills;
 mod apply;
 mod attempts;
 mod bulk;

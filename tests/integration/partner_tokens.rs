@@ -83,11 +83,19 @@ const STRANGER: &[(&str, &str, Stranger)] = &[
     ("get", "/v1/payout-files/{format}", Stranger::Refused),
     ("get", "/v1/clawbacks", Stranger::SeesNothing),
     ("get", "/v1/adjustments", Stranger::Refused),
+    (
+        "get",
+        "/v1/partners/{slug}/balances/explain",
+        Stranger::Refused,
+    ),
+    ("get", "/v1/payouts/{id}/explain", Stranger::Missing),
+    ("get", "/v1/statements/{id}/explain", Stranger::Missing),
+    ("get", "/v1/terms", Stranger::Refused),
+    ("get", "/v1/whatifs", Stranger::Refused),
+    ("get", "/v1/whatifs/{hash}", Stranger::Refused),
     ("get", "/v1/rebuilds/last", Stranger::Refused),
     ("get", "/v1/generations", Stranger::Refused),
     ("get", "/v1/openapi.json", Stranger::Public),
-    ("get", "/v1/whatifs", Stranger::Refused),
-    ("get", "/v1/whatifs/{hash}", Stranger::Refused),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -587,6 +587,22 @@ async fn what_cannot_be_tried_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn only_another_version_of_the_derivation_that_is_known_can_be_tried() {
+    let app = start().await;
+    let manager = app.as_role(Role::Manager).await;
+    for (version, said) in [(1, "is in force"), (999, "is not known")] {
+        let answer = post(&manager, "/v1/whatifs", json!({"derivation": version})).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let problem = answer.json();
+        assert_eq!(problem["field"], "derivation");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(said),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn terms_that_begin_to_look_at_subs_see_those_of_clicks_that_converted_before() {
     let app = start().await;
     let manager = app.as_role(Role::Manager).await;

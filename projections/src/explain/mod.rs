@@ -5,6 +5,7 @@
 
 mod derived;
 mod posted;
+pub mod sums;
 pub mod trace;
 mod tree;
 
@@ -64,8 +65,11 @@ pub struct Told {
 /// The steps from facts to money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The conversion.
-    pub conversion_id: FactId,
+    /// The conversion, if it is one that is explained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversion_id: Option<FactId>,
+    /// What is explained: `conversion …`, `balance of p1 in USD`, …
+    pub subject: String,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -133,7 +137,8 @@ pub fn explain(evidence: &Evidence) -> Explanation {
     steps.extend(told.filter_map(|told| posted::statement(evidence, told)));
     steps.extend(evidence.payouts.iter().map(posted::payout));
     Explanation {
-        conversion_id: evidence.conversion.id,
+        conversion_id: Some(evidence.conversion.id),
+        subject: format!("conversion {}", evidence.conversion.id),
         steps,
     }
 }

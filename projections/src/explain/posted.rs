@@ -71,7 +71,7 @@ pub(super) fn statement(evidence: &Evidence, told: &Told) -> Option<Step> {
 }
 
 /// What a posting adds to what its partner has coming.
-fn owed_minor(posting: &Posting) -> Option<i64> {
+pub(super) fn owed_minor(posting: &Posting) -> Option<i64> {
     let owed = posting
         .entries
         .iter()

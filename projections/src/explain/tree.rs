@@ -6,7 +6,7 @@ use super::{Explanation, Step};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "conversion {}", self.conversion_id)?;
+        writeln!(f, "{}", self.subject)?;
         write_tree(f, &self.steps, "")
     }
 }

@@ -34,10 +34,18 @@ pub(super) fn reasons(
     if reasons.is_empty() && line != LineKind::Carryover && has_rate(facts) {
         reasons.insert(Reason::Rate);
     }
+    if reasons.is_empty() && has_derivation(facts) {
+        reasons.insert(Reason::Derivation);
+    }
     if reasons.is_empty() {
         reasons.insert(Reason::Others);
     }
     reasons
+}
+
+fn has_derivation(facts: &[Envelope]) -> bool {
+    let mut versions = facts.iter().map(|envelope| &envelope.fact);
+    versions.any(|fact| matches!(fact, Fact::DerivationAdopted(_)))
 }
 
 fn has_rate(facts: &[Envelope]) -> bool {

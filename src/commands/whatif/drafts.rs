@@ -1,24 +1,35 @@
 //! What is tried: the definitions in programme files that differ from what holds.
 
-use postbook_schemas::{Fact, Instant};
+use postbook_projections::derivation::Derivation;
+use postbook_schemas::{Fact, derivation::DerivationAdopted};
 
-use super::WhatifError;
+use super::{Drafts, WhatifError};
 use crate::{
-    commands::programme::{self, Change, ProgrammeFile, apply},
+    commands::programme::{self, Change, Sign, apply},
     service::Service,
 };
 
-/// The definitions that the files would change, as if they held from `from` on.
+/// The definitions that the drafts would change.
 ///
 /// # Errors
 /// The files are wrong, change nothing, or define what a what-if cannot try.
 pub(super) async fn definitions(
     service: &Service,
-    mut files: Vec<ProgrammeFile>,
-    from: Option<Instant>,
+    drafts: Drafts,
 ) -> Result<Vec<Change>, WhatifError> {
+    let Drafts {
+        mut files,
+        from,
+        derivation,
+    } = drafts;
+    let derivation = match derivation {
+        Some(version) => Some(other_derivation(service, version).await?),
+        None => None,
+    };
     if let Some(from) = from {
-        files.iter_mut().for_each(|file| file.hold_from(from));
+        for file in &mut files {
+            file.hold_from(from);
+        }
     }
     let known = apply::known(&**service.log.store()).await?;
     let plan = programme::plan(files, &known).map_err(WhatifError::Problems)?;
@@ -34,11 +45,37 @@ pub(super) async fn definitions(
         );
         return Err(WhatifError::invalid("files", detail));
     }
-    if plan.is_empty() {
+    let changes: Vec<Change> = plan.changes.into_iter().chain(derivation).collect();
+    if changes.is_empty() {
         let detail = "they say what holds already, so there is nothing to try";
         return Err(WhatifError::invalid("files", detail));
     }
-    Ok(plan.changes)
+    Ok(changes)
+}
+
+/// The adoption of another version of the derivation than the one in force.
+async fn other_derivation(service: &Service, version: u32) -> Result<Change, WhatifError> {
+    let asked = service.projector.ask(move |book, _| {
+        let known = Derivation::find(Derivation::KNOWN, version);
+        (book.derivation().version, known.map(|known| known.about))
+    });
+    let (in_force, about) = asked.await?;
+    let refused = |detail: String| WhatifError::invalid("derivation", detail);
+    let Some(about) = about else {
+        return Err(refused(format!(
+            "version {version} is not known to this program"
+        )));
+    };
+    if in_force == version {
+        return Err(refused(format!("version {version} is in force")));
+    }
+    let reason = "adopted as a what-if".to_owned();
+    Ok(Change {
+        sign: Sign::Changed,
+        subject: format!("derivation {version}"),
+        details: vec![format!("version {in_force} → {version}"), about.to_owned()],
+        fact: Fact::DerivationAdopted(DerivationAdopted { version, reason }),
+    })
 }
 
 fn can_be_tried(fact: &Fact) -> bool {

@@ -86,19 +86,28 @@ fn listed(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// Tries what programme files define, as if it held from `from` on if that is given, and keeps the
-/// report where a second person finds it by its hash.
+/// What is tried.
+#[derive(Clone, Debug, Default)]
+pub struct Drafts {
+    /// What these define otherwise than it is now.
+    pub files: Vec<ProgrammeFile>,
+    /// As if terms and coupons in them held from then on.
+    pub from: Option<Instant>,
+    /// Another version of the derivation.
+    pub derivation: Option<u32>,
+}
+
+/// Tries drafts, and keeps the report where a second person finds it by its hash.
 ///
 /// # Errors
 /// The files are wrong or change nothing; or the log or the read models failed.
 pub async fn whatif(
     service: &Service,
     author: &Author,
-    files: Vec<ProgrammeFile>,
-    from: Option<Instant>,
+    drafts: Drafts,
 ) -> Result<Whatif, WhatifError> {
     record::catch_up(service).await?;
-    let changes = drafts::definitions(service, files, from).await?;
+    let changes = drafts::definitions(service, drafts).await?;
     let facts = changes.into_iter().map(|change| derive::Tried {
         subject: change.subject,
         details: change.details,

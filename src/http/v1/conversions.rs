@@ -2,7 +2,7 @@
 
 use axum::{Json, response::Response};
 use postbook_projections::rows::ConversionRow;
-use postbook_schemas::Status;
+use postbook_schemas::{Instant, Status};
 
 use super::{
     super::problem::Problem,
@@ -12,7 +12,10 @@ use super::{
     parts::Segment,
     view::Conversion,
 };
-use crate::tables::query::conversions::ConversionFilter;
+use crate::{
+    commands::past,
+    tables::query::{balances::AsOf, conversions::ConversionFilter},
+};
 
 /// Conversions in the order in which they were first reported.
 #[utoipa::path(get, path = "/v1/conversions", tag = "conversions", params(
@@ -64,18 +67,35 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
     Ok(page(rows.collect(), slice, key, view))
 }
 
-/// One conversion.
+/// One conversion, as it stands or as of one time as known at another.
 #[utoipa::path(get, path = "/v1/conversions/{id}", tag = "conversions",
-    params(("id" = String, Path)),
+    params(("id" = String, Path), ("as_of" = Option<String>, Query, description = "what had happened by then"),
+        ("known_at" = Option<String>, Query, description = "as far as it was recorded by then")),
     responses((status = 200, body = Conversion), (status = 404, description = "there is none")))]
 pub(super) async fn one(
     reader: Reader,
     Segment(id): Segment,
-    params: Params,
+    mut params: Params,
 ) -> Result<Json<Conversion>, Problem> {
+    let (effective, known) = (params.time("as_of")?, params.time("known_at")?);
     params.done()?;
+    let now = reader.service.clock.now();
     let row = visible(&reader, &id).await?;
-    Ok(Json(Conversion::at(row, reader.service.clock.now())))
+    if effective.is_none() && known.is_none() {
+        return Ok(Json(Conversion::at(row, now)));
+    }
+    let as_of = AsOf {
+        effective: effective.unwrap_or(now),
+        known: known.unwrap_or(Instant::MAX),
+    };
+    let service = &*reader.service;
+    let then = past::conversion(service.into(), &service.projector, &row, as_of).await?;
+    let then = then.and_then(|row| reader.sight().conversion(row));
+    let missing = || Problem::not_found(format!("there was no conversion {id} then"));
+    Ok(Json(Conversion::at(
+        then.ok_or_else(missing)?,
+        as_of.effective,
+    )))
 }
 
 /// As much of the conversion as the caller may see; for others it does not exist.

@@ -25,6 +25,7 @@ mod programme;
 mod rebuilds;
 mod requeue;
 mod statements;
+mod terms;
 mod timeline;
 mod trial_balance;
 mod view;
@@ -50,7 +51,6 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/conversions/{id}/timeline",
             get(timeline::of_conversion),
         )
-        .route("/v1/conversions/{id}/explain", get(explain::conversion))
         .route("/v1/partners/{slug}/balances", get(balances::of_partner))
         .route("/v1/postings", get(postings::list))
         .route("/v1/trial-balance", get(trial_balance::all))
@@ -84,14 +84,6 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/programme",
             post(programme::apply).layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
         )
-        .route(
-            "/v1/whatifs",
-            get(whatifs::list)
-                .post(whatifs::make)
-                .layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
-        )
-        .route("/v1/whatifs/{hash}", get(whatifs::one))
-        .route("/v1/whatifs/{hash}/adopt", post(whatifs::adopt))
         .route("/v1/decisions", post(decisions::decide))
         .route(
             "/v1/adjustments",
@@ -111,6 +103,7 @@ pub fn router(service: Arc<Service>) -> Router {
             post(attribution_corrections::correct),
         )
         .merge(operation())
+        .merge(derived())
         .with_state(service)
 }
 
@@ -123,4 +116,25 @@ fn operation() -> Router<Arc<Service>> {
         .route("/v1/rebuilds/last/cancel", post(rebuilds::cancel))
         .route("/v1/generations", get(rebuilds::generations))
         .route("/v1/generations/release", post(rebuilds::release))
+}
+
+/// The routes to what is derived on demand: explanations, what-ifs, how things were.
+fn derived() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/v1/conversions/{id}/explain", get(explain::conversion))
+        .route(
+            "/v1/partners/{slug}/balances/explain",
+            get(explain::balances),
+        )
+        .route("/v1/payouts/{id}/explain", get(explain::payout))
+        .route("/v1/statements/{id}/explain", get(explain::statement))
+        .route("/v1/terms", get(terms::list))
+        .route(
+            "/v1/whatifs",
+            get(whatifs::list)
+                .post(whatifs::make)
+                .layer(DefaultBodyLimit::max(programme::BODY_BYTES_MAX)),
+        )
+        .route("/v1/whatifs/{hash}", get(whatifs::one))
+        .route("/v1/whatifs/{hash}/adopt", post(whatifs::adopt))
 }

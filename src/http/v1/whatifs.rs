@@ -21,7 +21,7 @@ use crate::{
     commands::{
         programme::ProgrammeFile,
         record::Author,
-        whatif::{self, WhatifError, changed},
+        whatif::{self, Drafts, WhatifError, changed},
     },
     projector::ProjectorError,
     secrets::Role,
@@ -36,7 +36,10 @@ const ADOPT: &str = "POST /v1/whatifs/{hash}/adopt";
 #[serde(deny_unknown_fields)]
 pub(super) struct NewWhatif {
     /// Programme files: what they define otherwise than it is now is tried.
+    #[serde(default)]
     files: Vec<File>,
+    /// Another version of the derivation.
+    derivation: Option<u32>,
     /// As if terms and coupons in them held from then on, whatever they say.
     #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
     from: Option<Instant>,
@@ -136,6 +139,7 @@ pub(super) async fn make(
     let asked = if programme::is_toml(&headers) {
         NewWhatif {
             files: vec![programme::toml_file(&body)?],
+            derivation: None,
             from,
         }
     } else {
@@ -156,7 +160,12 @@ pub(super) async fn make(
     if !problems.is_empty() {
         return Ok(programme::refused(&problems));
     }
-    match whatif::whatif(&actor.service, &author, files, asked.from).await {
+    let drafts = Drafts {
+        files,
+        from: asked.from,
+        derivation: asked.derivation,
+    };
+    match whatif::whatif(&actor.service, &author, drafts).await {
         Ok(made) => Ok(Json(view(&made, 0, PAGE_ROWS, Value::Null)).into_response()),
         Err(error) => answer(error),
     }

@@ -9,6 +9,7 @@ pub mod parked;
 pub mod payouts;
 pub mod periods;
 pub mod postings;
+mod sorts;
 pub mod timeline;
 
 use postbook_schemas::FactId;
