@@ -1,7 +1,7 @@
 //! Adoptions of a real process that is killed at random moments: each is in the log whole or not at all,
 //! asking again finishes it, and nothing is posted twice.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use hyper::StatusCode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -47,7 +47,7 @@ impl Run {
         let place = Place::with(PROGRAMME);
         let mut sales = "txn_id,coupon_code,amount,timestamp\n".to_owned();
         for number in 0..SALES {
-            sales += &format!("T{number},ONE,100.00,2026-05-10T09:00:00Z\n");
+            writeln!(sales, "T{number},ONE,100.00,2026-05-10T09:00:00Z").expect("a text takes it");
         }
         place.write("sales.csv", &sales);
         place.done(&["import", "postbacks", "sales.csv", "--offer", "acme/shop"]);
@@ -146,7 +146,8 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
     // A mapping: what follows from its adoption is killed as well.
     let mut refused = String::new();
     for number in 0..SALES {
-        refused += &format!("M{number},ONE,ten,100.00,2026-05-11T09:00:00Z\n");
+        writeln!(refused, "M{number},ONE,ten,100.00,2026-05-11T09:00:00Z")
+            .expect("a text takes it");
     }
     let header = "txn_id,coupon_code,amount,sum,timestamp\n";
     run.serving.kill();

@@ -114,20 +114,27 @@ fn the_steps_come_to_what_is_posted(explained: &Value) {
             result["amount_minor"], earning["amount_minor"],
             "{earning:#}"
         );
-        let says = earning["says"].as_str().unwrap();
+        let says = earning["says"].as_str().expect("a text");
         let (rule, partner) = says.split_once(" gives ").expect("rule and partner");
-        let account = format!("liability:partner:{}:", partner.split(' ').next().unwrap());
+        let account = format!(
+            "liability:partner:{}:",
+            partner.split(' ').next().expect("a partner")
+        );
         let mut posted = 0;
         for posting in steps(one(explained, "postings"), "posting") {
             assert!(posting["position"].is_u64());
             if posting["says"]
                 .as_str()
-                .unwrap()
+                .expect("a text")
                 .contains(&format!(" of {rule},"))
             {
                 for entry in steps(posting, "entry") {
-                    if entry["says"].as_str().unwrap().starts_with(&account) {
-                        posted -= entry["amount_minor"].as_i64().unwrap();
+                    if entry["says"]
+                        .as_str()
+                        .expect("a text")
+                        .starts_with(&account)
+                    {
+                        posted -= entry["amount_minor"].as_i64().expect("an amount");
                     }
                 }
             }
@@ -289,6 +296,7 @@ async fn balances_payouts_and_lines_of_statements_come_to_what_is_posted() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn conversions_and_terms_are_shown_as_of_one_time_as_known_at_another() {
     let app = TestApp::start(PROGRAMME).await;
     let viewer = app.as_role(Role::Viewer).await;

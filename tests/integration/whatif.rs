@@ -118,6 +118,7 @@ async fn untouched(app: &TestApp) -> (Vec<u8>, String) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_whatif_says_to_the_cent_whom_it_changes_and_writes_nothing() {
     let app = start().await;
     let manager = app.as_role(Role::Manager).await;
@@ -236,6 +237,7 @@ async fn a_whatif_says_to_the_cent_whom_it_changes_and_writes_nothing() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_second_person_adopts_and_closed_months_are_corrected_in_the_open_one() {
     let app = start().await;
     let manager = app.as_role(Role::Manager).await;
