@@ -12,6 +12,7 @@ mod periods;
 mod price;
 mod seen;
 mod show;
+mod sources;
 mod take;
 mod trace;
 mod uplines;

@@ -17,10 +17,7 @@ use super::{
 };
 use crate::{
     conditions::unmet,
-    conversion::Corrected,
-    explain::trace::{
-        AdvanceTrace, CapTrace, LineTrace, RateTrace, Source, TierTrace, Trace, UnmetTrace,
-    },
+    explain::trace::{AdvanceTrace, CapTrace, LineTrace, RateTrace, TierTrace, Trace, UnmetTrace},
     numbers::{ConversionNumber, PoolKey},
     pricing::{Exchange, exact, is_sliced, price_currency, reached},
     rules::{CompiledRule, Price},
@@ -55,68 +52,6 @@ impl Book {
             }
         }
         Some(trace)
-    }
-
-    /// What attribution looks at, with where it is.
-    fn sources(&self, number: ConversionNumber) -> Vec<Source> {
-        let conversion = self.conversion(number);
-        let (offer, at) = (&conversion.offer, conversion.occurred_at());
-        let mut sources = Vec::new();
-        let mut add = |what, says: String, position| {
-            sources.push(Source {
-                what,
-                says,
-                position,
-            });
-        };
-        let settings = self.programme.offer(offer);
-        let names: Vec<_> = settings.candidates.iter().map(|it| it.code()).collect();
-        let defined = self.programme.offer_fact(offer);
-        let defined = defined.and_then(|id| self.position_of(&id));
-        let says = format!(
-            "{offer} looks at {}, clicks of the last {} days",
-            names.join(", "),
-            settings.click_window_days
-        );
-        add("offer", says, defined);
-        if let Some(click) = self.click_of(conversion) {
-            let says = format!(
-                "click {} of {} at {}",
-                click.click_id, click.partner, click.occurred_at
-            );
-            add("click", says, Some(click.position));
-        }
-        if let Some(code) = &conversion.references.coupon_code {
-            let fact = self.programme.coupon_fact(offer, code, at);
-            let whose = self.programme.coupon(offer, code, at);
-            let whose = whose.map_or("nobody's", Slug::as_str);
-            let position = fact.and_then(|id| self.position_of(&id));
-            add("coupon", format!("coupon {code} was {whose}"), position);
-        }
-        let group = self.group(conversion.keys.customer);
-        if let Some(bond) = group.and_then(|group| group.bond.as_ref()) {
-            let first = self
-                .ids
-                .get(&bond.order.id)
-                .map(|&it| self.conversion(it).position);
-            let says = format!(
-                "customer bound to {} at {}",
-                bond.partner, bond.order.occurred_at
-            );
-            add("customer", says, first);
-        }
-        for id in &conversion.aliases {
-            for Corrected { order, partner } in self.corrections.get(id).into_iter().flatten() {
-                let whom = partner.as_ref().map_or("nobody", Slug::as_str);
-                let position = self.position_of(&order.id);
-                add(
-                    "correction",
-                    format!("corrected to {whom} at {}", order.occurred_at),
-                    position,
-                );
-            }
-        }
-        sources
     }
 
     fn trace_own(
@@ -220,6 +155,7 @@ impl Book {
         if made.is_err() {
             return;
         }
+        let round = self.derivation().round;
         for (rule, pools) in matched.rules() {
             let Some(line) = lines.posted.iter().find(|line| line.rule == rule.id) else {
                 continue;
@@ -232,7 +168,7 @@ impl Book {
                 .find(|row| row.rule.as_ref() == Some(&rule.id));
             let left_minor = exchange
                 .and_then(|exchange| share_of(rule, below.net_minor, exchange))
-                .and_then(|product| product.rounded());
+                .and_then(|product| round(&product));
             trace.lines.push(LineTrace {
                 rule: rule.id.clone(),
                 partner: upline.clone(),
@@ -245,7 +181,7 @@ impl Book {
                 below_minor: Some((below.base_minor, below.currency)),
                 rate: self.trace_rate(number, below.currency, currency),
                 exact: product.as_ref().map(crate::exact::Product::to_text),
-                base_minor: product.and_then(|product| product.rounded()).unwrap_or(0),
+                base_minor: product.and_then(|product| round(&product)).unwrap_or(0),
                 left: (below.net_minor, below.base_minor),
                 left_minor: left_minor.unwrap_or(0),
                 advance: None,

@@ -11,6 +11,7 @@ use folding::{Folded, identity_holds};
 use generated::{Story, story};
 use postbook_projections::{
     Book, BookError, Changes, derivation::Derivation, exact::Product, rows::Posting,
+    whatif::compare,
 };
 use postbook_schemas::{
     Envelope, Fact, FactId, Month, decision::PeriodClosed, derivation::DerivationAdopted,
@@ -70,6 +71,28 @@ fn of_month(postings: &[Posting], month: Month) -> Vec<&Posting> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A version is tried like terms are: what the what-if says is what adopting it posts.
+    #[test]
+    fn a_version_is_tried_before_it_is_adopted(story in story()) {
+        let (mut folded, mut book) = (Folded::default(), Book::with_derivations(TWO));
+        for (position, envelope) in (1..).zip(&story.facts) {
+            folded.apply(&mut book, position, envelope, &story.facts);
+        }
+        let all = with_adoption(&story, LAST);
+        let adoption = &all[story.facts.len()..];
+        let head = u64::try_from(story.facts.len()).expect("few facts");
+        let tried = book.excerpt(&[&adoption[0].fact]);
+        let rows = compare(tried, head, adoption).expect("small amounts");
+        let before = folded.postings.len();
+        folded.apply(&mut book, head + 1, &adoption[0], &all);
+        let posted = folded.postings[before..].iter().filter(|it| it.conversion_id.is_some());
+        let named = posted.clone().all(|posting| {
+            rows.iter().any(|row| row.conversion_id == posting.conversion_id && row.rule == posting.rule)
+        });
+        prop_assert!(named);
+        prop_assert_eq!(rows.is_empty(), folded.postings.len() == before);
+    }
 
     #[test]
     fn a_version_that_nobody_adopted_changes_nothing(story in story()) {
