@@ -17,6 +17,7 @@ pub mod conditions;
 pub mod conversion;
 pub mod exact;
 pub mod explain;
+pub mod given_up;
 pub mod groups;
 pub mod months;
 pub mod numbers;
