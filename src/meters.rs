@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use postbook_schemas::Outcome;
 
 pub use self::network::{Cut, Network};
+use crate::projector::Progress;
 
 const APPEND_SECONDS: &str = "postbook_append_seconds";
 
@@ -34,6 +35,7 @@ pub struct Meters {
     log_head: Gauge,
     projector_position: Gauge,
     projector_failed: Gauge,
+    building: [Gauge; 3],
 }
 
 impl Meters {
@@ -92,6 +94,17 @@ impl Meters {
                 "postbook_projector_failed",
                 "1 if the projector has stopped at a fact it cannot read",
             ),
+            building: [
+                gauge(
+                    "postbook_rebuild_position",
+                    "Position that the read models under construction have reached; 0 if there are none",
+                ),
+                gauge(
+                    "postbook_rebuild_head",
+                    "Position that they are built up to",
+                ),
+                gauge("postbook_rebuild_facts_per_second", "How fast"),
+            ],
         }
     }
 
@@ -140,6 +153,18 @@ impl Meters {
         self.log_head.absolute(log_head);
         self.projector_position.absolute(projector_position);
         self.projector_failed.set(f64::from(projector_failed));
+    }
+
+    /// Sets how far read models under construction are.
+    pub fn building(&self, progress: Progress) {
+        let places = [
+            progress.position,
+            progress.head,
+            progress.facts_per_second(),
+        ];
+        for (gauge, place) in self.building.iter().zip(places) {
+            gauge.absolute(place);
+        }
     }
 
     /// Everything in Prometheus' text format.

@@ -8,11 +8,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use postbook_projections::derivation::Derivation;
 use postbook_schemas::ClickIdKey;
 use thiserror::Error;
 
 use crate::{
     clock::Clock,
+    commands::{derivation, rebuild::Rebuilds},
     directory::{self, Directory, DirectoryError},
     intake::{
         click::Devices,
@@ -174,6 +176,8 @@ pub struct Service {
     pub legacy: Legacy,
     /// How fast addresses may send.
     pub limits: Limits,
+    /// The last time that the read models were built again beside the live ones.
+    pub rebuilds: Rebuilds,
     refreshing: tokio::sync::Mutex<()>,
 }
 
@@ -211,7 +215,11 @@ impl Service {
         tables: Tables,
     ) -> Result<Self, DirectoryError> {
         let directory = Directory::load(&*store).await?;
+        if let Some(told) = derivation::told(directory.derivation()) {
+            tracing::warn!("{told}");
+        }
         let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
+        derivation::begin(&log, &*clock, Derivation::newest().version).await?;
         let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
         Ok(Self {
             clock,
@@ -226,6 +234,7 @@ impl Service {
             devices: Devices::default(),
             legacy: Legacy::default(),
             limits: Limits::new(),
+            rebuilds: Rebuilds::default(),
             refreshing: tokio::sync::Mutex::default(),
         })
     }
@@ -289,6 +298,8 @@ impl Service {
 
     /// Takes no more facts, finishes those that wait, and lets go of all files.
     pub async fn shut_down(&self) {
+        // What was built so far stays; an error says that nothing is.
+        drop(self.rebuilds.cancel());
         // The projector first: it would wait for a closed log to come back.
         self.projector.stop().await;
         self.log.shut_down().await;

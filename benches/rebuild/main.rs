@@ -7,6 +7,7 @@
 mod disk;
 mod fill;
 mod people;
+mod rival;
 
 use std::{
     fs,
@@ -18,11 +19,15 @@ use std::{
 
 use clap::Parser;
 use postbook::{
-    projector::Projector,
+    projector::{self, Control, Projector},
     store::{LogStore, sqlite::SqliteStore},
     tables::Tables,
 };
 use postbook_schemas::ClickIdKey;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Clone, Debug, Parser)]
 struct Options {
@@ -38,6 +43,9 @@ struct Options {
     /// Keeps the log here instead of in a temporary folder, and uses one that is there.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// A PostgreSQL to compare with.
+    #[arg(long, env = "BENCH_POSTGRES_URL")]
+    postgres: Option<String>,
     /// Does one step in this process (the benchmark starts itself).
     #[arg(long, hide = true)]
     step: Option<Step>,
@@ -49,7 +57,9 @@ struct Options {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Step {
     Fill,
-    Rebuild,
+    Replay,
+    Beside,
+    Rival,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -62,14 +72,22 @@ fn main() -> anyhow::Result<()> {
         .build()?;
     match (options.step, options.keep.clone()) {
         (Some(Step::Fill), Some(folder)) => runtime.block_on(fill_log(&options, &folder)),
-        (Some(Step::Rebuild), Some(folder)) => runtime.block_on(rebuild(&folder)),
+        (Some(Step::Replay), Some(folder)) => runtime.block_on(replay(&folder)),
+        (Some(Step::Beside), Some(folder)) => runtime.block_on(beside(&folder)),
+        (Some(Step::Rival), Some(folder)) => runtime.block_on(rival(&options, &folder)),
         (_, folder) => {
             let temporary = tempfile::tempdir()?;
             let folder = folder.unwrap_or_else(|| temporary.path().to_owned());
             if !folder.join("log.sqlite").exists() {
                 step(&options, &folder, "fill")?;
             }
-            step(&options, &folder, "rebuild")
+            step(&options, &folder, "replay")?;
+            step(&options, &folder, "beside")?;
+            if options.postgres.is_none() {
+                println!("without PostgreSQL to compare with: BENCH_POSTGRES_URL names none");
+                return Ok(());
+            }
+            step(&options, &folder, "rival")
         }
     }
 }
@@ -109,33 +127,65 @@ async fn fill_log(options: &Options, folder: &Path) -> anyhow::Result<()> {
     disk::report(folder, counts).await
 }
 
-async fn rebuild(folder: &Path) -> anyhow::Result<()> {
+/// Builds all read models in one fold, as `postbook replay` does.
+async fn replay(folder: &Path) -> anyhow::Result<()> {
     let started = Instant::now();
     let store: Arc<dyn LogStore> = Arc::new(SqliteStore::open(folder, click_ids()).await?);
-    let facts = store.head();
     println!(
         "opened in {:.2} s, {} MiB at its peak",
         started.elapsed().as_secs_f64(),
         peak_mib()?
     );
     let tables = Tables::open(folder).await?;
+    let rebuilt = projector::replay(&store, &click_ids(), &tables, &Control::default()).await?;
+    println!(
+        "rebuilt in {:.2} s ({:.0} facts/s) [goal 1000000], {} MiB at its peak [goal 1024]",
+        rebuilt.elapsed.as_secs_f64(),
+        rate(rebuilt.position, rebuilt.elapsed),
+        peak_mib()?
+    );
+    tables.close().await;
+    store.close().await;
+    Ok(())
+}
+
+/// Folds the same facts as rows of PostgreSQL.
+async fn rival(options: &Options, folder: &Path) -> anyhow::Result<()> {
+    let url = options.postgres.as_deref().unwrap_or_default();
+    let store: Arc<dyn LogStore> = Arc::new(SqliteStore::open(folder, click_ids()).await?);
+    let rates = rival::measure(&store, url).await?;
+    println!(
+        "the same fold fed from PostgreSQL, no rows written: {:.0} facts/s streamed in order, {:.0} facts/s \
+         row by row [goal: at most a twentieth]",
+        rates.streamed, rates.one_by_one
+    );
+    store.close().await;
+    Ok(())
+}
+
+/// Opens them as a server does, and builds them again beside the live ones.
+async fn beside(folder: &Path) -> anyhow::Result<()> {
+    let store: Arc<dyn LogStore> = Arc::new(SqliteStore::open(folder, click_ids()).await?);
+    let facts = store.head();
+    let tables = Tables::open(folder).await?;
     let started = Instant::now();
     let projector = Projector::start(Arc::clone(&store), click_ids(), tables);
     let reached = projector.wait_for(facts, Duration::from_hours(1)).await;
     anyhow::ensure!(reached, "the projector stopped: {:?}", projector.failed());
     println!(
-        "followed from the first fact in {:.2} s ({:.0} facts/s), {} MiB at its peak",
+        "started from read models that are there in {:.2} s ({:.0} facts/s), {} MiB at its peak",
         started.elapsed().as_secs_f64(),
         rate(facts, started.elapsed()),
         peak_mib()?
     );
-    let rebuilt = projector.rebuild(&|_| ()).await?;
+    let rebuilt = projector.rebuild(&Control::default()).await?;
     anyhow::ensure!(rebuilt.is_identical(), "live and rebuilt differ");
     println!(
-        "rebuilt beside the live ones in {:.2} s ({:.0} facts/s) [goal 500000], digests equal, {} MiB at \
-         its peak (two books and two generations at once)",
+        "rebuilt beside the live ones in {:.2} s ({:.0} facts/s), digests equal, live ones paused for \
+         {:.2} ms [goal 10], {} MiB at its peak (two books at once)",
         rebuilt.elapsed.as_secs_f64(),
         rate(facts, rebuilt.elapsed),
+        rebuilt.paused.as_secs_f64() * 1e3,
         peak_mib()?
     );
     projector.stop().await;

@@ -42,8 +42,10 @@ fn written() -> String {
             "[[offer]]\nbrand = \"acme\"\nslug = \"{offer}\"\ndestination = \"https://{offer}.example/in\"\n\
              [[terms]]\noffer = \"acme/{offer}\"\neffective_from = 2020-01-01T00:00:00Z\n\
              [[terms.rule]]\nid = \"lead\"\non = \"registration\"\ncpa = \"2.00\"\n\
+             cap = {{ count = 400, per = \"month\" }}\n\
              [[terms.rule]]\nid = \"first\"\non = \"ftd\"\ncpa = \"100.00\"\nhold_days = 14\n\
              when = {{ amount_at_least = \"20.00\" }}\n\
+             tiers = {{ by = \"count\", per = \"month\", mode = \"all\", steps = [{{ from = 50, cpa = \"110.00\" }}, {{ from = 150, cpa = \"125.00\" }}] }}\n\
              [[terms.rule]]\nid = \"share\"\non = \"revenue\"\nrevshare = \"35%\"\n\
              [[terms.rule]]\nid = \"sale\"\non = \"sale\"\nrevshare = \"10%\"\nhold_days = 30\n"
         ));

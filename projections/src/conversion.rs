@@ -29,7 +29,7 @@ pub struct Conversion {
     /// The groups it belongs to.
     pub keys: Keys,
     /// What the report refers to.
-    pub references: References,
+    pub references: Named,
     /// The amount, in minor units of `currency`.
     pub amount_minor: Option<i64>,
     /// The currency of the amounts.
@@ -37,7 +37,7 @@ pub struct Conversion {
     /// The `payout` parameter, in minor units of `currency`.
     pub payout_minor: Option<i64>,
     /// Lots or units.
-    pub quantity: Option<rust_decimal::Decimal>,
+    pub quantity: Option<Box<rust_decimal::Decimal>>,
     /// The status that came with the report.
     pub status: Option<Status>,
     /// `sub1` to `sub5` of the report.
@@ -73,11 +73,11 @@ impl Conversion {
                 &report.references,
                 report.outcome == Outcome::Sandbox,
             ),
-            references: report.references.clone(),
+            references: Named::of(&report.references),
             amount_minor: report.amount_minor,
             currency: report.currency,
             payout_minor: report.payout_minor,
-            quantity: report.quantity.map(postbook_schemas::Exact::decimal),
+            quantity: report.quantity.map(|quantity| Box::new(quantity.decimal())),
             status: report.status,
             subs: report.subs.clone(),
             sandbox: report.outcome == Outcome::Sandbox,
@@ -111,6 +111,31 @@ impl Conversion {
         self.attribution.partner.as_ref() == Some(partner)
             || self.attribution.by == Some(AttributedBy::Correction)
             || self.posted.iter().any(|line| line.partner == *partner)
+    }
+}
+
+/// What a report refers to, as far as it matters afterwards: there are very many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The advertiser's id of the transaction.
+    pub txn_id: Option<Box<str>>,
+    /// The click id that was handed on.
+    pub click_id: Option<Box<str>>,
+    /// The advertiser's id of the customer.
+    pub customer_id: Option<Box<str>>,
+    /// The coupon that was used.
+    pub coupon_code: Option<Box<str>>,
+}
+
+impl Named {
+    fn of(references: &References) -> Self {
+        let short = |text: &Option<String>| text.as_deref().map(Box::from);
+        Self {
+            txn_id: short(&references.txn_id),
+            click_id: short(&references.click_id),
+            customer_id: short(&references.customer_id),
+            coupon_code: short(&references.coupon_code),
+        }
     }
 }
 

@@ -64,10 +64,12 @@ impl Product {
     pub fn to_text(&self) -> String {
         let numerator = big_product(&self.numerators);
         let denominator = big_product(&self.denominators);
-        if denominator.is_zero() {
+        let scaled = numerator
+            .checked_mul(&BigInt::from(1_000_000))
+            .and_then(|scaled| scaled.checked_div(&denominator));
+        let Some(scaled) = scaled else {
             return String::new();
-        }
-        let scaled = numerator * BigInt::from(1_000_000) / denominator;
+        };
         let (whole, rest) = scaled.abs().div_rem(&BigInt::from(1_000_000));
         let sign = if scaled.is_negative() { "-" } else { "" };
         let rest = format!("{rest:0>6}");

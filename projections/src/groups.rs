@@ -1,7 +1,5 @@
 //! Conversions that belong together: of one customer or one click at one offer.
 
-use std::collections::BTreeMap;
-
 use postbook_schemas::{Instant, Kind, Slug};
 
 use crate::{
@@ -20,12 +18,52 @@ pub struct Group {
     /// Misbehaviour that was reported under this key.
     pub abuses: Vec<Abused>,
     /// When the first conversion of each kind happened that counts.
-    pub firsts: BTreeMap<Kind, Instant>,
+    pub firsts: Firsts,
     /// Whom the customer is bound to.
-    pub bond: Option<Bond>,
+    pub bond: Option<Box<Bond>>,
+}
+
+/// When the first conversion of each kind happened: few kinds, of very many groups.
+#[derive(Clone, Debug, Default)]
+pub struct Firsts(Vec<(Kind, Instant)>);
+
+impl Firsts {
+    /// When the first of a kind happened.
+    pub fn get(&self, kind: &Kind) -> Option<Instant> {
+        let mut all = self.0.iter();
+        all.find(|(known, _)| known == kind).map(|(_, at)| *at)
+    }
+
+    /// When the first of each kind happened.
+    pub fn values(&self) -> impl Iterator<Item = Instant> {
+        self.0.iter().map(|(_, at)| *at)
+    }
+
+    /// Notes when the first of a kind happened, or that there is none.
+    pub fn set(&mut self, kind: &Kind, first: Option<Instant>) {
+        let place = self.0.iter().position(|(known, _)| known == kind);
+        match (place.and_then(|place| self.0.get_mut(place)), first) {
+            (Some(known), Some(at)) => known.1 = at,
+            (None, Some(at)) => push_tight(&mut self.0, (kind.clone(), at)),
+            (_, None) => self.0.retain(|(known, _)| known != kind),
+        }
+    }
+}
+
+/// Adds to a list that mostly stays short: a list makes room for four at once by itself.
+fn push_tight<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < 4 {
+        list.reserve_exact(1);
+    }
+    list.push(item);
 }
 
 impl Group {
+    /// Adds a conversion.
+    pub fn add(&mut self, number: ConversionNumber) {
+        push_tight(&mut self.conversions, number);
+    }
+
     /// Adds a change unless it is known; the earlier of two under one dedupe key stays.
     pub fn add_change(&mut self, change: Changed) -> bool {
         let twin = self.changes.iter_mut().find(|known| {
@@ -40,7 +78,7 @@ impl Group {
                 true
             }
             None => {
-                self.changes.push(change);
+                push_tight(&mut self.changes, change);
                 true
             }
         }

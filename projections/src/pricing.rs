@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     conversion::Conversion,
+    derivation::Derivation,
     exact::{Product, minor_rounded_up},
     pools::Stand,
     rules::{CompiledRule, Price},
@@ -155,9 +156,12 @@ fn gross(price: Price, rule: &CompiledRule, conversion: &Conversion, currency: C
             Ok(Product::of(amount).times_decimal(rate))
         }
         Price::PerUnit(amount) => {
-            let quantity = conversion.quantity.ok_or(ZeroReason::NothingToEarn)?;
+            let quantity = conversion
+                .quantity
+                .as_deref()
+                .ok_or(ZeroReason::NothingToEarn)?;
             Ok(Product::of_decimal(amount)
-                .times_decimal(quantity)
+                .times_decimal(*quantity)
                 .shifted(exponent))
         }
         Price::Param(max) => {
@@ -316,6 +320,7 @@ pub fn exact(
 
 /// Prices a conversion by a rule; `volume` is where it stands among those that share its tiers.
 pub fn price(
+    derivation: &Derivation,
     rule: &CompiledRule,
     conversion: &Conversion,
     offer_currency: Currency,
@@ -323,6 +328,7 @@ pub fn price(
     left: &Remaining,
     volume: Option<&Volume>,
 ) -> Given {
+    let round = derivation.round;
     let currency = price_currency(rule, conversion, offer_currency);
     let product = match exact(rule, conversion, offer_currency, convert, volume) {
         Ok(product) => product,
@@ -331,17 +337,12 @@ pub fn price(
     let net = product.clone().times(left.part).over(left.of);
     let fee = rule.chargeback_fee.filter(|_| left.fee).map(|fee| {
         let exponent = i32::try_from(currency.exponent()).unwrap_or(2);
-        convert
-            .of_product(Product::of_decimal(fee).shifted(exponent))
-            .rounded()
+        round(&convert.of_product(Product::of_decimal(fee).shifted(exponent)))
     });
-    let amounts = product
-        .rounded()
-        .zip(net.rounded())
-        .and_then(|(base, net)| {
-            let fee = fee.map_or(Some(0), |fee| fee)?;
-            Some((base, net.checked_sub(fee)?))
-        });
+    let amounts = round(&product).zip(round(&net)).and_then(|(base, net)| {
+        let fee = fee.map_or(Some(0), |fee| fee)?;
+        Some((base, net.checked_sub(fee)?))
+    });
     let Some((base_minor, net_minor)) = amounts else {
         return Given::nothing(ZeroReason::OutOfRange);
     };

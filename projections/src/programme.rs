@@ -15,7 +15,7 @@ use postbook_schemas::{
 };
 use rust_decimal::Decimal;
 
-use crate::{order::OrderKey, rules::CompiledTerms};
+use crate::{derivation::Derivation, order::OrderKey, rules::CompiledTerms};
 
 /// The newest of something, by the order of facts.
 #[derive(Clone, Debug)]
@@ -69,9 +69,26 @@ struct PartnerKnown {
 /// Whose a coupon was: by start (none sorts first) and order of facts.
 type Assignments = BTreeMap<(Option<Instant>, OrderKey), Slug>;
 
+/// The version of the derivation that is in force, among those that are known.
+#[derive(Clone, Debug)]
+struct InForce {
+    known: &'static [Derivation],
+    adopted: Option<Newest<&'static Derivation>>,
+}
+
+impl Default for InForce {
+    fn default() -> Self {
+        Self {
+            known: Derivation::KNOWN,
+            adopted: None,
+        }
+    }
+}
+
 /// The programme so far.
 #[derive(Clone, Debug, Default)]
 pub struct Programme {
+    derivation: InForce,
     offers: BTreeMap<OfferRef, Newest<OfferSettings>>,
     partners: BTreeMap<Slug, PartnerKnown>,
     coupons: BTreeMap<(OfferRef, String), Assignments>,
@@ -82,6 +99,42 @@ pub struct Programme {
 }
 
 impl Programme {
+    /// A programme that is derived by one of these versions.
+    pub fn with_derivations(known: &'static [Derivation]) -> Self {
+        Self {
+            derivation: InForce {
+                known,
+                adopted: None,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The version of the derivation that is in force.
+    pub fn derivation(&self) -> &'static Derivation {
+        let InForce { known, adopted } = &self.derivation;
+        adopted
+            .as_ref()
+            .map_or_else(|| Derivation::first(known), |newest| newest.value)
+    }
+
+    /// Whether a version of the derivation can be brought into force.
+    pub fn knows_derivation(&self, version: u32) -> bool {
+        Derivation::find(self.derivation.known, version).is_some()
+    }
+
+    /// Brings a version of the derivation into force; true if that changes what is derived, `None`
+    /// if it is not known here.
+    pub fn adopt_derivation(&mut self, order: OrderKey, version: u32) -> Option<bool> {
+        let before = self.derivation().version;
+        let value = Derivation::find(self.derivation.known, version)?;
+        let adopted = &mut self.derivation.adopted;
+        if adopted.as_ref().is_none_or(|newest| newest.order < order) {
+            *adopted = Some(Newest { order, value });
+        }
+        Some(self.derivation().version != before)
+    }
+
     /// The settings of an offer.
     pub fn offer(&self, offer: &OfferRef) -> OfferSettings {
         self.offers

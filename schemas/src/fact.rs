@@ -14,6 +14,7 @@ use crate::{
         BalanceWrittenOff, ConversionDecided, DisputeCommented, DisputeOpened, DisputeResolved,
         PeriodClosed, ReconciliationRecorded, ReconciliationResolved,
     },
+    derivation::DerivationAdopted,
     mapping::Mapping,
     outbound::Delivery,
     payout::{PayoutMoved, PayoutProposed},
@@ -213,6 +214,8 @@ facts! {
     AdjustmentDeclined(AdjustmentDeclined) = "adjustment.declined";
     /// A second person made the definitions of a what-if hold.
     WhatifAdopted(WhatifAdopted) = "whatif.adopted";
+    /// A version of the derivation came into force.
+    DerivationAdopted(DerivationAdopted) = "derivation.adopted";
 }
 
 impl FactType {

@@ -15,6 +15,7 @@ pub mod click_id;
 pub mod configuration;
 pub mod decision;
 pub mod dedupe;
+pub mod derivation;
 pub mod envelope;
 pub mod fact;
 pub mod instant;

@@ -65,11 +65,8 @@ impl Copy {
         if from.location == to.location {
             return Err(CliError::new(Exit::Usage, "both URLs name the same log"));
         }
-        if let Location::Directory(directory) = &from.location
-            && !directory.join("log.sqlite").exists()
-        {
-            let message = format!("there is no log in {}", directory.display());
-            return Err(CliError::new(Exit::NotFound, message));
+        if !open::is_there(&from.location).await? {
+            return Err(CliError::new(Exit::NotFound, "--from names no log"));
         }
         Secrets::copy(&from.place, &to.place).await?;
         let secrets = Secrets::open_with(&to.place, None).await?;

@@ -1,10 +1,12 @@
 //! `postbook doctor`: looks at what usually goes wrong.
 
 mod files;
+mod server;
 
 use std::path::Path;
 
 use clap::Args;
+use postbook_projections::derivation::Derivation;
 use postbook_schemas::{Envelope, Instant, instant::DAY_US};
 use serde_json::{Value, json};
 
@@ -16,8 +18,9 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
+    commands,
     store::open::Location,
-    tables::query::Slice,
+    tables::{generation::Purpose, query::Slice},
 };
 
 /// Looks at disk, clock, files, log and read models.
@@ -25,7 +28,7 @@ use crate::{
 pub(super) struct Doctor {}
 
 /// How something looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Health {
     Good,
     /// Worth knowing; nothing is wrong.
@@ -71,8 +74,14 @@ impl Doctor {
             format!("postbook {}", env!("CARGO_PKG_VERSION")),
         )];
         let location = global.options().location()?;
-        let has_secrets = !matches!(location, Location::Server(..));
-        findings.extend(files::look(&global.data, has_secrets));
+        let on_server = match &location {
+            Location::Server(server, _) => Some(server),
+            Location::Directory(_) | Location::Memory => None,
+        };
+        findings.extend(files::look(&global.data, on_server.is_none()));
+        if let Some(server) = on_server {
+            findings.extend(server::findings(server).await);
+        }
         match Reader::open(global).await {
             Ok(reader) => {
                 findings.extend(look_inside(&reader).await?);
@@ -109,6 +118,9 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
             checkpoint.generation
         ),
     ));
+    findings.extend(derivation(reader).await?);
+    findings.extend(poison(reader).await?);
+    findings.extend(generations(reader)?);
     let parked = reader
         .tables
         .parked(
@@ -134,6 +146,56 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         },
     ));
     Ok(findings)
+}
+
+/// The version of the derivation, where it is not the newest that is known.
+async fn derivation(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let version = reader.directory().await?.derivation();
+    let told = commands::derivation::told(version);
+    Ok(told.map(|told| {
+        let health = match Derivation::find(Derivation::KNOWN, version) {
+            Some(_) => Health::Note,
+            None => Health::Bad,
+        };
+        Finding::new("derivation", health, told)
+    }))
+}
+
+/// The fact at which whoever writes the read models has stopped.
+async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let stopped = reader.tables.stopped().await?;
+    Ok(stopped.map(|stopped| {
+        let detail = format!(
+            "the fact at position {} cannot be folded, and nothing after it is shown: {}",
+            stopped.position, stopped.why
+        );
+        Finding::new("projector", Health::Bad, detail)
+    }))
+}
+
+/// Generations that only take room.
+fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let generations = reader.tables.generations()?;
+    let others = generations
+        .iter()
+        .filter(|generation| generation.purpose != Purpose::InForce);
+    let others: Vec<_> = others
+        .map(|generation| {
+            let word = match generation.purpose {
+                Purpose::Unfinished => "unfinished",
+                Purpose::Kept | Purpose::InForce => "kept",
+            };
+            format!(
+                "{word} generation {} ({} MiB)",
+                generation.number,
+                generation.bytes >> 20
+            )
+        })
+        .collect();
+    Ok((!others.is_empty()).then(|| {
+        let detail = format!("{}: `postbook replay --release`", others.join(", "));
+        Finding::new("generations", Health::Note, detail)
+    }))
 }
 
 /// A clock that went back would give new facts the time of old ones.

@@ -1,7 +1,7 @@
 //! Opens a data directory for verbs that only read: beside a running server, or bringing the read
 //! models up to date first where nobody else does.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use postbook_schemas::ClickIdKey;
 
@@ -19,7 +19,7 @@ use crate::{
     secrets::{Place, Secrets},
     store::{
         LogStore,
-        open::{Location, open_alone, open_to_read},
+        open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
     tables::Tables,
 };
@@ -168,6 +168,36 @@ impl Reader {
     }
 }
 
+/// A log whose only writer this is, and its read models as they are: for building them again.
+#[derive(Debug)]
+pub(super) struct Unprojected {
+    /// The log.
+    pub(super) store: Arc<dyn LogStore>,
+    /// The read models.
+    pub(super) tables: Tables,
+    /// Turns positions into click ids and back.
+    pub(super) click_ids: Arc<ClickIdKey>,
+}
+
+impl Unprojected {
+    /// Opens both; nobody else may have them.
+    pub(super) async fn open(global: &Global) -> Result<Self, CliError> {
+        let (location, keys) = find(global).await?;
+        let store = open_alone(&location, Arc::clone(&keys.click_ids)).await?;
+        Ok(Self {
+            store,
+            tables: Tables::open(&global.data).await?,
+            click_ids: keys.click_ids,
+        })
+    }
+
+    /// Lets go of files and of the lock.
+    pub(super) async fn close(self) {
+        self.tables.close().await;
+        self.store.close().await;
+    }
+}
+
 /// How many facts the read models of a running server are behind, once it had time to catch up.
 async fn behind(tables: &Tables, head: u64) -> Result<u64, CliError> {
     for _ in 0..GLANCES {
@@ -191,7 +221,7 @@ pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
     if let Place::Directory(data) = &place
         && !data.join("secrets.sqlite").exists()
     {
-        return Err(nothing_there(data));
+        return Err(nothing_there(data.display()));
     }
     Ok(Secrets::open_with(&place, None).await?)
 }
@@ -206,15 +236,15 @@ struct Keys {
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = global.options().location()?;
     let is_there = match &location {
-        Location::Directory(directory) => {
-            directory.join("log.sqlite").exists() && global.data.is_dir()
-        }
-        Location::Memory => global.data.is_dir(),
+        Location::Directory(_) | Location::Memory => global.data.is_dir(),
         // A node may begin with nothing but the server's address.
         Location::Server(..) => true,
     };
-    if !is_there {
-        return Err(nothing_there(&global.data));
+    if !is_there || !is_there_at(&location).await? {
+        return Err(match &location {
+            Location::Server(server, _) => nothing_there(server),
+            Location::Directory(_) | Location::Memory => nothing_there(global.data.display()),
+        });
     }
     let place = Place::beside(&location, &global.data);
     let secrets = Secrets::open_with(&place, None).await?;
@@ -225,10 +255,9 @@ async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     Ok((location, keys))
 }
 
-fn nothing_there(data: &Path) -> CliError {
+fn nothing_there(place: impl Display) -> CliError {
     let message = format!(
-        "there is no log in {}: `postbook apply` or `postbook serve` begins one, --data names another directory",
-        data.display()
+        "there is no log in {place}: `postbook apply` or `postbook serve` begins one, --data names another directory",
     );
     CliError::new(Exit::NotFound, message)
 }
@@ -246,6 +275,9 @@ impl From<crate::projector::ProjectorError> for CliError {
             ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
             ProjectorError::Store(error) => error.into(),
             ProjectorError::Tables(error) => error.into(),
+            ProjectorError::Cancelled | ProjectorError::UnderWay => {
+                Self::new(Exit::Unavailable, error)
+            }
             ProjectorError::Stopped(_) => Self::failed(error),
         }
     }

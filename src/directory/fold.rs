@@ -111,6 +111,13 @@ impl Directory {
                 let key = (endpoint.partner.clone(), endpoint.offer.clone());
                 put(&mut self.endpoints, key, stamp, endpoint.clone());
             }
+            Fact::DerivationAdopted(adopted) => {
+                let known = self.derivation.as_ref();
+                if known.is_none_or(|known| known.stamp < stamp) {
+                    let value = adopted.version;
+                    self.derivation = Some(Stamped { stamp, value });
+                }
+            }
             _ => {}
         }
         self.head = self.head.max(position);

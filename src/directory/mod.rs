@@ -53,6 +53,7 @@ pub const FACT_TYPES: &[FactType] = &[
     FactType::MappingDefined,
     FactType::EndpointDefined,
     FactType::TermsPublished,
+    FactType::DerivationAdopted,
 ];
 
 /// Why the programme could not be read from the log.
@@ -95,6 +96,7 @@ pub struct Directory {
     fx_rates: BTreeMap<(Currency, Currency, Instant), Stamped<FxRate>>,
     mappings: BTreeMap<OfferRef, Stamped<Option<Arc<Rules>>>>,
     endpoints: BTreeMap<(Slug, Option<OfferRef>), Stamped<Endpoint>>,
+    derivation: Option<Stamped<u32>>,
 }
 
 /// The most that a `payout` parameter may say.
@@ -112,6 +114,11 @@ impl Directory {
     /// The position up to which facts are folded in.
     pub fn head(&self) -> u64 {
         self.head
+    }
+
+    /// The version of the derivation that is in force.
+    pub fn derivation(&self) -> u32 {
+        self.derivation.as_ref().map_or(1, |stamped| stamped.value)
     }
 
     /// A brand.

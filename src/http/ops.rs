@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::service::Service;
+use crate::{commands::rebuild::Outcome, service::Service};
 
 /// Facts that the read models may be behind before the service calls itself not ready.
 const LAG_MAX: u64 = 100_000;
@@ -43,6 +43,23 @@ pub(super) struct Readiness {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     projector_trouble: Option<String>,
+    /// The read models are being built again, since they were of another form or not what the log
+    /// says.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    building: Option<Building>,
+}
+
+/// How far the read models have come that are built again before they are current.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Building {
+    /// Facts up to here are done.
+    position: u64,
+    head: u64,
+    facts_per_second: u64,
+    left_ms: Option<u64>,
+    /// Whether the old ones answer meanwhile.
+    old_ones_answer: bool,
 }
 
 /// Postbacks can be kept, and what is read is nearly current.
@@ -54,7 +71,17 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
     let projector_position = service.projector.position();
     let lag = log_head.saturating_sub(projector_position);
     let projector_failed = service.projector.failed();
-    let ready = projector_failed.is_none() && lag <= LAG_MAX;
+    let building = service.projector.building().map(|progress| Building {
+        position: progress.position,
+        head: progress.head,
+        facts_per_second: progress.facts_per_second(),
+        left_ms: progress
+            .left()
+            .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        old_ones_answer: service.tables.are_readable(),
+    });
+    let readable = service.tables.are_readable();
+    let ready = projector_failed.is_none() && readable && lag <= LAG_MAX;
     let (code, status) = if ready {
         (StatusCode::OK, "ready")
     } else {
@@ -67,6 +94,7 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
         lag,
         projector_failed,
         projector_trouble: service.projector.trouble(),
+        building,
     };
     (code, Json(body)).into_response()
 }
@@ -79,6 +107,13 @@ pub(super) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
     let failed = service.projector.failed().is_some();
     let position = service.projector.position();
     service.meters.places(head, position, failed);
+    let rebuild = service
+        .rebuilds
+        .last()
+        .filter(|last| last.outcome == Outcome::Running);
+    let rebuild = rebuild.map(|last| last.progress);
+    let building = service.projector.building().or(rebuild);
+    service.meters.building(building.unwrap_or_default());
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],

@@ -3,7 +3,7 @@
 //! The steps hand on to each other through short queues, so that two cores are busy and memory stays
 //! bounded whatever step is slowest.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use postbook_schemas::ClickIdKey;
@@ -12,7 +12,9 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     ProjectorError, Standing,
     ask::Question,
+    course::Course,
     fold::{Folder, Ready},
+    pace::Pace,
     prepare::{Prepared, Preparer, stopped},
     status::Status,
 };
@@ -52,6 +54,7 @@ impl Patience {
                 if matches!(
                     error,
                     ProjectorError::Poison { .. }
+                        | ProjectorError::Cancelled
                         | ProjectorError::Stopped(_)
                         | ProjectorError::Store(StoreError::Damaged { .. } | StoreError::Closed(_))
                 ) =>
@@ -76,9 +79,6 @@ pub(super) struct Engine {
     folder: Folder,
     patience: Patience,
 }
-
-/// Told of each position that is reached.
-pub(super) type Reached<'r> = &'r (dyn Fn(u64) + Send + Sync);
 
 impl Engine {
     pub(super) fn new(
@@ -121,16 +121,16 @@ impl Engine {
         self,
         to: u64,
         writer: Option<&'r mut Writer>,
-        reached: Reached<'r>,
+        course: &'r dyn Course,
     ) -> BoxFuture<'r, (Self, Result<(), ProjectorError>)> {
-        Box::pin(self.run_steps(to, writer, reached))
+        Box::pin(self.run_steps(to, writer, course))
     }
 
     async fn run_steps(
         mut self,
         to: u64,
         writer: Option<&mut Writer>,
-        reached: Reached<'_>,
+        course: &dyn Course,
     ) -> (Self, Result<(), ProjectorError>) {
         let from = self.standing().position + 1;
         if from > to {
@@ -150,9 +150,9 @@ impl Engine {
             (folder, result)
         });
         let (read, prepare, write, fold) = tokio::join!(
-            read(store, from, to, pages, patience.clone()),
+            read(store, from..=to, pages, patience.clone(), course),
             prepare(preparer, pages_in, prepared, patience.clone()),
-            write(writer, ready_in, patience, reached),
+            write(writer, ready_in, patience, course),
             folding,
         );
         let (folder, fold) = match fold {
@@ -174,12 +174,21 @@ fn gone<T>(_: T) -> ProjectorError {
 
 async fn read(
     store: Arc<dyn LogStore>,
-    mut from: u64,
-    to: u64,
+    positions: RangeInclusive<u64>,
     pages: mpsc::Sender<Page>,
     patience: Patience,
+    course: &dyn Course,
 ) -> Result<(), ProjectorError> {
+    let (mut from, to) = positions.into_inner();
+    let mut pace = Pace::new(store.head());
     while from <= to {
+        if course.is_stopped() {
+            return Err(ProjectorError::Cancelled);
+        }
+        if course.yields() {
+            tokio::time::sleep(pace.rest(store.head())).await;
+            pace.go_on();
+        }
         let filter = Filter::without_seated_clicks();
         match store.read(from, to, filter, PAGE_BYTES).await {
             Ok(page) => {
@@ -226,7 +235,7 @@ async fn write(
     mut writer: Option<&mut Writer>,
     mut ready: mpsc::Receiver<Ready>,
     patience: Patience,
-    reached: Reached<'_>,
+    course: &dyn Course,
 ) -> Result<(), ProjectorError> {
     while let Some((batch, digest)) = ready.recv().await {
         // A batch without rows moves the checkpoint too: whoever reads the tables beside the server
@@ -238,7 +247,7 @@ async fn write(
                 patience.after(error.into()).await?;
             }
         }
-        reached(batch.position);
+        course.reached(batch.position);
     }
     Ok(())
 }

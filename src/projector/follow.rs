@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     ProjectorError, Standing,
     ask::Question,
+    construct::{Construction, Parts},
+    course::{Control, Course},
     engine::{Engine, Patience},
     status::Status,
 };
 use crate::{
     store::LogStore,
-    tables::{Checkpoint, Tables, write::Writer},
+    tables::{Checkpoint, Stopped, Tables, write::Writer},
 };
 
 /// How many facts are taken at once while nobody waits: a fraction of a second of work.
@@ -43,6 +45,8 @@ pub(super) enum Command {
     },
     /// Stop following, say where, and go on with what is handed back.
     HandOver {
+        /// Stop here, unless this position is passed already.
+        at: u64,
         /// Where the live read models stand.
         standing: oneshot::Sender<Standing>,
         /// What takes their place; the old ones stay if it is dropped.
@@ -62,6 +66,12 @@ pub(super) enum Command {
 pub(super) struct Successor {
     pub(super) engine: Engine,
     pub(super) writer: Writer,
+}
+
+impl Successor {
+    fn position(&self) -> u64 {
+        self.engine.standing().position
+    }
 }
 
 /// The state of the task.
@@ -97,10 +107,14 @@ impl Follower {
             Ok(successor) => self.keep_up(successor).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = result {
-            tracing::error!(%error, "the projector has stopped");
-            self.status.fail(error.to_string());
-            self.commands.close();
+        match result {
+            // Told to stop while it was busy; whoever told it waits for the channel to close.
+            Ok(()) | Err(ProjectorError::Cancelled) => {}
+            Err(error) => {
+                tracing::error!(%error, "the projector has stopped");
+                self.status.fail(error.to_string());
+                self.commands.close();
+            }
         }
     }
 
@@ -108,16 +122,24 @@ impl Follower {
         Engine::new(
             Arc::clone(&self.store),
             Arc::clone(&self.click_ids),
-            Patience::TryAgain(Arc::clone(&self.status)),
+            self.patience(),
         )
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::TryAgain(Arc::clone(&self.status))
     }
 
     /// Folds what the tables already show, and checks that it is what they show.
     async fn catch_up(&mut self) -> Result<Successor, ProjectorError> {
+        if !self.tables.are_current() {
+            return self.build().await;
+        }
         let checkpoint = self.tables.checkpoint().await?;
         let head = self.store.head();
         if checkpoint.position > 0 && checkpoint.position <= head {
-            let (engine, result) = self.engine().run(checkpoint.position, None, &|_| {}).await;
+            let quietly = Quietly(&self.status);
+            let (engine, result) = self.engine().run(checkpoint.position, None, &quietly).await;
             result?;
             if engine.standing().digest == checkpoint.digest {
                 let writer = self.tables.writer().await?;
@@ -137,73 +159,108 @@ impl Follower {
         self.build().await
     }
 
-    /// Builds the tables from nothing, out of sight, up to the head of this moment.
+    /// Builds the tables again, out of sight, up to the head of this moment. Those that were there
+    /// answer meanwhile, if they can.
     async fn build(&self) -> Result<Successor, ProjectorError> {
-        let mut writer = self.tables.next_generation().await?;
-        let head = self.store.head();
-        let (engine, result) = self.engine().run(head, Some(&mut writer), &|_| {}).await;
+        let control = Arc::new(Control::default());
+        self.status.builds(Some(Arc::clone(&control)));
+        let built = self.build_watched(&control).await;
+        self.status.builds(None);
+        built
+    }
+
+    async fn build_watched(&self, control: &Control) -> Result<Successor, ProjectorError> {
+        let parts = Parts {
+            store: &self.store,
+            click_ids: &self.click_ids,
+            tables: &self.tables,
+            patience: &self.patience(),
+            control,
+        };
+        let construction = Construction::take_up(parts, None).await?;
+        let (construction, result) = construction.fold_to(self.store.head()).await;
+        if matches!(result, Err(ProjectorError::Cancelled)) {
+            return Err(ProjectorError::Cancelled);
+        }
         // What comes before a fact that cannot be folded is shown all the same.
-        let writer = self.tables.switch_to(writer).await?;
+        let (engine, mut writer) = construction.complete().await?.switch()?;
         self.status.reached(engine.standing().position);
+        note_stop(&mut writer, &result).await;
         result?;
         Ok(Successor { engine, writer })
     }
 
-    async fn keep_up(&mut self, successor: Successor) -> Result<(), ProjectorError> {
-        let Successor {
-            mut engine,
-            mut writer,
-        } = successor;
+    async fn keep_up(&mut self, mut live: Successor) -> Result<(), ProjectorError> {
         let mut head = self.store.follow();
         let mut busy = false;
         loop {
             let target = *head.borrow_and_update();
-            let position = engine.standing().position;
+            let position = live.position();
             if position < target {
                 let started = Instant::now();
-                let awaited = self.status.is_awaited();
-                let to = if awaited {
-                    target
-                } else {
-                    target.min(position + if busy { STEP_BUSY } else { STEP })
-                };
-                let result;
-                (engine, result) = engine
-                    .run(to, Some(&mut writer), &|position| {
-                        self.status.reached(position);
-                    })
-                    .await;
-                result?;
+                live = self
+                    .advance(live, self.goal(position, target, busy))
+                    .await?;
                 busy = self.store.head() > target;
                 if busy {
                     self.rest(started.elapsed()).await;
                 }
             }
-            match self
-                .next_command(&mut head, engine.standing().position)
-                .await
-            {
+            match self.next_command(&mut head, live.position()).await {
                 Next::Facts => {}
                 Next::End => return Ok(()),
                 Next::Command(Command::Follow { reply }) => drop(reply.send(())),
-                Next::Command(Command::Ask(question)) => engine = engine.ask(question).await?,
+                Next::Command(Command::Ask(question)) => {
+                    live.engine = live.engine.ask(question).await?;
+                }
                 Next::Command(Command::Stop { reply }) => {
                     drop(reply);
                     return Ok(());
                 }
                 Next::Command(Command::HandOver {
+                    at,
                     standing,
                     successor,
                 }) => {
-                    if standing.send(engine.standing()).is_ok()
-                        && let Ok(next) = successor.await
-                    {
-                        Successor { engine, writer } = next;
-                        self.status.reached(engine.standing().position);
-                    }
+                    live = self.advance(live, at).await?;
+                    live = self.hand_over(live, standing, successor).await;
                 }
             }
         }
+    }
+
+    /// How far to go at once.
+    fn goal(&self, position: u64, target: u64, busy: bool) -> u64 {
+        match (self.status.is_awaited(), busy) {
+            (true, _) => target,
+            (false, true) => target.min(position + STEP_BUSY),
+            (false, false) => target.min(position + STEP),
+        }
+    }
+
+    async fn advance(&self, live: Successor, to: u64) -> Result<Successor, ProjectorError> {
+        let Successor { engine, mut writer } = live;
+        let (engine, result) = engine.run(to, Some(&mut writer), &*self.status).await;
+        note_stop(&mut writer, &result).await;
+        result?;
+        Ok(Successor { engine, writer })
+    }
+
+    /// Stands still until the rebuilt generation has taken over, or is given up.
+    async fn hand_over(
+        &self,
+        live: Successor,
+        standing: oneshot::Sender<Standing>,
+        successor: oneshot::Receiver<Successor>,
+    ) -> Successor {
+        if standing.send(live.engine.standing()).is_err() {
+            return live;
+        }
+        let Ok(next) = successor.await else {
+            return live;
+        };
+        self.status.reached(next.position());
+        next
     }
 
     /// Leaves the machine to intake, unless somebody waits.
@@ -234,6 +291,31 @@ impl Follower {
                 Err(_) => Next::End,
             },
         }
+    }
+}
+
+/// Folding what is written already: nothing new is reached.
+struct Quietly<'s>(&'s Status);
+
+impl Course for Quietly<'_> {
+    fn reached(&self, _position: u64) {}
+
+    fn is_stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
+}
+
+/// Notes in the tables at which fact their writer stops, for those who only read them.
+async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
+    let Err(ProjectorError::Poison { position, what }) = result else {
+        return;
+    };
+    let stopped = Stopped {
+        position: *position,
+        why: what.clone(),
+    };
+    if let Err(error) = writer.note_stop(&stopped).await {
+        tracing::warn!(%error, "the read models do not say why they stop");
     }
 }
 

@@ -3,14 +3,19 @@
 //! One task reads the log, decodes, folds and writes, each step on its own thread with little waiting
 //! between them (`engine`). What it knows is never stored: at start the book is folded again from
 //! the first fact up to the checkpoint of the tables, and what that adds up to must be the digest
-//! stored there; otherwise the tables are built again.
+//! stored there; otherwise, and if they are of another form, the tables are built again
+//! (`construct`), as they are beside the live ones when somebody asks for it (`rebuild`).
 
 mod ask;
+mod construct;
+mod course;
 mod engine;
 mod fold;
 mod follow;
+mod pace;
 mod prepare;
 mod rebuild;
+mod replay;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -21,10 +26,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     store::{LogStore, StoreError},
-    tables::{Tables, digest::Digest, error::TablesError},
+    tables::{Tables, digest::Digest, error::TablesError, generation::Generation},
 };
 
-pub use rebuild::{Progress, Rebuilt};
+pub use course::{Control, Phase, Progress};
+pub use rebuild::{Compared, Rebuilt};
+pub use replay::replay;
 
 use follow::{Command, Follower};
 use status::Status;
@@ -50,6 +57,12 @@ pub enum ProjectorError {
     /// The projector has stopped.
     #[error("the projector has stopped: {0}")]
     Stopped(String),
+    /// Somebody said so. What was built stays, and the next attempt goes on from there.
+    #[error("cancelled; the next rebuild goes on from there")]
+    Cancelled,
+    /// There is one generation under construction at a time.
+    #[error("the read models are being built already")]
+    UnderWay,
 }
 
 /// A handle to the task that keeps the read models up to date. Cheap to clone; the task ends when
@@ -116,20 +129,39 @@ impl Projector {
         self.wait_for(self.store.head(), within).await
     }
 
+    /// How far the read models have come that this start has to build before they are current:
+    /// they were of another form, or not what the log says.
+    pub fn building(&self) -> Option<Progress> {
+        self.status.building()
+    }
+
     /// Builds the read models again beside the live ones, compares, and switches. Reading and
     /// taking in go on meanwhile.
     ///
     /// # Errors
-    /// The log cannot be read or folded, or the tables cannot be written; the live ones then stay.
-    pub async fn rebuild(
-        &self,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Rebuilt, ProjectorError> {
-        rebuild::run(self, progress).await
+    /// The log cannot be read or folded, the tables cannot be written, or it was cancelled; the live
+    /// ones then stay, and the next rebuild goes on where this one was.
+    pub async fn rebuild(&self, control: &Control) -> Result<Rebuilt, ProjectorError> {
+        rebuild::run(self, control).await
+    }
+
+    /// Removes the generation that was in force before, and one that was not finished. Says which
+    /// went.
+    ///
+    /// # Errors
+    /// One is under construction, or the directory cannot be read.
+    pub fn release(&self) -> Result<Vec<Generation>, ProjectorError> {
+        let only = self.status.try_rebuilding();
+        let _only = only.ok_or(ProjectorError::UnderWay)?;
+        if self.building().is_some() {
+            return Err(ProjectorError::UnderWay);
+        }
+        Ok(self.tables.release()?)
     }
 
     /// Stops the task at the end of the batch it is at, and closes the tables.
     pub async fn stop(&self) {
+        self.status.stop();
         let (reply, stopped) = oneshot::channel();
         if self.commands.send(Command::Stop { reply }).await.is_ok() {
             drop(stopped.await);

@@ -1,4 +1,5 @@
-//! Builds the next generation of the read models beside the live one, and switches.
+//! Rebuilds the read models while they answer: the next generation beside the live one, compared,
+//! and put in its place in one step.
 
 use std::{
     sync::Arc,
@@ -9,117 +10,164 @@ use tokio::sync::oneshot;
 
 use super::{
     Projector, ProjectorError, Standing,
-    engine::{Engine, Patience},
+    construct::{Completed, Construction, Parts},
+    course::{Control, Phase},
+    engine::Patience,
     follow::{Command, Successor},
 };
 use crate::tables::digest::Digest;
 
-/// How far a rebuild has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Facts up to here are done.
-    pub position: u64,
-    /// The head of the log when the rebuild began.
-    pub head: u64,
-}
+/// The next generation is taken near the head by itself before the live one is asked to stand
+/// still: so near, or after so many attempts.
+const NEAR: u64 = 500;
+const APPROACHES: u32 = 20;
+
+/// How often somebody who waits for the live read models looks whether they have failed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a rebuild came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// The position at which live and rebuilt were compared.
+    /// The position up to which the rebuilt read models were when they took over.
     pub position: u64,
-    /// The digest of the live read models there.
-    pub live: Digest,
-    /// The digest of the rebuilt ones. If it differs, the live ones were wrong; either way the
-    /// rebuilt ones are in force now.
-    pub rebuilt: Digest,
+    /// The comparison with those that were there, unless they were of another form.
+    pub compared: Option<Compared>,
     /// The generation that is in force now.
     pub generation: i64,
     /// How long it took.
     pub elapsed: Duration,
+    /// How long the live read models stood still for the switch; they answered meanwhile.
+    pub paused: Duration,
+}
+
+/// The read models that were there and the rebuilt ones at one position. If they differ, the old
+/// ones were wrong; either way the rebuilt ones are in force now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// Where.
+    pub position: u64,
+    /// The digest of those that were there.
+    pub live: Digest,
+    /// The digest of the rebuilt ones.
+    pub rebuilt: Digest,
+}
+
+impl Compared {
+    /// Whether they say the same.
+    pub fn is_identical(&self) -> bool {
+        self.live == self.rebuilt
+    }
+
+    /// Says so in the log of the process if they differ.
+    pub(super) fn report(self) -> Self {
+        if !self.is_identical() {
+            tracing::error!(
+                position = self.position, live = %self.live, rebuilt = %self.rebuilt,
+                "the live read models were not what the log says"
+            );
+        }
+        self
+    }
 }
 
 impl Rebuilt {
-    /// Whether the live read models were what the log says.
+    /// Whether the read models that were there were what the log says, as far as can be told.
     pub fn is_identical(&self) -> bool {
-        self.live == self.rebuilt
+        self.compared.is_none_or(|compared| compared.is_identical())
     }
 }
 
 pub(super) async fn run(
     projector: &Projector,
-    progress: &(dyn Fn(Progress) + Send + Sync),
+    control: &Control,
 ) -> Result<Rebuilt, ProjectorError> {
     // One at a time, and not before the task has built what it had to build itself: the next
     // generation is one file.
-    let _only = projector.status.rebuilding().await;
+    let only = projector.status.try_rebuilding();
+    let _only = only.ok_or(ProjectorError::UnderWay)?;
+    let result = Box::pin(run_alone(projector, control)).await;
+    control.enter(Phase::Ended);
+    result
+}
+
+async fn run_alone(projector: &Projector, control: &Control) -> Result<Rebuilt, ProjectorError> {
     let (reply, following) = oneshot::channel();
     let command = Command::Follow { reply };
     let sent = projector.commands.send(command).await;
     sent.map_err(|_| stopped(projector))?;
     following.await.map_err(|_| stopped(projector))?;
     let started = Instant::now();
-    let head = projector.store.head();
-    let reached = |position| progress(Progress { position, head });
-    let mut writer = projector.tables.next_generation().await?;
-    let engine = Engine::new(
-        Arc::clone(&projector.store),
-        Arc::clone(&projector.click_ids),
-        Patience::GiveUp,
-    );
-    let (engine, result) = engine.run(head, Some(&mut writer), &reached).await;
+    let parts = Parts {
+        store: &projector.store,
+        click_ids: &projector.click_ids,
+        tables: &projector.tables,
+        patience: &Patience::GiveUp,
+        control,
+    };
+    let construction = Construction::take_up(parts, None).await?;
+    let (construction, result) = construction.fold_to(projector.store.head()).await;
     result?;
-    // The rebuild may have overtaken the live read models, which rest while intake is busy: they are
-    // compared at a position that both have reached.
-    wait_for_live(projector, engine.standing().position).await?;
-    let (live, successor) = ask_for_hand_over(projector).await?;
-    let (mut engine, result) = engine.run(live.position, Some(&mut writer), &reached).await;
-    result?;
-    let rebuilt = engine.standing();
-    if live.digest != rebuilt.digest {
-        tracing::error!(
-            position = live.position, live = %live.digest, rebuilt = %rebuilt.digest,
-            "the live read models were not what the log says"
-        );
-    }
-    let writer = projector.tables.switch_to(writer).await?;
+    let completed = approach(projector, construction.complete().await?).await?;
+    let at = completed.standing().position;
+    let (live, successor) = ask_for_hand_over(projector, at).await?;
+    let paused = Instant::now();
+    let completed = completed.catch_up(live.position).await?;
+    let rebuilt = completed.standing();
+    let (mut engine, writer) = completed.switch()?;
     let generation = writer.generation();
     engine.set_patience(Patience::TryAgain(Arc::clone(&projector.status)));
     // If the task has ended meanwhile, the new generation is in force and nobody follows the log.
     drop(successor.send(Successor { engine, writer }));
-    Ok(Rebuilt {
+    let paused = paused.elapsed();
+    let compared = Compared {
         position: live.position,
         live: live.digest,
         rebuilt: rebuilt.digest,
+    };
+    Ok(Rebuilt {
+        position: live.position,
+        compared: Some(compared.report()),
         generation,
         elapsed: started.elapsed(),
+        paused,
     })
 }
 
-/// How often somebody who waits for the live read models looks whether they have failed.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-async fn wait_for_live(projector: &Projector, position: u64) -> Result<(), ProjectorError> {
-    while !projector.wait_for(position, LOOK_EVERY).await {
-        if projector.failed().is_some() {
-            return Err(stopped(projector));
+/// Takes in what came in while most was built, until little is left.
+async fn approach<'r>(
+    projector: &Projector,
+    mut completed: Completed<'r>,
+) -> Result<Completed<'r>, ProjectorError> {
+    for _ in 0..APPROACHES {
+        let head = projector.store.head();
+        if head - completed.standing().position <= NEAR {
+            break;
         }
+        completed = completed.catch_up(head).await?;
     }
-    Ok(())
+    Ok(completed)
 }
 
-/// Stops the live projector for a moment, at the end of what it is at.
+/// Stops the live projector for a moment, at this position if it is not beyond it.
 async fn ask_for_hand_over(
     projector: &Projector,
+    at: u64,
 ) -> Result<(Standing, oneshot::Sender<Successor>), ProjectorError> {
     let (standing, live) = oneshot::channel();
     let (successor, next) = oneshot::channel();
     let command = Command::HandOver {
+        at,
         standing,
         successor: next,
     };
     let sent = projector.commands.send(command).await;
     sent.map_err(|_| stopped(projector))?;
+    // The live ones may have to be hurried: they rest while intake is busy.
+    while !projector.wait_for(at, LOOK_EVERY).await {
+        if projector.failed().is_some() {
+            return Err(stopped(projector));
+        }
+    }
     let live = live.await.map_err(|_| stopped(projector))?;
     Ok((live, successor))
 }

@@ -2,13 +2,15 @@
 
 use std::{
     sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use tokio::sync::{Notify, watch};
+
+use super::course::{Control, Course, Progress};
 
 /// What others may know of the projector.
 #[derive(Debug)]
@@ -17,6 +19,9 @@ pub(super) struct Status {
     waiting: AtomicUsize,
     wake: Notify,
     rebuilding: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
+    /// How far the read models have come that must be built before there are any.
+    building: Mutex<Option<Arc<Control>>>,
     failed: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
 }
@@ -28,6 +33,8 @@ impl Default for Status {
             waiting: AtomicUsize::new(0),
             wake: Notify::new(),
             rebuilding: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
+            building: Mutex::new(None),
             failed: Mutex::new(None),
             trouble: Mutex::new(None),
         }
@@ -73,9 +80,33 @@ impl Status {
         set(&self.trouble, Some(what));
     }
 
-    /// Keeps other rebuilds waiting while it is held.
-    pub(super) async fn rebuilding(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.rebuilding.lock().await
+    /// Ends what the projector is at.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        if let Some(control) = lock(&self.building).as_ref() {
+            control.cancel();
+        }
+    }
+
+    /// Notes that the read models are built from nothing, and those that there were answer as they
+    /// are; `None` ends it.
+    pub(super) fn builds(&self, control: Option<Arc<Control>>) {
+        *lock(&self.building) = control;
+        if self.is_stopped() {
+            self.stop();
+        }
+    }
+
+    /// How far the read models have come that are built from nothing.
+    pub(super) fn building(&self) -> Option<Progress> {
+        lock(&self.building)
+            .as_ref()
+            .map(|control| control.progress())
+    }
+
+    /// Keeps other rebuilds waiting while it is held; nobody gets it while another has it.
+    pub(super) fn try_rebuilding(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.rebuilding.try_lock().ok()
     }
 
     pub(super) fn is_awaited(&self) -> bool {
@@ -106,14 +137,24 @@ impl Status {
     }
 }
 
+impl Course for Status {
+    fn reached(&self, position: u64) {
+        self.reached(position);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panics while it copies")
+}
+
 fn get(text: &Mutex<Option<String>>) -> Option<String> {
-    text.lock()
-        .expect("no thread panics while it copies a text")
-        .clone()
+    lock(text).clone()
 }
 
 fn set(text: &Mutex<Option<String>>, value: Option<String>) {
-    *text
-        .lock()
-        .expect("no thread panics while it copies a text") = value;
+    *lock(text) = value;
 }

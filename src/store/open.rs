@@ -10,7 +10,7 @@ use postbook_schemas::ClickIdKey;
 use super::{
     LogStore, StoreError,
     memory::MemoryStore,
-    postgres::{PostgresStore, Server, ServerRows},
+    postgres::{self, PostgresStore, Server, ServerRows},
     sqlite::{FileRows, SqliteStore},
     transport::{self, Rows, TakesRows},
 };
@@ -52,6 +52,18 @@ impl Location {
             )),
             _ => refuse("its URL must begin with `sqlite:`, `postgres:` or `memory:`".to_owned()),
         }
+    }
+}
+
+/// Whether there is a log; nothing is made.
+///
+/// # Errors
+/// Its server cannot be asked.
+pub async fn is_there(location: &Location) -> Result<bool, StoreError> {
+    match location {
+        Location::Directory(directory) => Ok(directory.join("log.sqlite").exists()),
+        Location::Memory => Ok(true),
+        Location::Server(server, _) => postgres::is_there(server).await,
     }
 }
 

@@ -21,6 +21,14 @@ pub enum TablesError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The tables are of another form than this program writes.
+    #[error("the read models are of form {found}, and this program's of form {known}")]
+    OtherForm {
+        /// The form of the tables.
+        found: i64,
+        /// The form that this program writes.
+        known: i64,
+    },
     /// A row holds what this program never writes.
     #[error("row {row} of `{table}` in the read models is damaged: {what}")]
     Damaged {

@@ -10,10 +10,12 @@
 -- One row: how far the log has been followed, and what the content adds up to (docs: digest).
 CREATE TABLE meta (
     one        INTEGER PRIMARY KEY CHECK (one = 1),
-    format     BIGINT NOT NULL,  -- of tables and derivation; another number means: build again
-    generation BIGINT NOT NULL,
-    position   BIGINT NOT NULL,  -- all facts up to here are in these tables
-    digest     BLOB   NOT NULL
+    format      BIGINT NOT NULL, -- of tables and digest; another number means: build again
+    generation  BIGINT NOT NULL,
+    position    BIGINT NOT NULL, -- all facts up to here are in these tables
+    digest      BLOB   NOT NULL,
+    stopped_at  BIGINT,          -- the fact that could not be folded, if there is one
+    stopped_why TEXT
 );
 
 -- Every postback attempt, whatever became of it. Only ever added.

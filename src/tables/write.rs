@@ -8,16 +8,16 @@ use postbook_schemas::FactId;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::{
-    Checkpoint, batch::Batch, digest::Digest, error::TablesError, statements::Statements, words,
+    Checkpoint, Stopped, batch::Batch, checkpoint, digest::Digest, error::TablesError,
+    statements::Statements, words,
 };
 
 /// Writes one generation of the tables. There is one writer at a time.
 #[derive(Debug)]
 pub struct Writer {
     connection: SqliteConnection,
-    generation: i64,
-    /// Rows with a position up to here may be in the tables already.
-    position: u64,
+    /// Rows with a position up to its own may be in the tables already.
+    checkpoint: Checkpoint,
     accounts: HashMap<Account, i64>,
     statements: Statements,
 }
@@ -50,8 +50,7 @@ impl Writer {
         }
         Ok(Self {
             connection,
-            generation: checkpoint.generation,
-            position: checkpoint.position,
+            checkpoint,
             accounts,
             statements: Statements::default(),
         })
@@ -59,12 +58,25 @@ impl Writer {
 
     /// Which generation it writes.
     pub fn generation(&self) -> i64 {
-        self.generation
+        self.checkpoint.generation
     }
 
     /// The position of the last batch that was written.
     pub fn position(&self) -> u64 {
-        self.position
+        self.checkpoint.position
+    }
+
+    /// How far the tables have come.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint
+    }
+
+    /// Notes at which fact whoever hands in batches has stopped, for those who read the tables.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub async fn note_stop(&mut self, stopped: &Stopped) -> Result<(), TablesError> {
+        checkpoint::stop(&mut self.connection, stopped).await
     }
 
     /// The connection, for work between batches.
@@ -73,7 +85,10 @@ impl Writer {
     }
 
     /// Closes the connection.
-    pub(super) async fn close(self) -> Result<(), TablesError> {
+    ///
+    /// # Errors
+    /// It cannot be closed in order.
+    pub async fn close(self) -> Result<(), TablesError> {
         let closing = TablesError::sql("closed");
         self.connection.close().await.map_err(closing)
     }
@@ -104,7 +119,8 @@ impl Writer {
                     .execute(&mut self.connection)
                     .await
                     .map_err(&writing)?;
-                self.position = batch.position;
+                self.checkpoint.position = batch.position;
+                self.checkpoint.digest = digest;
                 Ok(())
             }
             Err(source) => {
@@ -148,13 +164,7 @@ impl Writer {
         statements.periods(batch.periods()).run(connection).await?;
         let issued = statements.statements(batch.statements());
         issued.run(connection).await?;
-        sqlx::query("UPDATE meta SET position = ?, digest = ? WHERE generation = ?")
-            .bind(batch.position.cast_signed())
-            .bind(digest.to_bytes().to_vec())
-            .bind(self.generation)
-            .execute(connection)
-            .await?;
-        Ok(())
+        checkpoint::advance(connection, batch.position, digest).await
     }
 
     /// Gives numbers to accounts that were not used before.
@@ -187,7 +197,7 @@ impl Writer {
         let replaced: Vec<u64> = rows
             .iter()
             .map(|row| row.position)
-            .filter(|&position| position <= self.position)
+            .filter(|&position| position <= self.checkpoint.position)
             .collect();
         self.delete("earnings", "conversion_position", &replaced)
             .await?;

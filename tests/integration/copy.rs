@@ -1,4 +1,8 @@
 //! A log that is copied to another store: the same positions, bytes, hashes, keys and click ids.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what several tests do is in functions of its own"
+)]
 
 use std::{path::Path, sync::Arc};
 
@@ -29,7 +33,7 @@ async fn embedded(directory: &Path) -> SqliteStore {
 async fn fill(store: &dyn LogStore, groups: std::ops::Range<u64>) {
     for group in groups {
         let start = group * 10;
-        let mut facts: Vec<_> = (start..start + group % 5 + 1).map(click).collect();
+        let mut facts: Vec<_> = (start..=start + group % 5).map(click).collect();
         let (unique, reference) = (format!("u{group}"), format!("r{}", group % 40));
         facts.insert(0, report(start + 8, Some(&unique), &[&reference]));
         facts.push(foreign_click(start + 9));

@@ -29,7 +29,7 @@ use crate::{
     v1::PROGRAMME,
 };
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 /// Senders at once.
 const SENDERS: u64 = 6;
 /// Sales of each.

@@ -173,7 +173,12 @@ impl Story {
         }
         let before = self.documents().await;
         self.check_statements(&before).await;
-        let rebuilt = self.app.service.projector.rebuild(&|_| ()).await;
+        let rebuilt = self
+            .app
+            .service
+            .projector
+            .rebuild(&postbook::projector::Control::default())
+            .await;
         rebuilt.expect("the read models can be built again");
         assert_eq!(self.documents().await, before, "seed {}", self.seed);
         self.start_again().await;

@@ -83,10 +83,9 @@ const STRANGER: &[(&str, &str, Stranger)] = &[
     ("get", "/v1/payout-files/{format}", Stranger::Refused),
     ("get", "/v1/clawbacks", Stranger::SeesNothing),
     ("get", "/v1/adjustments", Stranger::Refused),
-    ("get", "/v1/whatifs", Stranger::Refused),
-    ("get", "/v1/whatifs/{hash}", Stranger::Refused),
+    ("get", "/v1/rebuilds/last", Stranger::Refused),
+    ("get", "/v1/generations", Stranger::Refused),
     ("get", "/v1/openapi.json", Stranger::Public),
-    ("get", "/v1/adjustments", Stranger::Refused),
     ("get", "/v1/whatifs", Stranger::Refused),
     ("get", "/v1/whatifs/{hash}", Stranger::Refused),
 ];

@@ -445,7 +445,7 @@ async fn a_statement_is_the_same_bytes_in_every_form_after_its_read_models_are_b
     sell(&app, "ONE", "B", "70.00", "2026-05-11T00:00:00Z").await;
     app.service
         .projector
-        .rebuild(&|_| ())
+        .rebuild(&postbook::projector::Control::default())
         .await
         .expect("it can be built again");
     assert_eq!(read().await, before);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use postbook::{
-    projector::Projector,
+    projector::{Control, Projector},
     service::Service,
     store::{Append, LogStore},
     tables::{Tables, digest::Digest},
@@ -13,10 +13,10 @@ use postbook_schemas::{Fact, FactId, Source, decision::AdjustmentPosted, envelop
 
 use crate::{support::app::TestApp, v1::PROGRAMME};
 
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Some traffic of every kind: clicks, sales, refunds before and after their sale, repeats, refusals.
-async fn play(app: &TestApp, rounds: u32) {
+pub(crate) async fn play(app: &TestApp, rounds: u32) {
     for number in 0..rounds {
         app.clock.advance_micros(1_000_000);
         let link = if number % 3 == 0 { "/xyz" } else { "/abc" };
@@ -40,12 +40,12 @@ async fn play(app: &TestApp, rounds: u32) {
     }
 }
 
-fn start(service: &Service, tables: &Tables) -> Projector {
+pub(crate) fn start(service: &Service, tables: &Tables) -> Projector {
     let store: Arc<dyn LogStore> = Arc::clone(service.log.store());
     Projector::start(store, Arc::clone(&service.click_ids), tables.clone())
 }
 
-async fn digest_at(projector: &Projector, tables: &Tables, position: u64) -> Digest {
+pub(crate) async fn digest_at(projector: &Projector, tables: &Tables, position: u64) -> Digest {
     assert!(
         projector.wait_for(position, LONG).await,
         "{:?}",
@@ -101,7 +101,8 @@ async fn a_rebuild_while_facts_come_in_equals_the_live_read_models() {
     let app = TestApp::start(PROGRAMME).await;
     play(&app, 10).await;
     let service = Arc::clone(&app.service);
-    let rebuilding = tokio::spawn(async move { service.projector.rebuild(&|_| {}).await });
+    let rebuilding =
+        tokio::spawn(async move { service.projector.rebuild(&Control::default()).await });
     play(&app, 10).await;
     let rebuilt = rebuilding.await.unwrap().unwrap();
     assert!(rebuilt.is_identical(), "{rebuilt:?}");
@@ -162,7 +163,7 @@ async fn a_fact_that_cannot_be_folded_stops_the_projector_where_it_is() {
 }
 
 /// A line that is kept but is no fact of its type.
-fn poison(app: &TestApp) -> Append {
+pub(crate) fn poison(app: &TestApp) -> Append {
     let fact = Fact::AdjustmentPosted(AdjustmentPosted {
         partner: "p1".parse().expect("a slug"),
         amount_minor: 1,

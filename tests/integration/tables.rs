@@ -3,6 +3,7 @@
 use postbook::tables::{
     Tables,
     digest::Running,
+    generation::Purpose,
     query::{Slice, balances::AsOf, conversions::ConversionFilter},
     write::Writer,
 };
@@ -112,19 +113,71 @@ async fn a_new_generation_takes_the_place_of_the_live_one_in_one_step() {
     let (mut beside, mut running) = (tables.next_generation().await.unwrap(), Running::default());
     write(&mut beside, &mut running, &[0, 15, 40]).await;
     assert_eq!(tables.checkpoint().await.unwrap().position, 20);
-    let mut writer = tables.switch_to(beside).await.unwrap();
+    let old_readers = tables.readers();
+    let complete = tables.complete(beside).await.unwrap();
+    let mut writer = tables.switch_to(complete).unwrap();
     let checkpoint = tables.checkpoint().await.unwrap();
     assert_eq!((checkpoint.generation, checkpoint.position), (2, 40));
     write(&mut writer, &mut running, &[40, 60]).await;
     assert_eq!(tables.scan_digest().await.unwrap(), running.digest());
-    let files: Vec<_> = std::fs::read_dir(directory.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert!(
-        !files
-            .iter()
-            .any(|name| name.to_str().unwrap().contains("-1.sqlite")),
-        "{files:?}"
+    let old: i64 = sqlx::query_scalar("SELECT position FROM meta")
+        .fetch_one(&*old_readers)
+        .await
+        .expect("who has the old one in hand reads on");
+    assert_eq!(old, 20);
+    assert_eq!(
+        purposes(&tables),
+        [(1, Purpose::Kept), (2, Purpose::InForce)]
     );
+    assert_eq!(tables.release().unwrap().len(), 1);
+    assert_eq!(purposes(&tables), [(2, Purpose::InForce)]);
+}
+
+fn purposes(tables: &Tables) -> Vec<(i64, Purpose)> {
+    let generations = tables.generations().expect("the directory can be read");
+    let pairs = generations
+        .iter()
+        .map(|generation| (generation.number, generation.purpose));
+    pairs.collect()
+}
+
+#[tokio::test]
+async fn a_generation_that_was_interrupted_is_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::open(directory.path()).await.unwrap();
+    assert!(tables.unfinished().await.is_none());
+    let (mut beside, mut running) = (tables.next_generation().await.unwrap(), Running::default());
+    write(&mut beside, &mut running, &[0, 15, 40]).await;
+    drop(beside);
+    let mut beside = tables.unfinished().await.expect("it is there");
+    assert_eq!(beside.checkpoint().position, 40);
+    assert_eq!(beside.checkpoint().digest, running.digest());
+    write(&mut beside, &mut running, &[40, 60]).await;
+    // Interrupted again, once the indexes were made: they are made a second time without harm.
+    drop(tables.complete(beside).await.unwrap());
+    let beside = tables.unfinished().await.expect("it is there");
+    let complete = tables.complete(beside).await.unwrap();
+    tables.switch_to(complete).unwrap();
+    assert_eq!(tables.scan_digest().await.unwrap(), running.digest());
+}
+
+#[tokio::test]
+async fn tables_of_another_form_stay_until_the_next_generation_is_built() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("readmodels.sqlite");
+    Tables::open(directory.path()).await.unwrap().close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let older = "UPDATE meta SET format = 1";
+    sqlx::query(older).execute(&pool).await.unwrap();
+    pool.close().await;
+    let refused = Tables::open_existing(directory.path()).await.unwrap_err();
+    assert!(refused.to_string().contains("of form 1"), "{refused}");
+    let tables = Tables::open(directory.path()).await.unwrap();
+    assert!(!tables.are_current() && !tables.are_readable());
+    let beside = tables.next_generation().await.unwrap();
+    assert_eq!(beside.generation(), 2);
+    let complete = tables.complete(beside).await.unwrap();
+    tables.switch_to(complete).unwrap();
+    assert!(tables.are_current() && tables.are_readable());
 }

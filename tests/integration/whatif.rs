@@ -306,7 +306,7 @@ async fn a_second_person_adopts_and_closed_months_are_corrected_in_the_open_one(
     let rebuilt = app
         .service
         .projector
-        .rebuild(&|_| ())
+        .rebuild(&postbook::projector::Control::default())
         .await
         .expect("it can be rebuilt");
     assert!(rebuilt.is_identical());
@@ -608,7 +608,7 @@ async fn terms_that_begin_to_look_at_subs_see_those_of_clicks_that_converted_bef
     let rebuilt = app
         .service
         .projector
-        .rebuild(&|_| ())
+        .rebuild(&postbook::projector::Control::default())
         .await
         .expect("it can be rebuilt");
     assert!(rebuilt.is_identical());

@@ -239,7 +239,7 @@ async fn coupon_sales_paid_to_the_wrong_partner_are_set_right_with_their_history
     let rebuilt = app
         .service
         .projector
-        .rebuild(&|_| ())
+        .rebuild(&postbook::projector::Control::default())
         .await
         .expect("it can be rebuilt");
     assert!(rebuilt.is_identical());

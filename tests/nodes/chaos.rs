@@ -12,7 +12,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use crate::{
     NODES,
-    cluster::Cluster,
+    cluster::{Cluster, url},
     proxy::Proxy,
     support::{command::Node, server::Server},
 };
@@ -52,7 +52,7 @@ impl Chaos {
             let proxy = Proxy::start(cluster.port)?;
             chaos.nodes.push(Node {
                 data: folder.join(format!("node-{number}")),
-                log: Some(cluster.url(proxy.port)),
+                log: Some(url(proxy.port)),
             });
             chaos.proxies.push(proxy);
             chaos.servers.push(None);

@@ -13,7 +13,12 @@ use sqlx::Connection as _;
 use crate::support::command::output;
 
 /// How long it may take to be back after a kill.
-const BACK_MAX: Duration = Duration::from_secs(60);
+const BACK_MAX: Duration = Duration::from_mins(1);
+
+/// The URL of a cluster's database, by way of a port.
+pub(crate) fn url(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
+}
 
 /// A cluster in a folder.
 pub(crate) struct Cluster {
@@ -54,11 +59,6 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The URL of its database, by way of a port.
-    pub(crate) fn url(&self, port: u16) -> String {
-        format!("postgres://postgres@127.0.0.1:{port}/postgres")
-    }
-
     /// Kills it as the kernel does when memory runs out; its processes see that their parent is gone.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Cluster {
             if !is_running {
                 self.postmaster = Some(self.spawn()?);
             }
-            let url = self.url(self.port);
+            let url = url(self.port);
             let answered = runtime.block_on(async {
                 let connecting = sqlx::PgConnection::connect(&url);
                 match tokio::time::timeout(Duration::from_secs(1), connecting).await {

@@ -118,7 +118,7 @@ impl Load {
                 continue;
             };
             while !over.load(Ordering::SeqCst) {
-                let sent = if number % CONNECTIONS == 0 {
+                let sent = if number.is_multiple_of(CONNECTIONS) {
                     click(&mut connection, book).await?
                 } else if number % CONNECTIONS == 1 {
                     self.twin(&mut connection, number, book).await?

@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use book::Book;
 use chaos::Chaos;
-use cluster::Cluster;
+use cluster::{Cluster, url};
 use load::Load;
 use support::{
     command::{Node, apply, output, postbook, scratch},
@@ -74,7 +74,7 @@ fn run(folder: &Path, options: &Options, seed: u64) -> anyhow::Result<()> {
     };
     let first = Node {
         data: folder.join("people"),
-        log: Some(cluster.url(cluster.port)),
+        log: Some(url(cluster.port)),
     };
     apply(first.clone(), PROGRAMME)?;
     let token = token(first.clone(), "nodes")?;

@@ -38,7 +38,8 @@ impl Book {
             self.derive_counting(number, &mut seen, &mut touched);
         }
         for &number in &touched {
-            let attribution = self.attribution(self.conversion(number), true, true);
+            let mut attribution = self.attribution(self.conversion(number), true, true);
+            attribution.losers.shrink_to_fit();
             self.conversion_mut(number).attribution = attribution;
         }
         for number in touched.clone() {
@@ -61,11 +62,11 @@ impl Book {
         let code = references.coupon_code.as_deref();
         let bond = self
             .group(conversion.keys.customer)
-            .and_then(|group| group.bond.as_ref());
+            .and_then(|group| group.bond.as_deref());
         let evidence = Evidence {
             offer: &conversion.offer,
             occurred_at,
-            click: click_id.map(|id| (id, self.clicks.get(id))),
+            click: click_id.map(|id| (id, self.clicks.get(id).map(AsRef::as_ref))),
             coupon: code.map(|code| {
                 (
                     code,
@@ -123,10 +124,10 @@ impl Book {
             return;
         }
         let bond = self.first_credit(group);
-        if bond != group.bond {
+        if bond.as_ref() != group.bond.as_deref() {
             touched.extend(group.conversions.iter().copied());
             if let Some(group) = key.and_then(|key| self.groups.get_mut(&key)) {
-                group.bond = bond;
+                group.bond = bond.map(Box::new);
             }
         }
     }
@@ -192,10 +193,7 @@ impl Book {
         let Some(group) = self.groups.get_mut(&key) else {
             return;
         };
-        match first {
-            Some(at) => group.firsts.insert(kind.clone(), at),
-            None => group.firsts.remove(kind),
-        };
+        group.firsts.set(kind, first);
     }
 
     /// The status that facts give a conversion.

@@ -106,7 +106,9 @@ impl Book {
         changes.conversions.push(row);
         let before = std::mem::take(&mut self.conversion_mut(number).posted);
         self.count_in_months(&before, &lines.posted, fences);
-        self.conversion_mut(number).posted = lines.posted;
+        let mut posted = lines.posted;
+        posted.shrink_to_fit();
+        self.conversion_mut(number).posted = posted;
         Ok(())
     }
 

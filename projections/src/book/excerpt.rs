@@ -143,7 +143,7 @@ impl Book {
                 excerpt.pools.insert(*key, pool);
             }
         }
-        excerpt.conversions.push(conversion);
+        excerpt.conversions.push(Box::new(conversion));
     }
 
     fn copy_groups(
@@ -161,16 +161,16 @@ impl Book {
                 let conversions = members.filter_map(|&old| renumbered(old)).collect();
                 let group = Group {
                     conversions,
-                    ..group.clone()
+                    ..Group::clone(group)
                 };
-                excerpt.groups.insert(key, group);
+                excerpt.groups.insert(key, Box::new(group));
             }
         }
     }
 
     /// All conversions, in order of arrival.
-    pub(crate) fn conversions(&self) -> &[Conversion] {
-        &self.conversions
+    pub(crate) fn conversions(&self) -> impl Iterator<Item = &Conversion> {
+        self.conversions.iter().map(AsRef::as_ref)
     }
 }
 

@@ -98,7 +98,8 @@ impl Book {
             | Fact::PartnerDefined(_)
             | Fact::CouponDefined(_)
             | Fact::TermsPublished(_)
-            | Fact::FxRateRecorded(_) => {
+            | Fact::FxRateRecorded(_)
+            | Fact::DerivationAdopted(_) => {
                 self.take_definition(position, envelope, touched);
                 return false;
             }
@@ -159,7 +160,7 @@ impl Book {
             .entry(conversion.offer.clone())
             .or_default()
             .push(number);
-        self.conversions.push(conversion);
+        self.conversions.push(Box::new(conversion));
         self.join_groups(number, changes, touched);
         touched.insert(number);
     }
@@ -236,7 +237,7 @@ impl Book {
             if !group.changes.is_empty() {
                 touched.extend(group.conversions.iter().copied());
             }
-            group.conversions.push(number);
+            group.add(number);
             if !group.changes.is_empty() {
                 changes.parked.extend(self.unpark(key));
             }

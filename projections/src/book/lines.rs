@@ -36,9 +36,8 @@ impl Surroundings for Around<'_> {
         self.groups
             .iter()
             .flatten()
-            .filter_map(|g| g.firsts.get(&Kind::Registration))
+            .filter_map(|group| group.firsts.get(&Kind::Registration))
             .min()
-            .copied()
     }
 
     fn first_at(&self) -> Option<Instant> {
@@ -47,14 +46,13 @@ impl Surroundings for Around<'_> {
             .flatten()
             .flat_map(|group| group.firsts.values())
             .min()
-            .copied()
     }
 
     fn has(&self, kind: &Kind) -> bool {
         self.groups
             .iter()
             .flatten()
-            .any(|group| group.firsts.contains_key(kind))
+            .any(|group| group.firsts.get(kind).is_some())
     }
 
     fn amount_minor(&self) -> Option<i64> {
@@ -148,7 +146,8 @@ impl Book {
     }
 
     pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
-        self.clicks.get(conversion.references.click_id.as_deref()?)
+        let id = conversion.references.click_id.as_deref()?;
+        self.clicks.get(id).map(AsRef::as_ref)
     }
 
     /// A conversion's amount in the currency of its offer, at the rate of when it happened; nothing
@@ -247,7 +246,16 @@ impl Book {
             return Given::nothing(ZeroReason::AwaitingFx);
         };
         let conversion = self.conversion(number);
-        price(rule, conversion, offer_currency, exchange, left, volume)
+        let derivation = self.programme.derivation();
+        price(
+            derivation,
+            rule,
+            conversion,
+            offer_currency,
+            exchange,
+            left,
+            volume,
+        )
     }
 
     /// What turns one currency into another when a conversion happened; `None` without a rate. The

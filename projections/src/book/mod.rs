@@ -30,6 +30,7 @@ use thiserror::Error;
 use crate::{
     click::ClickSeen,
     conversion::{Conversion, Corrected, Decided},
+    derivation::Derivation,
     groups::Group,
     months::Fence,
     numbers::{ConversionNumber, PoolKey},
@@ -60,17 +61,23 @@ pub struct BookError {
 /// is such a click in the log, hands it in with [`Book::see_click`]. Facts of type `click.recorded`
 /// may be applied too (or not): they change nothing but what a conversion that named them waits for.
 ///
-/// Hash maps here are only looked up in, never walked: their order is nobody's business.
+/// Hash maps here are only looked up in, never walked: their order is nobody's business. What is large
+/// in them is behind a box: a table that has just grown is half empty, and a list that grows is there
+/// twice for a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     programme: Programme,
-    clicks: HashMap<String, ClickSeen>,
-    conversions: Vec<Conversion>,
+    clicks: HashMap<Box<str>, Box<ClickSeen>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "conversions are large and many: a growing list of them is there twice"
+    )]
+    conversions: Vec<Box<Conversion>>,
     ids: HashMap<FactId, ConversionNumber>,
     by_dedupe_key: HashMap<u128, ConversionNumber>,
     by_offer: BTreeMap<OfferRef, Vec<ConversionNumber>>,
     by_coupon: HashMap<u128, Vec<ConversionNumber>>,
-    groups: HashMap<u128, Group>,
+    groups: HashMap<u128, Box<Group>>,
     decisions: HashMap<FactId, Vec<Decided>>,
     corrections: HashMap<FactId, Vec<Corrected>>,
     /// The facts that are folded, other than reports (whose ids are in `ids`), and where they are.
@@ -96,6 +103,19 @@ impl Book {
     /// An empty book.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty book that derives by one of these versions: the first, until another is adopted.
+    pub fn with_derivations(known: &'static [Derivation]) -> Self {
+        Self {
+            programme: Programme::with_derivations(known),
+            ..Self::default()
+        }
+    }
+
+    /// The version of the derivation that is in force.
+    pub fn derivation(&self) -> &'static Derivation {
+        self.programme.derivation()
     }
 
     /// The id of the click that applying this fact will ask for, if the book does not know it yet.
@@ -131,10 +151,10 @@ impl Book {
         }
         let numbers = self.by_offer.get(offer).into_iter().flatten();
         let ids =
-            numbers.filter_map(|&number| self.conversion(number).references.click_id.as_ref());
+            numbers.filter_map(|&number| self.conversion(number).references.click_id.as_deref());
         let known = ids.filter(|id| self.clicks.contains_key(*id));
         known
-            .cloned()
+            .map(str::to_owned)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect()
@@ -142,7 +162,7 @@ impl Book {
 
     /// Tells the book the subs of a click that it knows.
     pub fn learn_subs(&mut self, click: ClickSeen) {
-        if let Some(known) = self.clicks.get_mut(&click.click_id) {
+        if let Some(known) = self.clicks.get_mut(click.click_id.as_str()) {
             known.subs = click.subs;
         }
     }
@@ -164,14 +184,17 @@ impl Book {
 
     /// Tells the book of a click that a fact to come names. Nothing is derived from it yet.
     pub fn see_click(&mut self, click: ClickSeen) {
-        self.clicks.entry(click.click_id.clone()).or_insert(click);
+        self.clicks
+            .entry(click.click_id.as_str().into())
+            .or_insert_with(|| Box::new(click));
     }
 
     /// Folds one fact, and adds the rows that change to `changes`.
     ///
     /// # Errors
-    /// The fact moves an amount that no amount may be: the book is as it was before. Or a sum leaves
-    /// 64 bits, which takes thousands of the largest amounts: the book is then unusable.
+    /// The fact moves an amount that no amount may be, or adopts a version of the derivation that is not
+    /// known here: the book is as it was before. Or a sum leaves 64 bits, which takes thousands of the
+    /// largest amounts: the book is then unusable.
     pub fn apply(
         &mut self,
         position: u64,
@@ -183,6 +206,11 @@ impl Book {
             id: envelope.id,
             what,
         };
+        if let Some(version) = self.unknown_derivation(envelope) {
+            return Err(error(format!(
+                "it adopts version {version} of the derivation, which this program does not know: a newer one does"
+            )));
+        }
         if let Some(amount) = amount_out_of_range(&envelope.fact) {
             return Err(error(format!("the amount {amount} is out of range")));
         }
@@ -214,7 +242,7 @@ impl Book {
     }
 
     fn group(&self, key: Option<u128>) -> Option<&Group> {
-        self.groups.get(&key?)
+        self.groups.get(&key?).map(AsRef::as_ref)
     }
 
     fn terms_of(

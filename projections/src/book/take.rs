@@ -118,6 +118,10 @@ impl Book {
                 touched.extend(since.filter(|&it| self.conversion(it).occurred_at() >= from));
             }
             Fact::FxRateRecorded(rate) => self.take_rate(order, rate, touched),
+            Fact::DerivationAdopted(adopted) => {
+                let changed = self.programme.adopt_derivation(order, adopted.version);
+                self.touch_where(touched, |_| changed == Some(true));
+            }
             _ => {}
         }
     }
@@ -138,7 +142,7 @@ impl Book {
             })
             .flat_map(|group| group.conversions.iter().copied())
             .collect();
-        if waiting.is_empty() || self.clicks.contains_key(&click.click_id) {
+        if waiting.is_empty() || self.clicks.contains_key(click.click_id.as_str()) {
             return;
         }
         touched.extend(waiting);
@@ -203,6 +207,15 @@ impl Book {
             let is_above = |credited| self.programme.uplines(credited, at).contains(partner);
             conversion.concerns(partner) || credited.is_some_and(is_above)
         });
+    }
+
+    /// The version of the derivation that a fact adopts, if it is not known here.
+    pub(super) fn unknown_derivation(&self, envelope: &Envelope) -> Option<u32> {
+        let Fact::DerivationAdopted(adopted) = &envelope.fact else {
+            return None;
+        };
+        let is_known = self.programme.knows_derivation(adopted.version);
+        (!is_known).then_some(adopted.version)
     }
 
     fn touch_where(&self, touched: &mut Touched, wanted: impl Fn(&Conversion) -> bool) {

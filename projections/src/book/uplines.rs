@@ -11,6 +11,7 @@ use super::{
     seen::{Level, Seen},
 };
 use crate::{
+    derivation::Derivation,
     exact::Product,
     numbers::ConversionNumber,
     posted::{Overflow, Standing},
@@ -104,7 +105,7 @@ impl Book {
         let status = self.situation(number, seen).status;
         for (rule, pools) in matched.rules() {
             let given = match self.exchange(number, below.currency, currency) {
-                Some(exchange) => overridden(rule, below, exchange),
+                Some(exchange) => overridden(self.programme.derivation(), rule, below, exchange),
                 None => Given::nothing(ZeroReason::AwaitingFx),
             };
             let given = self.capped((rule, pools.cap), number, currency, given, later);
@@ -124,14 +125,18 @@ impl Book {
 }
 
 /// A share of what the partner below earns, rounded once.
-fn overridden(rule: &CompiledRule, below: &Below, exchange: Exchange) -> Given {
+fn overridden(
+    derivation: &Derivation,
+    rule: &CompiledRule,
+    below: &Below,
+    exchange: Exchange,
+) -> Given {
     let Price::Override(rate) = rule.price else {
         return Given::nothing(ZeroReason::NoRule);
     };
     let share = |minor: i64| {
-        exchange
-            .of_product(Product::of(minor).times_decimal(rate))
-            .rounded()
+        let share = Product::of(minor).times_decimal(rate);
+        (derivation.round)(&exchange.of_product(share))
     };
     let Some((base_minor, net_minor)) = share(below.base_minor).zip(share(below.net_minor)) else {
         return Given::nothing(ZeroReason::OutOfRange);

@@ -39,7 +39,7 @@ impl Before {
 /// # Errors
 /// A sum leaves 64 bits.
 pub fn compare(mut book: Book, head: u64, facts: &[Envelope]) -> Result<Vec<Row>, BookError> {
-    let before: Vec<Before> = book.conversions().iter().map(Before::of).collect();
+    let before: Vec<Before> = book.conversions().map(Before::of).collect();
     let mut changes = Changes::default();
     for (position, envelope) in (head.saturating_add(1)..).zip(facts) {
         book.apply(position, envelope, &mut changes)?;

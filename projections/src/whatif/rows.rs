@@ -149,7 +149,6 @@ pub(super) fn rows(
     }
     let conversions: BTreeMap<FactId, (Option<&Before>, &Conversion)> = book
         .conversions()
-        .iter()
         .enumerate()
         .map(|(number, conversion)| (conversion.id(), (before.get(number), conversion)))
         .collect();
@@ -271,12 +270,11 @@ fn row(
     } else {
         // What an advertiser owes is posted once it is approved.
         let old = old.as_ref().map_or(0, |line| line.amount_minor);
-        let posted = if *line == LineKind::Receivable {
+        if *line == LineKind::Receivable {
             old.checked_add(difference_minor)?
         } else {
             new.as_ref().map_or(0, |line| line.amount_minor)
-        };
-        posted
+        }
     };
     let credited = found.and_then(|(before, after)| {
         let (old, new) = (
@@ -292,7 +290,7 @@ fn row(
         conversion_id: *conversion_id,
         offer: found.map(|(_, after)| after.offer.clone()),
         kind: found.map(|(_, after)| after.kind.clone()),
-        txn_id: found.and_then(|(_, after)| after.references.txn_id.clone()),
+        txn_id: found.and_then(|(_, after)| after.references.txn_id.as_deref().map(str::to_owned)),
         effective_at: first.effective_at,
         line: *line,
         partner: Some(partner.clone()),
@@ -323,7 +321,7 @@ fn attribution_row(book: &Book, before: &Before, after: &Conversion) -> Row {
         conversion_id: Some(after.id()),
         offer: Some(after.offer.clone()),
         kind: Some(after.kind.clone()),
-        txn_id: after.references.txn_id.clone(),
+        txn_id: after.references.txn_id.as_deref().map(str::to_owned),
         effective_at: after.occurred_at(),
         line: LineKind::Attribution,
         partner: either,

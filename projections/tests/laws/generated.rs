@@ -1,11 +1,15 @@
 //! Generated stories: a small programme, few ids so that facts meet, and times close together.
 
+// The naive model takes this file in by its path.
+#[path = "generated/terms.rs"]
+mod terms;
+
 use std::collections::BTreeMap;
 
 use postbook_schemas::{
     Abuse, Attempt, Change, Currency, Envelope, Exact, Fact, FactId, Instant, Kind, OfferRef,
     Outcome, Slug, Source, Status,
-    configuration::{Coupon, FxRate, Offer, Partner, TermsPublished},
+    configuration::{Coupon, FxRate, Offer, Partner},
     decision::{
         AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided, Decision,
     },
@@ -16,6 +20,8 @@ use postbook_schemas::{
     traffic::{Click, Device},
 };
 use proptest::{prelude::*, sample::select};
+
+use terms::terms;
 
 const DAY: i64 = 86_400_000_000;
 const START: i64 = 1_767_225_600_000_000; // 2026-01-01
@@ -386,31 +392,24 @@ impl Writer {
                 decision,
                 day,
             } => {
-                let conversion_id = self.subject(which).0;
-                self.push(
-                    day,
-                    Fact::ConversionDecided(ConversionDecided {
-                        conversion_id,
-                        decision,
-                        reason: "r".to_owned(),
-                    }),
-                );
+                let decided = Fact::ConversionDecided(ConversionDecided {
+                    conversion_id: self.subject(which).0,
+                    decision,
+                    reason: "r".to_owned(),
+                });
+                self.push(day, decided);
             }
             Happening::Correct {
                 which,
                 partner,
                 day,
             } => {
-                let conversion_id = self.subject(which).0;
-                let partner = partner.map(|number| slug("p", number));
-                self.push(
-                    day,
-                    Fact::AttributionCorrected(AttributionCorrected {
-                        conversion_id,
-                        partner,
-                        reason: "r".to_owned(),
-                    }),
-                );
+                let corrected = Fact::AttributionCorrected(AttributionCorrected {
+                    conversion_id: self.subject(which).0,
+                    partner: partner.map(|number| slug("p", number)),
+                    reason: "r".to_owned(),
+                });
+                self.push(day, corrected);
             }
             Happening::Pay {
                 which,
@@ -689,109 +688,3 @@ fn rule_of(kind: &Kind) -> &'static str {
         _ => "sale",
     }
 }
-
-/// Terms with every kind of rule; the number chooses price, scope, time, carryover and levels.
-fn terms(which: u8) -> Fact {
-    let pick = |choices: &[&'static str]| choices[usize::from(which) % choices.len()];
-    let written = TERMS
-        .replace("OFFER", if which.is_multiple_of(2) { "o0" } else { "o1" })
-        .replace("SCOPE", pick(&["*", "*", "p1", "*", "p3"]))
-        .replace("DAY", &(1 + which % 6).to_string())
-        .replace("CARRYOVER", pick(&["carry", "reset", "reset"]))
-        .replace("FENCE", pick(&["partner", "offer", "customer", "partner"]))
-        .replace("APPROVAL", pick(&["auto", "after 3 days", "status"]))
-        .replace("CPA", &(20 + which).to_string())
-        .replace("CURRENCY", pick(&["USD", "EUR"]))
-        .replace("MODE", pick(&["all", "all", "all", "above", "above"]))
-        .replace("ADVANCE", pick(&["false", "false", "true"]))
-        .replace(
-            "HISTORY",
-            pick(&[
-                "",
-                r#", requires = ["kyc"]"#,
-                "",
-                ", within_days_of_registration = 30",
-            ]),
-        )
-        .replace("LEVEL", pick(&["", "", "level = 1", "level = 2"]));
-    let terms = Programme::parse(&written).expect("terms").terms.remove(0);
-    Fact::TermsPublished(TermsPublished {
-        version: format!("t-{which}"),
-        terms,
-    })
-}
-
-const TERMS: &str = r#"
-    [[terms]]
-    offer = "acme/OFFER"
-    partner = "SCOPE"
-    effective_from = 2026-01-0DAYT00:00:00Z
-    carryover = "CARRYOVER"
-    fence = "FENCE"
-
-    [[terms.rule]]
-    id = "ftd"
-    on = "ftd"
-    cpa = "CPA.50"
-    advance = ADVANCE
-    hold_days = 5
-    when = { amount_at_least = "5.00"HISTORY }
-
-    [[terms.rule]]
-    id = "sale"
-    on = "sale"
-    revshare = "12.5%"
-    group = "g"
-    approval = "APPROVAL"
-    when = { country = ["DE"] }
-
-    [[terms.rule]]
-    id = "sale-cpa"
-    on = "sale"
-    cpa = "10.00"
-    group = "g"
-    advance = ADVANCE
-    currency = "CURRENCY"
-    cap = { count = 2, per = "month" }
-    on_chargeback = "full"
-    chargeback_fee = "1.00"
-    clawback_days = 30
-
-    [[terms.rule]]
-    id = "above"
-    on = "sale"
-    override = "10%"
-    LEVEL
-    hold_days = 2
-
-    [[terms.rule]]
-    id = "revenue"
-    on = "revenue"
-    revshare = "30%"
-    tiers = { by = "amount", per = "month", mode = "MODE", steps = [{ from = "20.00", revshare = "35%" }, { from = "50.00", revshare = "40%" }] }
-
-    [[terms.rule]]
-    id = "revenue-above"
-    on = "revenue"
-    override = "5%"
-    cap = { amount = "2.00", per = "month" }
-
-    [[terms.rule]]
-    id = "trade"
-    on = "trade"
-    per_unit = "4.00"
-    tiers = { by = "count", per = "month", mode = "MODE", steps = [{ from = 2, per_unit = "5.00" }] }
-
-    [[terms.rule]]
-    id = "registration"
-    on = "registration"
-    param = true
-    max = "5.00"
-    cap = { amount = "8.00", per = "life" }
-
-    [[terms.price]]
-    id = "sold"
-    on = "sale"
-    revshare = "50%"
-    approval = "APPROVAL"
-"#;

@@ -236,7 +236,7 @@ fn the_drafts_change_what_the_laws_are_about() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeMap::<String, u32>::new();
-    for round in 0..200 {
+    for round in 0..600 {
         let mut story = || {
             story()
                 .new_tree(&mut runner)

@@ -235,7 +235,8 @@ fn gross(
         let given = given.map(|given| most.map_or(given, |most| given.min(most)));
         return (given.map(|given| Ratio(i128::from(given), 1)), own);
     };
-    let all = members(history, conversion, (partner, terms, rule), tiers.per);
+    let per = |rule: &Rule| rule.tiers.as_ref().map(|tiers| tiers.per);
+    let all = members(history, conversion, (partner, terms, rule), per);
     let before = || all.iter().filter(|other| other.order < conversion.order);
     let is_member = all.iter().any(|other| other.id == conversion.id);
     if let Some(per_unit) = rule.per_unit {

@@ -79,7 +79,29 @@ pub(crate) fn left(
             Change::Status => {}
         }
     }
-    let none = (Ratio(0, 1), is_charged);
+    let taken = Taken {
+        amount,
+        refunded,
+        was_refunded,
+        charged,
+        is_charged,
+    };
+    if history.is_abused(conversion, until) {
+        return (Ratio(0, 1), is_charged);
+    }
+    (kept(rule, &taken), is_charged)
+}
+
+/// What changes have taken of an amount.
+struct Taken {
+    amount: i64,
+    refunded: i64,
+    was_refunded: bool,
+    charged: i64,
+    is_charged: bool,
+}
+
+fn kept(rule: &Rule, taken: &Taken) -> Ratio {
     let default = if rule.revshare.is_some() {
         OnRefund::Proportional
     } else {
@@ -87,20 +109,26 @@ pub(crate) fn left(
     };
     let on_refund = rule.on_refund.unwrap_or(default);
     let on_chargeback = rule.on_chargeback.unwrap_or(OnChargeback::Full);
-    if history.is_abused(conversion, until) || (is_charged && on_chargeback == OnChargeback::Full) {
-        return none;
+    let is_lost = match on_refund {
+        OnRefund::Full => taken.was_refunded,
+        OnRefund::FullIfTotal => taken.was_refunded && taken.refunded >= taken.amount,
+        OnRefund::Proportional => taken.amount == 0 && taken.was_refunded,
+        OnRefund::Keep => false,
+    };
+    if is_lost || (taken.is_charged && on_chargeback == OnChargeback::Full) {
+        return Ratio(0, 1);
     }
-    let is_total = was_refunded && refunded >= amount;
-    match on_refund {
-        OnRefund::Full if was_refunded => none,
-        OnRefund::FullIfTotal if is_total => none,
-        OnRefund::Proportional if amount == 0 && was_refunded => none,
-        OnRefund::Proportional if amount > 0 => (
-            Ratio(i128::from(amount - refunded), i128::from(amount)),
-            is_charged,
-        ),
-        _ => (Ratio(1, 1), is_charged),
+    if taken.amount == 0 {
+        return Ratio(1, 1);
     }
+    let mut kept = taken.amount;
+    if on_refund == OnRefund::Proportional {
+        kept -= taken.refunded;
+    }
+    if on_chargeback == OnChargeback::Proportional {
+        kept -= taken.charged;
+    }
+    Ratio(i128::from(kept), i128::from(taken.amount))
 }
 
 fn period(terms: &Terms, per: Period, at: Instant) -> (i32, u32, u32) {
@@ -118,9 +146,11 @@ pub(crate) fn members<'h>(
     history: &'h History<'_>,
     conversion: &Conversion<'_>,
     (partner, terms, rule): (&Slug, &Terms, &Rule),
-    per: Period,
+    per: fn(&Rule) -> Option<Period>,
 ) -> Vec<&'h Conversion<'h>> {
-    let here = period(terms, per, conversion.at());
+    let mine = per(rule);
+    let Some(own) = mine else { return Vec::new() };
+    let here = period(terms, own, conversion.at());
     let counts = |other: &&Conversion<'_>| {
         if other.report.offer != conversion.report.offer || history.is_refused(other) {
             return false;
@@ -129,7 +159,9 @@ pub(crate) fn members<'h>(
         let Some((theirs, same)) = matched.iter().find(|(_, it)| it.id == rule.id) else {
             return false;
         };
-        period(theirs, per, other.at()) == here
+        // Each counts in the kind of period that its own terms say.
+        per(same) == mine
+            && period(theirs, own, other.at()) == here
             && (rule.override_rate.is_some() || left(history, other, same).0.0 > 0)
     };
     history.conversions.iter().filter(counts).collect()
@@ -154,7 +186,8 @@ pub(crate) fn capped(
     given: i64,
 ) -> i64 {
     let Some(cap) = &rule.cap else { return given };
-    let members = members(history, conversion, (partner, terms, rule), cap.per);
+    let per = |rule: &Rule| rule.cap.as_ref().map(|cap| cap.per);
+    let members = members(history, conversion, (partner, terms, rule), per);
     let before: Vec<_> = members
         .into_iter()
         .filter(|other| other.order < conversion.order)

@@ -37,7 +37,12 @@ impl FromRequestParts<Arc<Service>> for Reader {
     ) -> Result<Self, Problem> {
         let caller = Authenticated::from_request_parts(parts, service).await?;
         caller.require(Role::Viewer)?;
-        if !service.projector.wait_for_head(PATIENCE).await {
+        if !service.tables.are_readable() {
+            return Err(Problem::unavailable(being_built(service)));
+        }
+        // Those that are built again take their time, and the old ones answer meanwhile.
+        let is_built = service.projector.building().is_some();
+        if !is_built && !service.projector.wait_for_head(PATIENCE).await {
             tracing::warn!(
                 lag = service.projector.lag(),
                 "a request is answered from the past"
@@ -47,6 +52,17 @@ impl FromRequestParts<Arc<Service>> for Reader {
             service: Arc::clone(service),
             caller,
         })
+    }
+}
+
+/// Why nothing can be read.
+fn being_built(service: &Service) -> String {
+    match service.projector.building() {
+        Some(progress) => format!(
+            "the read models are being built: {} of {} facts",
+            progress.position, progress.head
+        ),
+        None => "the read models are of another form and could not be built".to_owned(),
     }
 }
 

@@ -22,6 +22,7 @@ mod payouts;
 mod periods;
 mod postings;
 mod programme;
+mod rebuilds;
 mod requeue;
 mod statements;
 mod timeline;
@@ -91,7 +92,6 @@ pub fn router(service: Arc<Service>) -> Router {
         )
         .route("/v1/whatifs/{hash}", get(whatifs::one))
         .route("/v1/whatifs/{hash}/adopt", post(whatifs::adopt))
-        .route("/v1/requeue", post(requeue::requeue))
         .route("/v1/decisions", post(decisions::decide))
         .route(
             "/v1/adjustments",
@@ -110,5 +110,17 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/attribution-corrections",
             post(attribution_corrections::correct),
         )
+        .merge(operation())
         .with_state(service)
+}
+
+/// What whoever runs the service does to it.
+fn operation() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/v1/requeue", post(requeue::requeue))
+        .route("/v1/rebuilds", post(rebuilds::begin))
+        .route("/v1/rebuilds/last", get(rebuilds::last))
+        .route("/v1/rebuilds/last/cancel", post(rebuilds::cancel))
+        .route("/v1/generations", get(rebuilds::generations))
+        .route("/v1/generations/release", post(rebuilds::release))
 }

@@ -83,6 +83,11 @@ use crate::{
         super::adjustments::decline,
         super::adjustments::list,
         super::attribution_corrections::correct,
+        super::rebuilds::begin,
+        super::rebuilds::last,
+        super::rebuilds::cancel,
+        super::rebuilds::generations,
+        super::rebuilds::release,
     ),
     components(schemas(ProblemBody<'static>, PostbackBody<'static>, OfferBody, OfferData, crate::intake::bulk::LineAnswer, super::programme::Refused))
 )]

@@ -9,7 +9,7 @@ use super::{
     Shared,
     row::{COLUMNS, whole},
     tail::READ_MAX,
-    trouble::{Patience, Trouble},
+    trouble::{Patience, Trouble, in_time},
 };
 use crate::store::{
     StoreError,
@@ -57,7 +57,7 @@ impl Shared {
             let rows = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
                 .bind(position.cast_signed())
                 .fetch_all(&self.readers);
-            match rows.await {
+            match in_time(rows).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) => patience
                     .after(error)

@@ -8,6 +8,7 @@
 mod append;
 mod check;
 mod follow;
+mod inspect;
 mod read;
 mod row;
 mod schema;
@@ -30,8 +31,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use self::server::Server;
 pub(super) use self::transport::ServerRows;
+pub use self::{
+    inspect::{Seen, look},
+    server::Server,
+};
 use self::{
     schema::Opened,
     tail::{Fresh, Tail, Writing},
@@ -208,6 +212,14 @@ impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether the server has a log in the current schema; nothing is made.
+pub(super) async fn is_there(server: &Server) -> Result<bool, StoreError> {
+    let mut connection = server.connect().await.map_err(opened)?;
+    let is_there = schema::is_there(&mut connection).await?;
+    connection.close().await.map_err(opened)?;
+    Ok(is_there)
 }
 
 fn opened(error: sqlx::Error) -> StoreError {

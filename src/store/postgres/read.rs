@@ -8,7 +8,7 @@ use tokio::task;
 use super::{
     Shared,
     tail::READ_MAX,
-    trouble::{Patience, Trouble},
+    trouble::{Patience, Trouble, in_time},
 };
 use crate::store::{
     ClickHead, Filter, Page, StoreError,
@@ -24,7 +24,7 @@ use crate::store::{
 };
 
 /// Rows that are looked at for one page.
-const ROWS: i64 = 1_024;
+const ROWS: u16 = 1_024;
 
 /// Lines get about this much smaller when they are compressed.
 const COMPRESSION: i64 = 6;
@@ -92,7 +92,7 @@ impl Shared {
     async fn next_page(&self, wanted: Wanted) -> Result<Page, StoreError> {
         let rows = self.rows_from(wanted).await?;
         let listed: i64 = rows.last().map_or(0, |row| row.get(6));
-        let is_all = listed < ROWS && rows.len() as i64 == listed;
+        let is_all = listed < i64::from(ROWS) && i64::try_from(rows.len()) == Ok(listed);
         let last = match rows.last() {
             Some(row) if !is_all => row.last_position().min(wanted.to),
             _ => wanted.to,
@@ -126,9 +126,9 @@ impl Shared {
                 .bind((bits & !seated_bit()).cast_signed())
                 .bind((bits & seated_bit()).cast_signed())
                 .bind(bytes_max / COMPRESSION + 1)
-                .bind(ROWS)
+                .bind(i64::from(ROWS))
                 .fetch_all(&self.readers);
-            match rows.await {
+            match in_time(rows).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) => patience.after(error).await.map_err(read_failed)?,
             }
@@ -237,7 +237,7 @@ impl Shared {
         let patience = Patience::of(READ_MAX);
         let row = loop {
             let row = sqlx::query(statement).bind(position.cast_signed());
-            match row.fetch_optional(&self.readers).await {
+            match in_time(row.fetch_optional(&self.readers)).await {
                 Ok(row) => break row,
                 Err(error) => patience.after(error).await.map_err(read_failed)?,
             }

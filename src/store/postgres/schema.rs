@@ -7,6 +7,11 @@ use crate::store::StoreError;
 /// What makes each version of the layout out of the one before.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
 
+/// The version that this program makes and reads.
+fn layout_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// What is known of the log when it is opened.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
@@ -26,10 +31,15 @@ pub(super) async fn open_to_write(connection: &mut PgConnection) -> Result<Opene
     open(connection, names).await
 }
 
+/// Whether the tables are there.
+pub(super) async fn is_there(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(version(connection).await? > 0)
+}
+
 /// Refuses tables of another layout, and makes none.
 pub(super) async fn open_to_read(connection: &mut PgConnection) -> Result<Opened, StoreError> {
     let names = names(connection).await?;
-    if version(connection).await? == 0 {
+    if !is_there(connection).await? {
         return Err(StoreError::failed(
             "opened",
             "the database has no log in its current schema",
@@ -89,8 +99,7 @@ async fn names(connection: &mut PgConnection) -> Result<(i64, String), StoreErro
 }
 
 async fn lay_out(connection: &mut PgConnection, lock_key: i64) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as i64;
-    if version(connection).await? >= known {
+    if version(connection).await? >= layout_version() {
         return Ok(());
     }
     let mut transaction = connection.begin().await.map_err(opened)?;
@@ -131,8 +140,8 @@ async fn open(
     (lock_key, channel): (i64, String),
 ) -> Result<Opened, StoreError> {
     let found = version(connection).await?;
-    if found != MIGRATIONS.len() as i64 {
-        let known = MIGRATIONS.len();
+    if found != layout_version() {
+        let known = layout_version();
         let what = format!("its layout is version {found}; this program knows version {known}");
         return Err(StoreError::failed("opened", what));
     }

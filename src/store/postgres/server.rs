@@ -98,7 +98,9 @@ fn is_near(options: &PgConnectOptions) -> bool {
 
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        // Settings may name another schema, whose log is another one.
+        let settings = |server: &Self| server.options.get_options().map(str::to_owned);
+        self.name == other.name && settings(self) == settings(other)
     }
 }
 
@@ -135,6 +137,17 @@ mod tests {
         assert!(matches!(mode(off), PgSslMode::Disable));
         let full = "postgres://db.example/p?sslmode=verify-full";
         assert!(matches!(mode(full), PgSslMode::VerifyFull));
+    }
+
+    #[test]
+    fn another_schema_is_another_place() {
+        let parse = |url| Server::parse(url).unwrap();
+        let one = parse("postgres://me@db.example/p?options[search_path]=one");
+        assert_eq!(one, one.clone());
+        assert_ne!(
+            one,
+            parse("postgres://me@db.example/p?options[search_path]=two")
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     Shared,
     row::Batch,
-    trouble::{Patience, Trouble},
+    trouble::{Patience, Trouble, in_time},
 };
 use crate::store::{
     StoreError,
@@ -23,7 +23,7 @@ use crate::store::{
 pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 
 /// Groups that are taken notice of at a time.
-const GROUPS: i64 = 4_096;
+const GROUPS: u16 = 4_096;
 
 /// Groups after a position. The columns are those of a [`Part`], without lines.
 const GROUPS_AFTER: &str = "\
@@ -89,8 +89,8 @@ impl Tail {
         loop {
             let groups = sqlx::query(GROUPS_AFTER)
                 .bind(self.head().cast_signed())
-                .bind(GROUPS);
-            let groups = groups.fetch_all(&mut *connection).await?;
+                .bind(i64::from(GROUPS));
+            let groups = in_time(groups.fetch_all(&mut *connection)).await?;
             for group in &groups {
                 self.follow(shared, group)?;
                 if let Some(doubt) = &mut doubt {
@@ -98,7 +98,7 @@ impl Tail {
                 }
             }
             shared.move_head(self.head());
-            if (groups.len() as i64) < GROUPS {
+            if groups.len() < usize::from(GROUPS) {
                 return Ok(());
             }
         }
@@ -145,7 +145,12 @@ impl Shared {
             return Ok(());
         }
         let now = Instant::now();
-        tail.catch_up(self, &mut connection, None).await?;
+        let caught_up = tail.catch_up(self, &mut connection, None).await;
+        if matches!(caught_up, Err(Trouble::Sql(_))) {
+            // An answer may still be on its way: nobody else is to get it.
+            drop(connection.detach());
+        }
+        caught_up?;
         self.fresh.is_as_of(now);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::store::StoreError;
 
@@ -12,6 +12,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Classes of SQLSTATE that pass: connections, too little of something, a rollback that asks to try
 /// again, an operator who intervenes, a server that has just become a standby.
 const PASSING: &[&str] = &["08", "40", "53", "57", "25006"];
+
+/// A server that takes longer for a page of rows is not there any more, even if nobody has said so.
+const READ_MAX: Duration = Duration::from_secs(20);
+
+/// A query that must not take for ever: a way to the server may be gone without a word.
+pub(super) async fn in_time<T>(query: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let answered = timeout(READ_MAX, query).await;
+    answered.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
 
 /// Why something could not be done.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
+pub(crate) mod gated_store;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;

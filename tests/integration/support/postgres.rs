@@ -13,6 +13,7 @@ pub(crate) struct Schema {
 impl Schema {
     /// A new schema; `None`, and a line that says so, if there is no server.
     #[expect(clippy::disallowed_methods, reason = "tests have no command line")]
+    #[expect(clippy::print_stderr, reason = "what is left out is said")]
     pub(crate) async fn make() -> Option<Self> {
         let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
             eprintln!("SKIPPED on PostgreSQL: TEST_POSTGRES_URL is not set");
@@ -79,6 +80,7 @@ async fn run_at(server: &str, statement: &str) {
 }
 
 impl Drop for Schema {
+    #[expect(clippy::print_stderr, reason = "somebody may want to clean up")]
     fn drop(&mut self) {
         let (server, statement) = (
             self.server.clone(),
