@@ -57,21 +57,21 @@ pub async fn decline(
         proposal_id,
         reason,
     });
-    let decided = Decided::Declined(fact);
+    let decided = Decided::Declined(Box::new(fact));
     decide(service, author, (proposal_id, proposed.kind), &decided).await
 }
 
 /// What is decided: an amount to post, or the fact that says it will not be.
 enum Decided {
     Agreed(Amount, Currency, Agreed),
-    Declined(Fact),
+    Declined(Box<Fact>),
 }
 
 impl Decided {
     /// The fact as things stand: which debts there are may change from one try to the next.
     async fn fact(&self, service: &Service) -> Result<Fact, CommandError> {
         let (amount, currency, agreed) = match self {
-            Self::Declined(fact) => return Ok(fact.clone()),
+            Self::Declined(fact) => return Ok(Fact::clone(fact)),
             Self::Agreed(amount, currency, agreed) => (amount, *currency, agreed.clone()),
         };
         checked(service, amount).await?;
