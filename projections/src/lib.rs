@@ -18,6 +18,7 @@ pub mod conversion;
 pub mod derivation;
 pub mod exact;
 pub mod explain;
+pub mod given_up;
 pub mod groups;
 pub mod months;
 pub mod numbers;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use postbook_schemas::{FactId, payout::PayoutProposed};
+use postbook_schemas::{
+    Currency, FactId, Slug, decision::BalanceWrittenOff, payout::PayoutProposed,
+};
 
 use crate::{
     order::OrderKey,
@@ -78,10 +80,11 @@ impl Payout {
 /// A subject of payouts: an earning line by conversion and rule, or an adjustment.
 pub type Subject = (FactId, Option<String>);
 
-/// Which payouts carried which lines.
+/// Which payouts carried which lines, and what people gave up of whose debts.
 #[derive(Clone, Debug, Default)]
 pub struct Carriers {
     by_subject: BTreeMap<Subject, BTreeMap<(OrderKey, FactId), i64>>,
+    given_up: BTreeMap<Subject, BTreeMap<(Slug, Currency), i64>>,
 }
 
 /// What payouts carry of one line.
@@ -93,6 +96,8 @@ pub struct Carried {
     pub peak_minor: i64,
     /// The last payout that added to it.
     pub payout_id: Option<FactId>,
+    /// What people gave up of its debt.
+    pub given_up_minor: i64,
 }
 
 impl Carriers {
@@ -114,6 +119,17 @@ impl Carriers {
         }
     }
 
+    /// Books what somebody gave up of a partner's debts.
+    pub fn give_up(&mut self, written_off: &BalanceWrittenOff) {
+        for line in &written_off.lines {
+            let subject = (line.subject_id, line.rule.clone());
+            let of_line = self.given_up.entry(subject).or_default();
+            let owner = (written_off.partner.clone(), written_off.currency);
+            let sum = of_line.entry(owner).or_insert(0);
+            *sum = sum.saturating_add(line.amount_minor);
+        }
+    }
+
     /// What payouts carry of some conversions.
     #[must_use]
     pub fn of_subjects<'a>(&self, ids: impl Iterator<Item = &'a FactId>) -> Self {
@@ -122,10 +138,8 @@ impl Carriers {
             return some;
         }
         for id in ids {
-            let lines = self.by_subject.range((*id, None)..);
-            let lines = lines.take_while(|((subject, _), _)| subject == id);
-            let lines = lines.map(|(subject, payouts)| (subject.clone(), payouts.clone()));
-            some.by_subject.extend(lines);
+            some.by_subject.extend(of_id(&self.by_subject, id));
+            some.given_up.extend(of_id(&self.given_up, id));
         }
         some
     }
@@ -152,10 +166,17 @@ impl Carriers {
 
     /// What payouts carry of a line; the conversion may be known under several ids, and only
     /// payouts of the line's partner count.
-    pub fn of(&self, ids: &[FactId], rule: &str, is_partners: impl Fn(&FactId) -> bool) -> Carried {
+    pub fn of(
+        &self,
+        ids: &[FactId],
+        rule: &str,
+        partner: (&Slug, Currency),
+        is_partners: impl Fn(&FactId) -> bool,
+    ) -> Carried {
         if self.by_subject.is_empty() {
             return Carried::default();
         }
+        let given_up_minor = self.given_up_of(ids, rule, partner);
         let mut payouts: Vec<(&(OrderKey, FactId), i64)> = ids
             .iter()
             .filter_map(|id| self.by_subject.get(&(*id, Some(rule.to_owned()))))
@@ -164,9 +185,13 @@ impl Carriers {
             .map(|(key, &amount)| (key, amount))
             .collect();
         payouts.sort_unstable();
+        let nothing = Carried {
+            given_up_minor,
+            ..Carried::default()
+        };
         payouts
             .into_iter()
-            .fold(Carried::default(), |so_far, ((_, payout), amount)| {
+            .fold(nothing, |so_far, ((_, payout), amount)| {
                 let now_minor = so_far.now_minor.saturating_add(amount);
                 let payout_id = if amount > 0 {
                     Some(*payout)
@@ -177,9 +202,34 @@ impl Carriers {
                     now_minor,
                     peak_minor: so_far.peak_minor.max(now_minor),
                     payout_id,
+                    given_up_minor,
                 }
             })
     }
+
+    fn given_up_of(&self, ids: &[FactId], rule: &str, partner: (&Slug, Currency)) -> i64 {
+        if self.given_up.is_empty() {
+            return 0;
+        }
+        let owner = (partner.0.clone(), partner.1);
+        ids.iter()
+            .filter_map(|id| {
+                self.given_up
+                    .get(&(*id, Some(rule.to_owned())))?
+                    .get(&owner)
+            })
+            .fold(0, |sum, minor| sum.saturating_add(*minor))
+    }
+}
+
+/// The lines of one conversion.
+fn of_id<'a, T: Clone>(
+    lines: &'a BTreeMap<Subject, T>,
+    id: &'a FactId,
+) -> impl Iterator<Item = (Subject, T)> + use<'a, T> {
+    let lines = lines.range((*id, None)..);
+    let lines = lines.take_while(move |((subject, _), _)| subject == id);
+    lines.map(|(subject, of_line)| (subject.clone(), of_line.clone()))
 }
 
 /// The memo totals of an earning line, from sets of facts alone, so that they do not depend on the
@@ -188,7 +238,8 @@ impl Carriers {
 ///
 /// A line that no payout carried is reversed; one that was carried is clawed back as far as it fell
 /// below the highest amount ever carried, and what later payouts took off again is recovered.
-/// Always: earned − reversed − clawed back = net.
+/// Always: earned − reversed − clawed back = net. What people gave up of a debt is written off as long
+/// as there is the debt.
 pub fn line_memo(base_minor: i64, net_minor: i64, carried: &Carried) -> Option<Memo> {
     if carried.peak_minor <= 0 {
         return Some(Memo {
@@ -200,13 +251,16 @@ pub fn line_memo(base_minor: i64, net_minor: i64, carried: &Carried) -> Option<M
     let earned_minor = base_minor.max(carried.peak_minor).max(net_minor);
     let clawed_back_minor = carried.peak_minor.checked_sub(net_minor)?.max(0);
     let off_again = carried.peak_minor.checked_sub(carried.now_minor)?;
+    let recovered_minor = off_again.min(clawed_back_minor);
+    let still_owed = clawed_back_minor.checked_sub(recovered_minor)?;
     Some(Memo {
         earned_minor,
         reversed_minor: earned_minor
             .checked_sub(clawed_back_minor)?
             .checked_sub(net_minor)?,
         clawed_back_minor,
-        recovered_minor: off_again.min(clawed_back_minor),
+        recovered_minor,
+        written_off_minor: carried.given_up_minor.min(still_owed).max(0),
         ..Memo::default()
     })
 }
@@ -235,7 +289,7 @@ mod tests {
             let carried = Carried {
                 now_minor,
                 peak_minor,
-                payout_id: None,
+                ..Carried::default()
             };
             let memo = line_memo(base, net, &carried).expect("small numbers");
             let actual = [

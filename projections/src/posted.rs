@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 
 use crate::{
+    given_up::written_off,
     months::FencedMonth,
     rows::{Account, Entry, InPeriod, Memo, Posting, PostingKind},
 };
@@ -195,7 +196,11 @@ fn difference(
     add_slots(&mut slots, old, now, conversion_at, -1)?;
     add_slots(&mut slots, new, now, conversion_at, 1)?;
     slots.retain(|_, amount| *amount != 0);
-    let memo = memo_difference(&new.memo, &old.memo).ok_or(Overflow)?;
+    let mut memo = memo_difference(&new.memo, &old.memo).ok_or(Overflow)?;
+    let given_up = std::mem::take(&mut memo.written_off_minor);
+    if given_up != 0 {
+        postings.push(written_off(new, given_up, (conversion_id, now), cause)?);
+    }
     if slots.is_empty() && memo == Memo::default() {
         return Ok(());
     }

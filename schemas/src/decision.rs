@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, FactId, Month, Slug};
+use crate::{Currency, FactId, Month, Slug, payout::PayoutLine};
 
 /// A manager's decision about a conversion; it outranks the advertiser's status until released.
 #[derive(
@@ -102,6 +102,9 @@ pub struct AdjustmentDeclined {
 }
 
 /// Data of `balance.written_off`: a debt of a partner that is given up.
+///
+/// What is given up is said line by line, so that it ends with the debt: if a chargeback is won after
+/// all, nothing is left to give up, and the write-off is undone with the clawback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BalanceWrittenOff {
     /// Whose debt.
@@ -118,6 +121,9 @@ pub struct BalanceWrittenOff {
     /// Why the second person agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreed_because: Option<String>,
+    /// Of which earning lines, positive; without lines it is given up whatever becomes of the debt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<PayoutLine>,
 }
 
 /// Data of `period.closed`.

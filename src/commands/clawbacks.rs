@@ -49,7 +49,7 @@ pub struct Clawback {
     pub clawed_back_minor: i64,
     /// How much later payouts recovered.
     pub recovered_minor: i64,
-    /// How much was given up; write-offs count against the oldest debts first.
+    /// How much was given up.
     pub written_off_minor: i64,
     /// What is left.
     pub outstanding_minor: i64,
@@ -109,18 +109,26 @@ pub async fn list(
         let key = (recovery.conversion_id, rule, partner);
         by_line.entry(key).or_default().push(recovery);
     }
+    let mut of_lines: BTreeMap<(Slug, Currency), i64> = BTreeMap::new();
+    for line in &lines {
+        let sum = of_lines.entry((line.partner.clone(), line.currency));
+        *sum.or_insert(0) += line.written_off_minor;
+    }
     let mut given_up: BTreeMap<(Slug, Currency), i64> = BTreeMap::new();
     let mut clawbacks = Vec::new();
     for line in lines {
         let key = (line.partner.clone(), line.currency);
         if !given_up.contains_key(&key) {
             let written_off = written_off(tables, &line, now).await?;
-            given_up.insert(key.clone(), written_off);
+            let of_lines = of_lines.get(&key).copied().unwrap_or_default();
+            given_up.insert(key.clone(), written_off - of_lines);
         }
-        let open = line.clawed_back_minor.saturating_sub(line.recovered_minor);
+        // Of what was given up without saying which debts, the oldest come first.
+        let open = line.clawed_back_minor - line.recovered_minor - line.written_off_minor;
         let left = given_up.entry(key).or_insert(0);
-        let written_off_minor = (*left).min(open).max(0);
-        *left -= written_off_minor;
+        let more = (*left).min(open).max(0);
+        *left -= more;
+        let written_off_minor = line.written_off_minor + more;
         if filter
             .offer
             .as_ref()

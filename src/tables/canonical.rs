@@ -148,6 +148,7 @@ fn write_line(line: &EarningLine, out: &mut Bytes) {
     out.number(line.reversed_minor);
     out.number(line.clawed_back_minor);
     out.number(line.recovered_minor);
+    out.number(line.written_off_minor);
     out.number(line.carried_minor);
     out.option(line.payout_id, Bytes::id);
 }

@@ -22,7 +22,8 @@ CREATE INDEX postings_period ON postings (period);
 CREATE INDEX entries_account ON entries
     (account_id, currency, effective_at, recorded_at, available_at, amount_minor);
 -- Lines that a payout would have to settle: few, since what is paid carries what it earns.
-CREATE INDEX earnings_due ON earnings (partner, currency) WHERE amount_minor <> carried_minor;
+CREATE INDEX earnings_due ON earnings (partner, currency)
+    WHERE amount_minor + written_off_minor <> carried_minor;
 -- Debts: few.
 CREATE INDEX earnings_clawed_back ON earnings (partner, currency) WHERE clawed_back_minor <> 0;
 CREATE UNIQUE INDEX payouts_id ON payouts (id);

@@ -191,6 +191,7 @@ pub(super) fn earning(row: &SqliteRow) -> Read<(u64, EarningLine)> {
         reversed_minor: row.number("reversed_minor")?,
         clawed_back_minor: row.number("clawed_back_minor")?,
         recovered_minor: row.number("recovered_minor")?,
+        written_off_minor: row.number("written_off_minor")?,
         carried_minor: row.number("carried_minor")?,
         payout_id: row.id_option("payout_id")?,
     };

@@ -82,6 +82,7 @@ CREATE TABLE earnings (
     reversed_minor      BIGINT NOT NULL,
     clawed_back_minor   BIGINT NOT NULL,
     recovered_minor     BIGINT NOT NULL,
+    written_off_minor   BIGINT NOT NULL,
     carried_minor       BIGINT NOT NULL,
     payout_id           BLOB,
     PRIMARY KEY (conversion_position, line)

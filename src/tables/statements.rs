@@ -48,7 +48,7 @@ impl Default for Statements {
             earnings: Insert::new("earnings", &[
                 "conversion_position", "line", "rule", "terms_version", "partner", "amount_minor",
                 "currency", "state", "reason", "available_at", "earned_minor", "reversed_minor",
-                "clawed_back_minor", "recovered_minor", "carried_minor", "payout_id",
+                "clawed_back_minor", "recovered_minor", "written_off_minor", "carried_minor", "payout_id",
             ]),
             postings: Insert::new("postings", &[
                 "number", "cause", "kind", "conversion_id", "rule", "terms_version", "partner",
@@ -325,6 +325,7 @@ fn earning(values: &mut Values, line: &EarningLine) {
     values.push(line.reversed_minor);
     values.push(line.clawed_back_minor);
     values.push(line.recovered_minor);
+    values.push(line.written_off_minor);
     values.push(line.carried_minor);
     values.push(line.payout_id.map(id));
 }

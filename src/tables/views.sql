@@ -12,7 +12,7 @@ CREATE VIEW earnings_view AS
 SELECT lower(hex(c.id)) AS conversion_id, c.offer, c.kind, e.line, e.rule, e.terms_version, e.partner,
        e.amount_minor, e.currency, e.state, e.reason,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.available_at / 1e6, 'unixepoch') AS available_at,
-       e.earned_minor, e.reversed_minor, e.clawed_back_minor, e.recovered_minor, e.carried_minor,
+       e.earned_minor, e.reversed_minor, e.clawed_back_minor, e.recovered_minor, e.written_off_minor, e.carried_minor,
        lower(hex(e.payout_id)) AS payout_id
 FROM earnings e JOIN conversions c ON c.position = e.conversion_position;
 CREATE VIEW entries_view AS

@@ -313,14 +313,16 @@ impl Story {
         let viewer = self.app.as_role(Role::Viewer).await;
         let mut debts = Vec::new();
         for partner in ["p1", "p2", "p3"] {
-            for balance in self.balances(&viewer, partner).await {
+            // Of all times: what is recorded may be ahead of a clock that was set back.
+            let path = format!("/v1/partners/{partner}/balances?as_of=2100-01-01T00:00:00Z");
+            let all = viewer.get(&path).await.json();
+            for balance in all["items"].as_array().expect("a list") {
                 let owed = balance["outstanding_minor"].as_i64().expect("an amount");
                 let currency = balance["currency"].clone();
                 debts.push(json!({"partner": partner, "amount_minor": owed / part,
                     "currency": currency, "reason": "r"}));
             }
         }
-        // A debt that was given up and then undone is less than nothing.
         debts.retain(|debt| debt["amount_minor"].as_i64() > Some(0));
         for debt in debts {
             self.enter("/v1/write-offs", &debt).await;

@@ -294,6 +294,42 @@ async fn a_debt_is_recovered_within_the_limit_listed_and_given_up() {
     assert_eq!(list["items"][0]["written_off_minor"], 6_000);
 }
 
+/// What was given up of a debt is taken back when the debt is, and covers no other debt.
+#[tokio::test]
+async fn a_write_off_ends_with_its_debt() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "TWO", "A", "1000.00").await;
+    sell(&app, "TWO", "B", "500.00").await;
+    pay(&app, &one, &other, "p2").await;
+    report(&app, "event=chargeback&txn_id=A&event_id=c1").await;
+    assert_eq!(balance(&one, "p2", "outstanding_minor").await, 10_000);
+    app.clock.advance_micros(SECOND);
+    let gone = json!({"partner": "p2", "amount_minor": 10_000, "reason": "gone"});
+    done(&one, "/v1/write-offs", gone.clone()).await;
+    assert_eq!(balance(&one, "p2", "payable_minor").await, 0);
+    let debts = one.get("/v1/clawbacks?partner=p2").await.json();
+    assert_eq!(debts["items"][0]["written_off_minor"], 10_000);
+    report(&app, "event=chargeback_won&txn_id=A&event_id=w1").await;
+    for (name, expected) in [
+        ("payable_minor", 0),
+        ("paid_minor", 15_000),
+        ("written_off_minor", 0),
+        ("outstanding_minor", 0),
+    ] {
+        assert_eq!(balance(&one, "p2", name).await, expected, "{name}");
+    }
+    // Another debt is owed, whatever was given up before.
+    report(&app, "event=chargeback&txn_id=B&event_id=c2").await;
+    assert_eq!(balance(&one, "p2", "outstanding_minor").await, 5_000);
+    assert_eq!(balance(&one, "p2", "payable_minor").await, -5_000);
+    sell(&app, "TWO", "C", "800.00").await;
+    let third = pay(&app, &one, &other, "p2").await;
+    assert_eq!(third["amount_minor"], 3_000, "80.00 less the debt");
+    let unsound = app.service.tables.unsound_balances().await.unwrap();
+    assert_eq!(unsound, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_large_adjustment_takes_a_second_person() {
     let app = TestApp::start(PROGRAMME).await;

@@ -111,7 +111,7 @@ async fn a_get_after_a_post_shows_its_effect_in_the_shape_of_the_specification()
                 "rule": "share", "terms_version": null, "partner": "p1", "amount_minor": 3_000,
                 "currency": "USD", "state": "approved", "reason": null,
                 "available_at": "2026-06-15T12:00:00.000000Z", "earned_minor": 3_000,
-                "reversed_minor": 0, "clawed_back_minor": 0, "recovered_minor": 0,
+                "reversed_minor": 0, "clawed_back_minor": 0, "recovered_minor": 0, "written_off_minor": 0,
                 "paid_minor": 0, "payout_id": null,
             }],
         })

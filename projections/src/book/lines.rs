@@ -350,6 +350,7 @@ pub(super) fn line(
         reversed_minor: memo.reversed_minor,
         clawed_back_minor: memo.clawed_back_minor,
         recovered_minor: memo.recovered_minor,
+        written_off_minor: memo.written_off_minor,
         carried_minor: carried.now_minor,
         payout_id: carried.payout_id,
     };
@@ -388,6 +389,7 @@ pub(super) fn zero_line(
         reversed_minor: 0,
         clawed_back_minor: 0,
         recovered_minor: 0,
+        written_off_minor: 0,
         carried_minor: 0,
         payout_id: None,
     }

@@ -272,7 +272,10 @@ fn amount_out_of_range(fact: &Fact) -> Option<i64> {
                 .find(is_out)
         }
         Fact::AdjustmentPosted(data) => Some(data.amount_minor).filter(is_out),
-        Fact::BalanceWrittenOff(data) => Some(data.amount_minor).filter(is_out),
+        Fact::BalanceWrittenOff(data) => {
+            let lines = data.lines.iter().map(|line| line.amount_minor);
+            std::iter::once(data.amount_minor).chain(lines).find(is_out)
+        }
         _ => None,
     }
 }

@@ -71,7 +71,8 @@ impl Book {
                     memo,
                 )?
             }
-            Fact::BalanceWrittenOff(data) => {
+            // What names its lines is posted with them.
+            Fact::BalanceWrittenOff(data) if data.lines.is_empty() => {
                 let memo = Memo {
                     written_off_minor: data.amount_minor,
                     ..Memo::default()

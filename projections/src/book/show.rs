@@ -50,6 +50,7 @@ impl Book {
             row.earned_minor = memo.earned_minor;
             row.clawed_back_minor = memo.clawed_back_minor;
             row.recovered_minor = memo.recovered_minor;
+            row.written_off_minor = memo.written_off_minor;
             row.carried_minor = carried.now_minor;
             row.payout_id = carried.payout_id;
             rows.push(row);
@@ -81,9 +82,11 @@ impl Book {
         partner: &Slug,
         currency: Currency,
     ) -> Carried {
-        self.carriers.of(&conversion.aliases, rule, |payout_id| {
-            self.payee(payout_id) == Some((partner, currency))
-        })
+        let owner = (partner, currency);
+        self.carriers
+            .of(&conversion.aliases, rule, owner, |payout_id| {
+                self.payee(payout_id) == Some(owner)
+            })
     }
 
     pub(super) fn row(

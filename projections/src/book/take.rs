@@ -58,6 +58,11 @@ impl Book {
                     .push(corrected);
                 touched.extend(self.ids.get(&data.conversion_id));
             }
+            Fact::BalanceWrittenOff(data) => {
+                self.carriers.give_up(data);
+                let subjects = data.lines.iter().map(|line| line.subject_id);
+                touched.extend(subjects.filter_map(|id| self.ids.get(&id)));
+            }
             Fact::PayoutProposed(proposed) => {
                 let payout = self.payouts.entry(proposed.payout_id).or_default();
                 payout.proposed = Some((order, position, proposed.clone()));

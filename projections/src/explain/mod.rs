@@ -372,6 +372,7 @@ fn totals(line: &EarningLine, currency: Currency) -> Vec<Step> {
         ("reversed", line.reversed_minor),
         ("clawed_back", line.clawed_back_minor),
         ("recovered", line.recovered_minor),
+        ("written_off", line.written_off_minor),
         ("paid", line.carried_minor),
     ]
     .into_iter()

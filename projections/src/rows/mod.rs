@@ -234,6 +234,8 @@ pub struct EarningLine {
     pub clawed_back_minor: i64,
     /// How much of that later payouts have recovered.
     pub recovered_minor: i64,
+    /// How much of the rest was given up.
+    pub written_off_minor: i64,
     /// What payouts carry of it now, recoveries deducted.
     pub carried_minor: i64,
     /// The last payout that carried it.

@@ -260,6 +260,19 @@ impl Stage {
         );
     }
 
+    /// Earning lines as `txn:rule:amount`.
+    fn lines(&self, words: &[&str]) -> Vec<PayoutLine> {
+        let line = |line: &&str| {
+            let parts: Vec<&str> = line.split(':').collect();
+            PayoutLine {
+                subject_id: self.by_txn[parts[0]],
+                rule: Some(parts[1].to_owned()),
+                amount_minor: minor(parts[2]),
+            }
+        };
+        words.iter().map(line).collect()
+    }
+
     fn play_payout(&mut self, words: &Words<'_>) {
         let (at, name) = (words.plain(0), words.plain(2).to_owned());
         if words.plain(1) != "payout" {
@@ -279,17 +292,7 @@ impl Stage {
             return;
         }
         let payout_id = FactId::from_u128(u128::from(self.position) + 1_000);
-        let lines: Vec<PayoutLine> = words.plain[4..]
-            .iter()
-            .map(|line| {
-                let parts: Vec<&str> = line.split(':').collect();
-                PayoutLine {
-                    subject_id: self.by_txn[parts[0]],
-                    rule: Some(parts[1].to_owned()),
-                    amount_minor: minor(parts[2]),
-                }
-            })
-            .collect();
+        let lines = self.lines(&words.plain[4..]);
         self.payouts.insert(name, payout_id);
         self.apply(
             at,
@@ -338,6 +341,7 @@ impl Stage {
                 reason,
                 proposal_id: None,
                 agreed_because: None,
+                lines: self.lines(words.plain.get(4..).unwrap_or_default()),
             }),
         };
         self.apply(words.plain(0), fact);

@@ -218,6 +218,34 @@ fn a_debt_that_is_written_off_is_named() {
     );
 }
 
+/// Open decision, a debt that was given up and then undone: the write-off is reversed with it (as
+/// accounting books the recovery of what was written off: `docs/decisions/0016`), so that nothing is paid twice, and a later debt is
+/// owed all the same. What was recovered before is payable again.
+#[test]
+fn a_write_off_ends_with_its_debt() {
+    check(
+        ALL,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        1 sale txn=b click=c1 amount=80.00
+        2 payout one p1 a:share:100.00 b:share:80.00
+        3 settled one
+        4 chargeback txn=a
+        5 sale txn=c click=c1 amount=30.00
+        6 payout two p1 a:share:-20.00 c:share:30.00
+        7 settled two
+        8 write_off p1 80.00 a:share:80.00
+        = balance p1 earned=210.00 clawed_back=100.00 recovered=20.00 written_off=80.00 paid=190.00
+        9 chargeback_won txn=a
+        = balance p1 approved=20.00 earned=210.00 paid=190.00
+        10 chargeback txn=b
+        = balance p1 approved=-60.00 earned=210.00 clawed_back=80.00 paid=190.00
+        = account expense:write-off 0.00
+        ",
+    );
+}
+
 /// Open decision, a refund that undoes a tier that was paid already: the third player goes, so the two
 /// others fall back to 250.00 as well. 275.00 + 2 × 25.00 are owed.
 #[test]

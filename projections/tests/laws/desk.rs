@@ -12,7 +12,7 @@ use postbook_schemas::{
     Currency, Envelope, Fact, FactId, Instant, Slug, Source,
     bank::RecoveryLimit,
     decision::BalanceWrittenOff,
-    payout::{PayoutMoved, PayoutProposed},
+    payout::{PayoutLine, PayoutMoved, PayoutProposed},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -180,7 +180,7 @@ impl Told {
                     subject_id: row.id,
                     rule: line.rule.clone(),
                     offer: None,
-                    amount_minor: line.amount_minor - line.carried_minor,
+                    amount_minor: line.amount_minor + line.written_off_minor - line.carried_minor,
                     available_at,
                     occurred_at: row.occurred_at,
                 });
@@ -218,10 +218,13 @@ impl Told {
         due
     }
 
+    /// What was given up without saying which debts.
     pub(crate) fn written_off(&self, partner: &Slug, currency: Currency) -> i64 {
         let written_off = self.facts.iter().filter_map(|fact| match &fact.fact {
             Fact::BalanceWrittenOff(data)
-                if data.partner == *partner && data.currency == currency =>
+                if data.lines.is_empty()
+                    && data.partner == *partner
+                    && data.currency == currency =>
             {
                 Some(data.amount_minor)
             }
@@ -301,6 +304,29 @@ impl Told {
         }
     }
 
+    /// Lines that were clawed back and are owed still, up to an amount.
+    fn debts(&self, partner: &Slug, currency: Currency, wanted: i64) -> Vec<PayoutLine> {
+        let mut left = wanted;
+        let mut lines = Vec::new();
+        for row in self.folded.conversions.values() {
+            for line in &row.earnings {
+                let owed = line.clawed_back_minor - line.recovered_minor - line.written_off_minor;
+                let amount_minor = owed.min(left);
+                let is_theirs =
+                    line.partner.as_ref() == Some(partner) && line.currency == Some(currency);
+                if is_theirs && amount_minor > 0 {
+                    left -= amount_minor;
+                    lines.push(PayoutLine {
+                        subject_id: row.id,
+                        rule: line.rule.clone(),
+                        amount_minor,
+                    });
+                }
+            }
+        }
+        lines
+    }
+
     fn write_off(&mut self, partner: &Slug, currency: Currency, now: Instant) {
         let balances = self.folded.balances();
         let Some((_, _, memo)) = balances.get(&(partner.clone(), currency)) else {
@@ -310,13 +336,21 @@ impl Told {
         if outstanding <= 0 {
             return;
         }
+        let wanted = (outstanding / 2).max(1);
+        let lines = self.debts(partner, currency, wanted);
+        assert_eq!(
+            lines.iter().map(|line| line.amount_minor).sum::<i64>(),
+            wanted,
+            "what is outstanding is owed for lines"
+        );
         let written_off = Fact::BalanceWrittenOff(BalanceWrittenOff {
             partner: partner.clone(),
-            amount_minor: (outstanding / 2).max(1),
+            amount_minor: wanted,
             currency,
             reason: "gone".to_owned(),
             proposal_id: None,
             agreed_because: None,
+            lines,
         });
         self.say(now, written_off);
     }

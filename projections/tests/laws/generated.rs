@@ -431,6 +431,7 @@ impl Writer {
                     reason: "r".to_owned(),
                     proposal_id: None,
                     agreed_because: None,
+                    lines: Vec::new(),
                 }),
             ),
             Happening::Adjust {

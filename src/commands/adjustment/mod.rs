@@ -1,6 +1,7 @@
 //! A person posts an amount that no conversion explains, or gives up a debt. Above the partner's
 //! limit a second person has to agree first.
 
+mod debts;
 mod list;
 mod seats;
 mod second_person;
@@ -9,6 +10,7 @@ use postbook_schemas::{
     Currency, Fact, FactId, Instant, Slug,
     decision::{AdjustmentKind, AdjustmentPosted, AdjustmentProposed, BalanceWrittenOff},
     money::AMOUNT_MINOR_MAX,
+    payout::PayoutLine,
 };
 
 use super::record::{self, Author, CommandError, Kept, key};
@@ -64,7 +66,7 @@ pub async fn adjust(
     }
     match amount.kind {
         AdjustmentKind::Adjustment => {
-            let fact = posted(&amount, currency, Agreed::default());
+            let fact = posted(&amount, currency, Agreed::default(), Vec::new());
             record::append_once(service, author, fact).await
         }
         AdjustmentKind::WriteOff => write_off(service, author, &amount).await,
@@ -109,7 +111,7 @@ struct Agreed {
     because: Option<String>,
 }
 
-fn posted(amount: &Amount, currency: Currency, agreed: Agreed) -> Fact {
+fn posted(amount: &Amount, currency: Currency, agreed: Agreed, lines: Vec<PayoutLine>) -> Fact {
     let (partner, amount_minor) = (amount.partner.clone(), amount.amount_minor);
     let reason = amount.reason.clone();
     let (proposal_id, agreed_because) = (agreed.proposal_id, agreed.because);
@@ -129,6 +131,7 @@ fn posted(amount: &Amount, currency: Currency, agreed: Agreed) -> Fact {
             reason,
             proposal_id,
             agreed_because,
+            lines,
         }),
     }
 }
@@ -178,14 +181,14 @@ async fn checked(service: &Service, amount: &Amount) -> Result<Currency, Command
     }
 }
 
-/// What a partner owes.
+/// What a partner owes, by all that is in the book: the lines whose debts are given up are of no time.
 async fn outstanding(
     service: &Service,
     partner: &Slug,
     currency: Currency,
 ) -> Result<i64, CommandError> {
     let as_of = AsOf {
-        effective: service.clock.now(),
+        effective: Instant::MAX,
         known: Instant::MAX,
     };
     let balances = service.tables.balances(partner, as_of).await?;
@@ -238,7 +241,8 @@ async fn write_off(
             return Ok(first);
         }
         let currency = checked(service, amount).await?;
-        let fact = posted(amount, currency, Agreed::default());
+        let lines = debts::oldest(service, amount, currency).await?;
+        let fact = posted(amount, currency, Agreed::default(), lines);
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(seat), references).await?;
         if !kept.is_repeat {

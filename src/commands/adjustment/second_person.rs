@@ -1,11 +1,11 @@
 //! A second person agrees to what was proposed, or somebody declines it: one of both, once.
 
 use postbook_schemas::{
-    Fact, FactId,
+    Currency, Fact, FactId,
     decision::{AdjustmentDeclined, AdjustmentKind, AdjustmentProposed},
 };
 
-use super::{Agreed, Amount, checked, posted, proposal_key, seats};
+use super::{Agreed, Amount, checked, debts, posted, proposal_key, seats};
 use crate::{
     commands::record::{self, Author, CommandError, Kept, key},
     service::Service,
@@ -38,8 +38,8 @@ pub async fn approve(
         proposal_id: Some(proposal_id),
         because,
     };
-    let fact = posted(&amount, proposed.currency, agreed);
-    decide(service, author, (proposal_id, kind), &fact, Some(&amount)).await
+    let decided = Decided::Agreed(amount, proposed.currency, agreed);
+    decide(service, author, (proposal_id, kind), &decided).await
 }
 
 /// Declines what was proposed, or takes it back.
@@ -57,17 +57,39 @@ pub async fn decline(
         proposal_id,
         reason,
     });
-    decide(service, author, (proposal_id, proposed.kind), &fact, None).await
+    let decided = Decided::Declined(Box::new(fact));
+    decide(service, author, (proposal_id, proposed.kind), &decided).await
 }
 
-/// Appends a decision unless there is one; `amount` is what it posts, if it does. A debt is given up in a seat of its own, so what declines
+/// What is decided: an amount to post, or the fact that says it will not be.
+enum Decided {
+    Agreed(Amount, Currency, Agreed),
+    Declined(Box<Fact>),
+}
+
+impl Decided {
+    /// The fact as things stand: which debts there are may change from one try to the next.
+    async fn fact(&self, service: &Service) -> Result<Fact, CommandError> {
+        let (amount, currency, agreed) = match self {
+            Self::Declined(fact) => return Ok(Fact::clone(fact)),
+            Self::Agreed(amount, currency, agreed) => (amount, *currency, agreed.clone()),
+        };
+        checked(service, amount).await?;
+        let lines = match amount.kind {
+            AdjustmentKind::Adjustment => Vec::new(),
+            AdjustmentKind::WriteOff => debts::oldest(service, amount, currency).await?,
+        };
+        Ok(posted(amount, currency, agreed, lines))
+    }
+}
+
+/// Appends a decision unless there is one. A debt is given up in a seat of its own, so what declines
 /// it takes that seat.
 async fn decide(
     service: &Service,
     author: &Author,
     (proposal_id, kind): (FactId, AdjustmentKind),
-    fact: &Fact,
-    amount: Option<&Amount>,
+    decided: &Decided,
 ) -> Result<Kept, CommandError> {
     let decision = key(&["adjustment-approval", &proposal_id.to_string()]);
     let mut references: Vec<String> = author.unique_key().into_iter().collect();
@@ -79,14 +101,12 @@ async fn decide(
         if let Some(position) = service.log.store().find(&decision).await? {
             return decided_before(service, author, position).await;
         }
-        if let Some(amount) = amount {
-            checked(service, amount).await?;
-        }
+        let fact = decided.fact(service).await?;
         if kind == AdjustmentKind::WriteOff && !references.contains(&decision) {
             references.push(decision.clone());
         }
         let unique = Some(unique);
-        let kept = record::append(service, author, fact, unique, references.clone()).await?;
+        let kept = record::append(service, author, &fact, unique, references.clone()).await?;
         if !kept.is_repeat {
             return Ok(kept);
         }

@@ -285,7 +285,7 @@ async fn due_now(
     let due = service.tables.due(partner, currency, as_of).await?;
     let (balance, reserved) = (due.balance, due.reserved_minor);
     let free = balance.payable_minor.saturating_sub(reserved);
-    let available = Available::new(due.lines, now, balance.written_off_minor, free);
+    let available = Available::new(due.lines, now, due.forgiven_minor, free);
     let directory = service.directory.load();
     let (threshold, limit) = conditions(&directory, partner, available.lines(), currency);
     Ok(Due {

@@ -36,6 +36,8 @@ pub struct ClawedBack {
     pub clawed_back_minor: i64,
     /// How much of it later payouts recovered.
     pub recovered_minor: i64,
+    /// How much of the rest was given up of this very debt.
+    pub written_off_minor: i64,
     /// When the conversion happened.
     pub occurred_at: Instant,
     /// Since when it is owed.
@@ -76,6 +78,7 @@ impl Tables {
              c.offer AS offer, c.occurred_at AS occurred_at, e.rule AS rule, \
              e.partner AS partner, e.currency AS currency, e.payout_id AS payout_id, \
              e.clawed_back_minor AS clawed_back_minor, e.recovered_minor AS recovered_minor, \
+             e.written_off_minor AS written_off_minor, \
              e.line AS line, MIN(p.effective_at) AS since, MAX(p.cause) AS cause \
              FROM earnings e JOIN conversions c ON c.position = e.conversion_position \
              LEFT JOIN postings p ON p.conversion_id = c.id AND p.rule = e.rule \
@@ -127,6 +130,7 @@ fn clawed_back(row: &SqliteRow) -> Result<ClawedBack, TablesError> {
         payout_id: row.id_option("payout_id")?,
         clawed_back_minor: row.number("clawed_back_minor")?,
         recovered_minor: row.number("recovered_minor")?,
+        written_off_minor: row.number("written_off_minor")?,
         occurred_at: row.time("occurred_at")?,
         since: row.time_option("since")?,
         cause: row.number_option("cause")?.map(i64::cast_unsigned),

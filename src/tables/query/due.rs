@@ -20,6 +20,8 @@ pub struct Due {
     pub reserved_minor: i64,
     /// Lines that payouts do not carry as they stand, in no order.
     pub lines: Vec<DueLine>,
+    /// Debts that were given up without saying which.
+    pub forgiven_minor: i64,
     /// How many payouts there are to the partner, in any state and currency.
     pub payouts: u64,
 }
@@ -45,8 +47,11 @@ impl Tables {
         lines.extend(adjustment_lines(&mut snapshot, partner, currency).await?);
         lines.extend(carryover_lines(&mut snapshot, partner, currency).await?);
         lines.retain(|line| line.amount_minor != 0);
+        let balance = balances.get(currency.code()).copied().unwrap_or_default();
+        let by_line = written_off_minor(&mut snapshot, partner, currency).await?;
         Ok(Due {
-            balance: balances.get(currency.code()).copied().unwrap_or_default(),
+            balance,
+            forgiven_minor: balance.written_off_minor.saturating_sub(by_line),
             reserved_minor: reserved_minor(&mut snapshot, partner, currency).await?,
             lines,
             payouts: payouts(&mut snapshot, partner).await?,
@@ -72,7 +77,7 @@ async fn earning_lines(
     let mut query = select(
         "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, c.offer AS offer, \
          e.state AS state, \
-         e.amount_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
+         e.amount_minor + e.written_off_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
          c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
          (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
           JOIN payouts p ON p.id = l.payout_id \
@@ -84,7 +89,8 @@ async fn earning_lines(
         .push(
             ") AS reserved_minor FROM earnings e \
              JOIN conversions c ON c.position = e.conversion_position \
-             WHERE e.amount_minor <> e.carried_minor AND e.partner = ",
+             WHERE e.amount_minor + e.written_off_minor <> e.carried_minor \
+             AND e.partner = ",
         )
         .push_bind(partner.as_str().to_owned())
         .push(" AND e.currency = ")
@@ -137,6 +143,26 @@ async fn carryover_lines(
         .push_bind(currency.code().to_owned());
     let rows = fetch_from(from, query).await?;
     rows.iter().map(carryover).collect()
+}
+
+/// What was given up of debts that were named; only what was clawed back has any.
+async fn written_off_minor(
+    from: &mut SqliteConnection,
+    partner: &Slug,
+    currency: Currency,
+) -> Result<i64, TablesError> {
+    let mut query = select(
+        "SELECT COALESCE(SUM(written_off_minor), 0) AS written_off_minor FROM earnings \
+         WHERE clawed_back_minor <> 0 AND partner = ",
+    );
+    query
+        .push_bind(partner.as_str().to_owned())
+        .push(" AND currency = ")
+        .push_bind(currency.code().to_owned());
+    let rows = fetch_from(from, query).await?;
+    rows.first().map_or(Ok(0), |row| {
+        Reader::new("earnings", row).number("written_off_minor")
+    })
 }
 
 async fn reserved_minor(

@@ -199,7 +199,8 @@ fn movements(after: Option<Month>, period: Month, before: u64) -> QueryBuilder<S
         "SELECT p.partner AS partner, p.currency AS currency, p.kind AS kind, \
          p.corrects AS corrects, c.offer AS offer, p.rule AS rule, \
          CASE WHEN p.conversion_id IS NULL THEN p.payout_id END AS payout_id, \
-         CASE WHEN p.conversion_id IS NULL AND p.kind <> 'carryover' THEN p.cause END AS cause, \
+         CASE WHEN p.kind = 'write_off' OR p.conversion_id IS NULL AND p.kind <> 'carryover' \
+         THEN p.cause END AS cause, \
          MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, \
          -SUM(e.amount_minor) AS amount_minor ",
     );

@@ -70,6 +70,7 @@ pub(crate) fn conversion(position: u64, amount_minor: i64) -> ConversionRow {
             reversed_minor: 0,
             clawed_back_minor: 0,
             recovered_minor: 0,
+            written_off_minor: 0,
             carried_minor: 0,
             payout_id: None,
         }],

@@ -83,6 +83,7 @@ pub(in super::super) struct Earning {
     reversed_minor: i64,
     clawed_back_minor: i64,
     recovered_minor: i64,
+    written_off_minor: i64,
     paid_minor: i64,
     payout_id: Option<Uuid>,
 }
@@ -152,6 +153,7 @@ impl Earning {
             reversed_minor: line.reversed_minor,
             clawed_back_minor: line.clawed_back_minor,
             recovered_minor: line.recovered_minor,
+            written_off_minor: line.written_off_minor,
             paid_minor: line.carried_minor,
             payout_id: line.payout_id,
         }
