@@ -275,11 +275,13 @@ fn earnings(derived: &[EarningLine], postings: &[Posting]) -> Vec<EarningLine> {
                 reversed_minor: memo[1],
                 clawed_back_minor: memo[2],
                 recovered_minor: memo[3],
+                written_off_minor: 0,
                 carried_minor: 0,
                 payout_id: None,
             })
         });
     let mut all: Vec<EarningLine> = posted.collect();
+    give_up(&mut all, derived);
     let zeros = derived.iter().filter(|line| {
         let is_known = |it: &EarningLine| it.partner == line.partner && it.rule == line.rule;
         line.state == LineState::Zero && !all.iter().any(is_known)
@@ -287,4 +289,16 @@ fn earnings(derived: &[EarningLine], postings: &[Posting]) -> Vec<EarningLine> {
     let zeros: Vec<EarningLine> = zeros.cloned().collect();
     all.extend(zeros);
     all
+}
+
+/// A write-off is posted to the partner, not to the line: what is given up of it is as known now, and
+/// never more than was owed then.
+fn give_up(lines: &mut [EarningLine], derived: &[EarningLine]) {
+    for line in lines {
+        let is_it = |it: &&EarningLine| it.partner == line.partner && it.rule == line.rule;
+        let known = derived.iter().find(is_it);
+        let given_up = known.map_or(0, |it| it.written_off_minor);
+        let owed = line.clawed_back_minor.saturating_sub(line.recovered_minor);
+        line.written_off_minor = given_up.min(owed).max(0);
+    }
 }

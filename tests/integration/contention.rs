@@ -194,8 +194,10 @@ async fn approval_and_refusal_at_once_leave_one_of_them_in_force() {
         .filter(|(status, _)| status.is_success())
         .collect();
     assert!(!done.is_empty() && done.len() <= 2, "{done:?}");
+    // All who would have failed it may have looked before it was approved, and have lost to that.
+    let has_failed = done.iter().any(|(_, answer)| answer["state"] == "failed");
     let now = fay.get(&format!("/v1/payouts/{}", id(&payout))).await;
-    assert_eq!(now["state"], "failed");
+    assert_eq!(now["state"], if has_failed { "failed" } else { "approved" });
     assert_eq!(balance(&finn).await["payable_minor"], 10_000);
     // Amounts that take a second person: agreed to or declined, never both.
     let bonus = json!({"partner": "p1", "amount_minor": 5_000, "reason": "bonus"});

@@ -219,7 +219,7 @@ fn a_debt_that_is_written_off_is_named() {
 }
 
 /// Open decision, a debt that was given up and then undone: the write-off is reversed with it (as
-/// accounting books the recovery of what was written off: `docs/decisions/0016`), so that nothing is paid twice, and a later debt is
+/// accounting books the recovery of what was written off: `docs/decisions/0017`), so that nothing is paid twice, and a later debt is
 /// owed all the same. What was recovered before is payable again.
 #[test]
 fn a_write_off_ends_with_its_debt() {
