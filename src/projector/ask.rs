@@ -44,7 +44,7 @@ impl Projector {
         }));
         let sent = self.commands.send(Command::Ask(question)).await;
         sent.map_err(|_| stopped(self))?;
-        answer.await.map_err(|_| stopped(self))
+        self.answered(answer).await.ok_or_else(|| stopped(self))
     }
 
     /// A click of the log as the book sees it, subs included.

@@ -164,9 +164,19 @@ impl Projector {
         self.status.stop();
         let (reply, stopped) = oneshot::channel();
         if self.commands.send(Command::Stop { reply }).await.is_ok() {
-            drop(stopped.await);
+            _ = self.answered(stopped).await;
         }
         self.tables.close().await;
+    }
+
+    /// The answer to a command that was sent; none if the task has ended. A command that comes while
+    /// the task ends may lie in the channel for as long as there are handles, unanswered.
+    async fn answered<T>(&self, mut answer: oneshot::Receiver<T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer.ok(),
+            () = self.commands.closed() => answer.try_recv().ok(),
+        }
     }
 }
 
@@ -175,4 +185,34 @@ impl Projector {
 struct Standing {
     position: u64,
     digest: Digest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test]
+    async fn a_stop_that_the_ending_task_does_not_read_any_more_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let click_ids = Arc::new(ClickIdKey::new(&[7; 32]));
+        let (commands, mut receiver) = mpsc::channel(1);
+        let projector = Projector {
+            store: Arc::new(MemoryStore::new(Arc::clone(&click_ids))),
+            click_ids,
+            tables: Tables::open(dir.path()).await.unwrap(),
+            status: Arc::default(),
+            commands,
+        };
+        let ends = async {
+            while receiver.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            receiver.close();
+        };
+        let both = async { tokio::join!(projector.stop(), ends) };
+        tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .expect("it returns");
+    }
 }

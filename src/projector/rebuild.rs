@@ -95,7 +95,8 @@ async fn run_alone(projector: &Projector, control: &Control) -> Result<Rebuilt, 
     let command = Command::Follow { reply };
     let sent = projector.commands.send(command).await;
     sent.map_err(|_| stopped(projector))?;
-    following.await.map_err(|_| stopped(projector))?;
+    let following = projector.answered(following).await;
+    following.ok_or_else(|| stopped(projector))?;
     let started = Instant::now();
     let parts = Parts {
         store: &projector.store,
@@ -164,11 +165,12 @@ async fn ask_for_hand_over(
     sent.map_err(|_| stopped(projector))?;
     // The live ones may have to be hurried: they rest while intake is busy.
     while !projector.wait_for(at, LOOK_EVERY).await {
-        if projector.failed().is_some() {
+        if projector.commands.is_closed() {
             return Err(stopped(projector));
         }
     }
-    let live = live.await.map_err(|_| stopped(projector))?;
+    let live = projector.answered(live).await;
+    let live = live.ok_or_else(|| stopped(projector))?;
     Ok((live, successor))
 }
 
