@@ -190,7 +190,7 @@ struct Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::memory::MemoryStore;
+    use crate::store::open::{self, Location};
 
     #[tokio::test]
     async fn a_stop_that_the_ending_task_does_not_read_any_more_is_not_waited_for() {
@@ -198,7 +198,9 @@ mod tests {
         let click_ids = Arc::new(ClickIdKey::new(&[7; 32]));
         let (commands, mut receiver) = mpsc::channel(1);
         let projector = Projector {
-            store: Arc::new(MemoryStore::new(Arc::clone(&click_ids))),
+            store: open::open(&Location::Memory, Arc::clone(&click_ids))
+                .await
+                .unwrap(),
             click_ids,
             tables: Tables::open(dir.path()).await.unwrap(),
             status: Arc::default(),

@@ -9,7 +9,7 @@ mod pain;
 mod propose;
 
 use postbook_projections::rows::{PayoutRow, PayoutState};
-use postbook_schemas::{Fact, FactId, Instant, payout::PayoutMoved};
+use postbook_schemas::{Fact, FactId, Instant, Slug, payout::PayoutMoved};
 
 use super::record::{self, Author, CommandError, PATIENCE, key};
 use crate::{
@@ -104,8 +104,12 @@ pub async fn move_on(
     let fact = step.fact(moved);
     for _ in 0..TRIES {
         record::catch_up(service).await?;
+        let partner = payout(service, id).await?.partner;
+        // Counted before the payout is looked at: whatever is decided in between is seen there, or
+        // takes the seat.
+        let decided = decided(service, &partner).await?;
         let row = payout(service, id).await?;
-        let unique = seat(service, &row).await?;
+        let unique = seat(&row, decided);
         if let Some(position) = answered_at(service, author).await? {
             let first = record::read(service, position).await?.envelope.fact;
             if Move::of(&first) != Some((step, id)) {
@@ -135,19 +139,28 @@ pub async fn move_on(
     ))
 }
 
-/// The key that only one move out of a payout's state can have, whoever else asks at the same time.
-async fn seat(service: &Service, row: &PayoutRow) -> Result<String, CommandError> {
-    if row.state != PayoutState::Proposed {
-        return Ok(key(&["payout", &row.id.to_string(), row.state.code()]));
-    }
+/// How many of a partner's payouts were approved or given up.
+async fn decided(service: &Service, partner: &Slug) -> Result<usize, CommandError> {
     let all = PayoutFilter {
-        partner: Some(row.partner.clone()),
+        partner: Some(partner.clone()),
         state: None,
     };
     let all = service.tables.payouts(&all, Slice::ALL).await?;
     let decided = all.iter().filter(|it| it.state != PayoutState::Proposed);
-    let decided = decided.count().to_string();
-    Ok(key(&["payout-decision", row.partner.as_str(), &decided]))
+    Ok(decided.count())
+}
+
+/// The key that only one move out of a payout's state can have, whoever else asks at the same time.
+fn seat(row: &PayoutRow, decided: usize) -> String {
+    if row.state == PayoutState::Proposed {
+        key(&[
+            "payout-decision",
+            row.partner.as_str(),
+            &decided.to_string(),
+        ])
+    } else {
+        key(&["payout", &row.id.to_string(), row.state.code()])
+    }
 }
 
 fn refuse_out_of_turn(step: Move, row: &PayoutRow) -> Result<(), CommandError> {
