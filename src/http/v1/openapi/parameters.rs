@@ -46,6 +46,10 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
                 let formats = json!({ "type": "string", "enum": ["csv", "pain.001"] });
                 Some((formats, ""))
             }
+            ("/v1/adjustments", "state") => {
+                let states = ["proposed", "posted", "declined"];
+                Some((one_of(states.into_iter()), ""))
+            }
             // Of NDJSON, and not looked at otherwise.
             ("/v1/clicks", "sha256") => None,
             // Whatever text senders have.
@@ -92,6 +96,11 @@ fn schema(name: &str) -> Option<(Value, &'static str)> {
         "execution_date" => (json!({ "type": "string", "format": "date" }), ""),
         "outcome" => (
             one_of(Outcome::ALL.iter().map(|outcome| outcome.code())),
+            "",
+        ),
+        "currency" => (pattern("[A-Z]{3}"), "ISO 4217"),
+        "line" => (
+            json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
             "",
         ),
         "status" => (one_of(Status::ALL.iter().map(|status| status.code())), ""),
