@@ -28,8 +28,10 @@ fuzz_target!(|data: &[u8]| {
         let again = keep(&as_sent(&request, &kept));
         assert_eq!((&again.query, &again.body), (&kept.query, &kept.body));
     }
-    // The same request with a person in it: `PERSON` stands for one, plain or encoded.
-    for (value, tell) in PERSONAL.iter().take(2) {
+    // The same request with a person in it: `PERSON` stands for one, plain or encoded. Where the part that
+    // tells was there before (the fuzzer learns it from this comparison), nothing can be told.
+    let was_there = |tell: &str| data.windows(tell.len()).any(|part| part == tell.as_bytes());
+    for (value, tell) in PERSONAL.iter().take(2).filter(|(_, tell)| !was_there(tell)) {
         let encoded: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
         for (form, value) in [("plain", *value), ("encoded", encoded.as_str())] {
             let filled = String::from_utf8_lossy(data).replace("PERSON", value);

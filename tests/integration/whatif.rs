@@ -237,7 +237,6 @@ async fn a_whatif_says_to_the_cent_whom_it_changes_and_writes_nothing() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_second_person_adopts_and_closed_months_are_corrected_in_the_open_one() {
     let app = start().await;
     let manager = app.as_role(Role::Manager).await;
@@ -305,13 +304,7 @@ async fn a_second_person_adopts_and_closed_months_are_corrected_in_the_open_one(
         .json();
     assert_eq!(kept["adopted"]["position"], head + 1);
     // From nothing the same comes out.
-    let rebuilt = app
-        .service
-        .projector
-        .rebuild(&postbook::projector::Control::default())
-        .await
-        .expect("it can be rebuilt");
-    assert!(rebuilt.is_identical());
+    app.assert_rebuilds_alike().await;
 }
 
 #[tokio::test]
@@ -623,13 +616,7 @@ async fn terms_that_begin_to_look_at_subs_see_those_of_clicks_that_converted_bef
     assert_eq!(made["items"][0]["new_minor"], 500, "{made}");
     assert_eq!(adopt(&finance, &made).await.status, StatusCode::CREATED);
     assert_eq!(payable(&finance, "p2").await, 500);
-    let rebuilt = app
-        .service
-        .projector
-        .rebuild(&postbook::projector::Control::default())
-        .await
-        .expect("it can be rebuilt");
-    assert!(rebuilt.is_identical());
+    app.assert_rebuilds_alike().await;
 }
 
 #[tokio::test]

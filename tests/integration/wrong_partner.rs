@@ -240,13 +240,7 @@ async fn coupon_sales_paid_to_the_wrong_partner_are_set_right_with_their_history
     assert_eq!(corrections, [expected.clone(), expected]);
     explains_both(&desk, &march, &adopted).await;
     recovers(&desk).await;
-    let rebuilt = app
-        .service
-        .projector
-        .rebuild(&postbook::projector::Control::default())
-        .await
-        .expect("it can be rebuilt");
-    assert!(rebuilt.is_identical());
+    app.assert_rebuilds_alike().await;
 }
 
 /// One explanation tells both sides: who lost it, who got it, what was paid, and by whose word.

@@ -1,6 +1,7 @@
 //! Lines out of rows of which only some columns were selected.
 
 use postbook_schemas::FactType;
+use tokio::task;
 
 use super::{
     heads::Heads,
@@ -14,7 +15,7 @@ use crate::store::{
 };
 
 /// Less than this is unpacked where it is read; more is handed to another thread.
-pub(in crate::store) const UNPACK_APART_BYTES: u64 = 64 << 10;
+const UNPACK_APART_BYTES: u64 = 64 << 10;
 
 /// The bit of clicks with a seat.
 pub(in crate::store) fn seated_bit() -> u64 {
@@ -54,6 +55,45 @@ pub(in crate::store) struct Wanted {
     pub(in crate::store) to: u64,
     pub(in crate::store) filter: Filter,
     pub(in crate::store) bytes_max: usize,
+}
+
+/// The first page that has a line that is wanted, or an empty one at the end of what is asked for.
+/// `next_page` makes one of the next rows; perhaps none of theirs is wanted.
+pub(in crate::store) async fn first_page<F, R>(
+    mut wanted: Wanted,
+    mut next_page: F,
+) -> Result<Page, StoreError>
+where
+    F: FnMut(Wanted) -> R,
+    R: Future<Output = Result<Page, StoreError>>,
+{
+    while wanted.from <= wanted.to {
+        let page = next_page(wanted).await?;
+        if !page.ends.is_empty() {
+            return Ok(page);
+        }
+        wanted.from = page.next;
+    }
+    Ok(Page {
+        next: wanted.from,
+        ..Page::default()
+    })
+}
+
+/// As [`fill`], on another thread where there is much to unpack.
+pub(in crate::store) async fn fill_apart<P: Part + Send + 'static>(
+    page: Page,
+    rows: Vec<P>,
+    wanted: Wanted,
+    unpacked_bytes: u64,
+) -> Result<Page, StoreError> {
+    if unpacked_bytes <= UNPACK_APART_BYTES {
+        return fill(page, &rows, wanted);
+    }
+    let filling = task::spawn_blocking(move || fill(page, &rows, wanted));
+    filling
+        .await
+        .map_err(|error| StoreError::failed("read", error))?
 }
 
 /// Puts the lines that are wanted onto the page, until it is full.

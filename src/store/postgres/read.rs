@@ -15,7 +15,7 @@ use crate::store::{
     layout::{
         heads::Heads,
         lines::{HeldLines, unpacked_bytes},
-        part::{self, Part, UNPACK_APART_BYTES, Wanted, seated_bit},
+        part::{self, Part, Wanted, seated_bit},
         places::Place,
         row::damaged,
         spans::Spans,
@@ -67,25 +67,13 @@ impl Shared {
         filter: Filter,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
-        let mut wanted = Wanted {
+        let wanted = Wanted {
             from: from.max(1),
             to: to.min(self.head()),
             filter,
             bytes_max,
         };
-        loop {
-            if wanted.from > wanted.to {
-                return Ok(Page {
-                    next: wanted.from,
-                    ..Page::default()
-                });
-            }
-            let page = self.next_page(wanted).await?;
-            if !page.ends.is_empty() {
-                return Ok(page);
-            }
-            wanted.from = page.next;
-        }
+        part::first_page(wanted, |wanted| self.next_page(wanted)).await
     }
 
     /// Lines of the next rows; perhaps none, but then of what comes before `next`.
@@ -106,13 +94,7 @@ impl Shared {
             .flatten()
             .map(unpacked_bytes)
             .fold(0, u64::saturating_add);
-        if bytes <= UNPACK_APART_BYTES {
-            return part::fill(page, &rows, wanted);
-        }
-        let filling = task::spawn_blocking(move || part::fill(page, &rows, wanted));
-        filling
-            .await
-            .map_err(|error| StoreError::failed("read", error))?
+        part::fill_apart(page, rows, wanted, bytes).await
     }
 
     async fn rows_from(&self, wanted: Wanted) -> Result<Vec<PgRow>, StoreError> {

@@ -2,14 +2,13 @@
 
 use futures_util::TryStreamExt;
 use sqlx::{Row as _, sqlite::SqliteRow};
-use tokio::task;
 
 use super::{Shared, load::read_failed, row::first_position};
 use crate::store::{
     Filter, Page, StoreError,
     layout::{
         lines::unpacked_bytes,
-        part::{Part, UNPACK_APART_BYTES, Wanted, fill, seated_bit},
+        part::{Part, Wanted, fill_apart, first_page, seated_bit},
     },
 };
 
@@ -32,25 +31,13 @@ impl Shared {
         filter: Filter,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
-        let mut wanted = Wanted {
+        let wanted = Wanted {
             from: from.max(1),
             to: to.min(self.head()),
             filter,
             bytes_max,
         };
-        loop {
-            if wanted.from > wanted.to {
-                return Ok(Page {
-                    next: wanted.from,
-                    ..Page::default()
-                });
-            }
-            let page = self.next_page(wanted).await?;
-            if !page.ends.is_empty() {
-                return Ok(page);
-            }
-            wanted.from = page.next;
-        }
+        first_page(wanted, |wanted| self.next_page(wanted)).await
     }
 
     /// Lines of the next rows; perhaps none, but then of what comes before `next`.
@@ -81,13 +68,7 @@ impl Shared {
             next: last + 1,
             ..Page::default()
         };
-        if bytes <= UNPACK_APART_BYTES {
-            return fill(page, &batch, wanted);
-        }
-        let filling = task::spawn_blocking(move || fill(page, &batch, wanted));
-        filling
-            .await
-            .map_err(|error| StoreError::failed("read", error))?
+        fill_apart(page, batch, wanted, bytes).await
     }
 }
 

@@ -227,6 +227,13 @@ impl TestApp {
         Envelope::decode(&line.expect("it is there")).expect("it is a fact")
     }
 
+    /// Builds the read models again from nothing: the same must come out.
+    pub(crate) async fn assert_rebuilds_alike(&self) {
+        let control = postbook::projector::Control::default();
+        let rebuilt = self.service.projector.rebuild(&control).await;
+        assert!(rebuilt.expect("it can be rebuilt").is_identical());
+    }
+
     /// The kept bytes of the whole log.
     pub(crate) async fn log_bytes(&self) -> Vec<u8> {
         let store = self.service.log.store();
