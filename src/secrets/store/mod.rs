@@ -30,9 +30,9 @@ pub enum Place {
 impl Place {
     /// Beside the log; in the data directory where the log has no place of its own.
     pub fn beside(log: &Location, data: &std::path::Path) -> Self {
-        match log {
-            Location::Server(server, _) => Self::Server(server.clone()),
-            Location::Directory(_) | Location::Memory => Self::Directory(data.to_owned()),
+        match log.postgres() {
+            Some(server) => Self::Server(server.clone()),
+            None => Self::Directory(data.to_owned()),
         }
     }
 }
