@@ -48,7 +48,7 @@ impl End {
             _ => global.data.clone(),
         };
         Ok(Self {
-            place: Place::beside(&location, &data),
+            place: Place::beside(&location, global.options().projections.as_deref(), &data)?,
             location,
             data,
         })

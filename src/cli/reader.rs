@@ -217,7 +217,7 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
 
 /// The secrets of a data directory that is there.
 pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
-    let place = Place::beside(&global.options().location()?, &global.data);
+    let place = global.options().secrets_place()?;
     if let Place::Directory(data) = &place
         && !data.join("secrets.sqlite").exists()
     {
@@ -244,7 +244,7 @@ async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
             None => nothing_there(global.data.display()),
         });
     }
-    let place = Place::beside(&location, &global.data);
+    let place = global.options().secrets_place()?;
     let secrets = Secrets::open_with(&place, None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),

@@ -52,12 +52,12 @@ impl Location {
             Some(("postgres" | "postgresql", _)) => {
                 Ok(Self::Server(Server::parse(url)?, data.to_owned()))
             }
-            Some((
-                "kurrentdb" | "kurrentdb+discover" | "esdb" | "esdb+discover",
-                _,
-            )) => on_kurrentdb(url, data),
+            Some(("kurrentdb" | "kurrentdb+discover" | "esdb" | "esdb+discover", _)) => {
+                on_kurrentdb(url, data)
+            }
             _ => refuse(
-                "its URL must begin with `sqlite:`, `postgres:`, `kurrentdb:` or `memory:`".to_owned(),
+                "its URL must begin with `sqlite:`, `postgres:`, `kurrentdb:` or `memory:`"
+                    .to_owned(),
             ),
         }
     }
@@ -92,7 +92,10 @@ impl Location {
 
 #[cfg(feature = "kurrentdb")]
 fn on_kurrentdb(url: &str, data: &Path) -> Result<Location, StoreError> {
-    Ok(Location::Kurrent(kurrent::Server::parse(url)?, data.to_owned()))
+    Ok(Location::Kurrent(
+        kurrent::Server::parse(url)?,
+        data.to_owned(),
+    ))
 }
 
 #[cfg(not(feature = "kurrentdb"))]

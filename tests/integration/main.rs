@@ -17,6 +17,8 @@ mod hostile;
 mod import;
 mod intake;
 mod kills;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
 mod mapping;
 mod months;
 mod network;

@@ -167,7 +167,7 @@ impl Shared {
             return Err(NOT_WRITING.into());
         }
         if tail.unsure {
-            self.catch_up_held(tail, Some(doubt)).await?;
+            self.catch_up_held(tail, None, Some(doubt)).await?;
             if let Some(landed) = doubt.landed {
                 return Ok(std::mem::take(&mut doubt.sent[landed].appended));
             }

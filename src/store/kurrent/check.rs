@@ -1,6 +1,10 @@
 //! Checking: the mirror by itself, and then line by line against what the server has.
 
-use super::{Shared, tail::{READ_MAX, Reader}, trouble::Patience};
+use super::{
+    Shared,
+    tail::{ENDED_EARLY, READ_MAX, Reader},
+    trouble::Patience,
+};
 use crate::store::{Filter, LogStore, StoreError, layout::row::damaged};
 
 /// Lines of the mirror that are compared at a time, in bytes.
@@ -15,7 +19,10 @@ impl Shared {
         while compared < head {
             let facts = self.facts_after(&mut reader, compared).await?;
             if facts.is_empty() {
-                return Err(damaged(compared + 1, "the server has no facts from here on"));
+                return Err(damaged(
+                    compared + 1,
+                    "the server has no facts from here on",
+                ));
             }
             compared = self.compare(&facts, compared, head).await?;
             progress(compared);
@@ -49,7 +56,11 @@ impl Shared {
                 }
             };
             if events.len() == new {
-                break;
+                if self.is_all(reader, head).await? {
+                    break;
+                }
+                let passed = patience.after(ENDED_EARLY).await;
+                passed.map_err(|trouble| trouble.told("read"))?;
             }
             for event in &events[new..] {
                 let position = head + lines.len() as u64 + 1;
@@ -61,13 +72,18 @@ impl Shared {
         Ok(lines)
     }
 
+    /// Whether the server has nothing after what was read.
+    async fn is_all(&self, reader: &Reader, head: u64) -> Result<bool, StoreError> {
+        match self.connection.last(&self.stream).await {
+            Ok(Some(last)) => Ok(last.revision < reader.count()),
+            Ok(None) => Err(damaged(head, "the server has no such stream any more")),
+            // It is asked again.
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Compares lines of the server with those of the mirror, up to its end.
-    async fn compare(
-        &self,
-        lines: &[Vec<u8>],
-        before: u64,
-        head: u64,
-    ) -> Result<u64, StoreError> {
+    async fn compare(&self, lines: &[Vec<u8>], before: u64, head: u64) -> Result<u64, StoreError> {
         let end = head.min(before + lines.len() as u64);
         let mut compared = before;
         while compared < end {

@@ -14,7 +14,7 @@ use eventstore::{
     AppendToStreamOptions, Client, ClientSettings, Error, EventData, ReadStreamOptions,
     RecordedEvent, StreamPosition, StreamState,
 };
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::trouble::Trouble;
 
@@ -23,6 +23,15 @@ const APPEND_MAX: Duration = Duration::from_secs(8);
 
 /// An answer that takes longer is taken for lost.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A call under way, which ends when nobody waits for it any more.
+struct Asking<T>(JoinHandle<T>);
+
+impl<T> Drop for Asking<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// A server and its client.
 pub(super) struct Connection {
@@ -132,14 +141,13 @@ impl Connection {
         T: Send + 'static,
     {
         let client = self.client()?;
-        let mut asking = tokio::spawn(ask(client));
-        let answer = match timeout(ANSWER_MAX, &mut asking).await {
+        let mut asking = Asking(tokio::spawn(ask(client)));
+        let answer = match timeout(ANSWER_MAX, &mut asking.0).await {
             Ok(Ok(answer)) => answer.map_err(Trouble::from),
-            Ok(Err(_)) => Err(Trouble::NoAnswer("the client could not take the answer apart")),
-            Err(_) => {
-                asking.abort();
-                Err(Trouble::NoAnswer("the server has not answered in time"))
-            }
+            Ok(Err(_)) => Err(Trouble::NoAnswer(
+                "the client could not take the answer apart",
+            )),
+            Err(_) => Err(Trouble::NoAnswer("the server has not answered in time")),
         };
         answer.inspect_err(|trouble| {
             if trouble.breaks_client() {

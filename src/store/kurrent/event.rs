@@ -103,7 +103,9 @@ pub(super) fn write(
     let raw: &RawValue = serde_json::from_str(text).map_err(unfit)?;
     let bytes = kept.line.len() + metadata.len() + 2 * name.len() + OVERHEAD_BYTES;
     let event = EventData::json(name, &raw).map_err(unfit)?;
-    let event = event.id(event_id(batch, at)).metadata(Bytes::from(metadata));
+    let event = event
+        .id(event_id(batch, at))
+        .metadata(Bytes::from(metadata));
     Ok((event, bytes))
 }
 
@@ -153,7 +155,9 @@ impl Key {
 
 impl Click {
     fn of(head: &ClickHead) -> Self {
-        let country = head.country.map(|code| code.map(char::from).iter().collect());
+        let country = head
+            .country
+            .map(|code| code.map(char::from).iter().collect());
         Self {
             link: head.link_position,
             occurred_at: head.occurred_at,

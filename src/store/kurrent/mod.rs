@@ -190,7 +190,10 @@ async fn follow(shared: Arc<Shared>) {
     loop {
         sleep(LOOK_EVERY).await;
         let now = tokio::time::Instant::now();
-        if now.checked_sub(LOOK_EVERY).is_some_and(|since| shared.fresh.is_since(since)) {
+        if now
+            .checked_sub(LOOK_EVERY)
+            .is_some_and(|since| shared.fresh.is_since(since))
+        {
             continue;
         }
         match shared.look().await {

@@ -70,7 +70,8 @@ impl Server {
         // The client wants its own schemes; its errors repeat the URL, and are not told.
         let settings = format!("{scheme}://{place}?{}", left.join("&")).parse::<ClientSettings>();
         let settings = settings.map_err(|_| {
-            let what = "its URL is not of the form kurrentdb://[USER:PASSWORD@]HOST[:PORT][?tls=false]";
+            let what =
+                "its URL is not of the form kurrentdb://[USER:PASSWORD@]HOST[:PORT][?tls=false]";
             StoreError::failed("opened", what)
         })?;
         let hosts = place.rsplit_once('@').map_or(place, |(_, hosts)| hosts);
@@ -142,7 +143,10 @@ mod tests {
     #[test]
     fn a_url_names_hosts_and_a_stream() {
         let name = |url| Server::parse(url).unwrap().to_string();
-        assert_eq!(name("kurrentdb://db.example:2113"), "db.example:2113/postbook-log");
+        assert_eq!(
+            name("kurrentdb://db.example:2113"),
+            "db.example:2113/postbook-log"
+        );
         let cluster = "esdb://me:hush@a:2113,b:2113,c:2113?stream=books-2026&tls=false";
         assert_eq!(name(cluster), "a:2113,b:2113,c:2113/books-2026");
         assert!(!Server::parse(cluster).unwrap().is_encrypted());

@@ -47,7 +47,11 @@ impl Settings {
     /// Refuses a log whose click ids were made with another key.
     pub(super) fn require_click_ids(&self, click_ids: &ClickIdKey) -> Result<(), StoreError> {
         let own = click_ids.encode(0);
-        if self.click_id_of_0.as_deref().is_none_or(|id| id == own.as_str()) {
+        if self
+            .click_id_of_0
+            .as_deref()
+            .is_none_or(|id| id == own.as_str())
+        {
             return Ok(());
         }
         let what = "its click ids are made with another key than this node has: all nodes need the \

@@ -28,6 +28,9 @@ pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 /// Events that are read at a time.
 pub(super) const EVENTS: usize = 4_096;
 
+/// A server that goes down ends what it was answering in order, as if that were all.
+pub(super) const ENDED_EARLY: Trouble = Trouble::NoAnswer("the server has ended an answer early");
+
 /// More than this is laid out apart, so that it does not hold up other tasks.
 const LAY_APART_BYTES: usize = 256 << 10;
 
@@ -111,17 +114,24 @@ impl Reader {
             return Ok(events);
         };
         let Some((known, new)) = events.split_first() else {
-            return Err(Trouble::NoAnswer("the server has ended an answer early"));
+            return Err(ENDED_EARLY);
         };
         if known.revision == seen.revision && *known.id.as_bytes() == seen.id {
             return Ok(new);
         }
-        let what = format!(
-            "the server has another event {} than this node has seen: it was restored from an older \
-             copy, or events were removed",
-            seen.revision
-        );
-        Err(damaged(head, what).into())
+        Err(another(seen.revision, head).into())
+    }
+
+    /// Refuses another event than the one that was seen, if it is the same number.
+    fn agrees_with(&self, event: Option<&RecordedEvent>, head: u64) -> Result<(), StoreError> {
+        match (self.seen, event) {
+            (Some(seen), Some(event))
+                if seen.revision == event.revision && seen.id != *event.id.as_bytes() =>
+            {
+                Err(another(seen.revision, head))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes the next event; the group that it completes. `position` is that of the next fact.
@@ -177,6 +187,14 @@ impl Reader {
     }
 }
 
+fn another(revision: u64, head: u64) -> StoreError {
+    let what = format!(
+        "the server has another event {revision} than this node has seen: it was restored from an older \
+         copy, or events were removed"
+    );
+    damaged(head, what)
+}
+
 impl Tail {
     /// The end of a mirror.
     pub(super) fn new(mirrored: Mirrored, writing: Writing) -> Self {
@@ -228,24 +246,32 @@ pub(super) async fn lay_out(tail: &Tail, facts: Vec<Kept>) -> Result<Laid, Store
 }
 
 impl Shared {
-    /// Takes notice of the events after those that are known, and of what became of an append. With a
-    /// doubt it stops at a page that is not full: if there is more, the next append is refused.
+    /// Takes notice of the events after those that are known, up to one; without one, up to the first
+    /// page that is not full, and of what became of an append: if there is more, the next is refused.
     pub(super) async fn catch_up_held(
         &self,
         tail: &mut Tail,
+        goal: Option<u64>,
         mut doubt: Option<&mut Doubt>,
     ) -> Result<(), Trouble> {
         if tail.unsure {
             tail.go_back_to(self.mirror.mirrored().await?);
         }
         loop {
+            if goal.is_some_and(|goal| tail.reader.count() > goal) {
+                break;
+            }
             let events = self.page_after(&tail.reader, tail.head()).await?;
             let new = tail.reader.new_of(&events, tail.head())?;
             self.take(tail, new, doubt.as_deref_mut()).await?;
-            if new.is_empty() || (doubt.is_some() && new.len() + 1 < EVENTS) {
-                return Ok(());
+            match goal {
+                None if new.len() + 1 < EVENTS => break,
+                Some(_) if new.is_empty() => return Err(ENDED_EARLY),
+                _ => {}
             }
         }
+        tail.unsure = false;
+        Ok(())
     }
 
     /// Events from the last one on that is known.
@@ -325,29 +351,47 @@ impl Shared {
         }
     }
 
-    /// Reads once more, and takes notice of what is there.
+    /// Asks the server for its last event, and takes notice of all up to there.
     pub(super) async fn look(&self) -> Result<(), Trouble> {
-        loop {
-            let now = tokio::time::Instant::now();
-            // Read before the tail is held: an append must not wait for somebody who finds no server.
-            let (known, head) = {
-                let tail = self.tail.lock().await;
-                (Reader::after(tail.reader.seen), tail.head())
-            };
-            let events = self.page_after(&known, head).await?;
-            let new = known.new_of(&events, head)?;
-            let mut tail = self.tail.lock().await;
-            if tail.unsure {
-                self.catch_up_held(&mut tail, None).await?;
-            } else if let Some(first) = new.first() {
-                // Some of them may have come by another way meanwhile.
-                let known = usize::try_from(tail.reader.count() - first.revision);
-                let new = new.get(known.unwrap_or(usize::MAX)..).unwrap_or_default();
-                self.take(&mut tail, new, None).await?;
-                continue;
-            }
+        let now = tokio::time::Instant::now();
+        let (before, head) = self.known().await;
+        let last = self.connection.last(&self.stream).await?;
+        let goal = last.as_ref().map(|last| last.revision);
+        if before.seen.map(|seen| seen.revision) > goal {
+            return Err(self.lost(head).into());
+        }
+        let Some(goal) = goal else {
             self.fresh.is_as_of(now);
             return Ok(());
+        };
+        loop {
+            // Read before the tail is held: an append must not wait for somebody who finds no server.
+            let (known, head) = self.known().await;
+            let events = if known.count() > goal {
+                Vec::new()
+            } else {
+                self.page_after(&known, head).await?
+            };
+            let mut tail = self.tail.lock().await;
+            if tail.unsure {
+                self.catch_up_held(&mut tail, Some(goal), None).await?;
+            }
+            if tail.reader.count() > goal {
+                tail.reader.agrees_with(last.as_ref(), tail.head())?;
+                self.fresh.is_as_of(now);
+                return Ok(());
+            }
+            let new = known.new_of(&events, head)?;
+            let first = new.first().ok_or(ENDED_EARLY)?.revision;
+            // Some of them may have come by another way meanwhile.
+            let taken = usize::try_from(tail.reader.count() - first).unwrap_or(usize::MAX);
+            let new = new.get(taken..).unwrap_or_default();
+            self.take(&mut tail, new, None).await?;
         }
+    }
+
+    async fn known(&self) -> (Reader, u64) {
+        let tail = self.tail.lock().await;
+        (Reader::after(tail.reader.seen), tail.head())
     }
 }

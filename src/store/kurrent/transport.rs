@@ -8,7 +8,9 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use postbook_schemas::ClickIdKey;
 
-use super::{MIRROR, Server, Shared, bring_up_to_date, connection::Connection, settings, tail::Writing};
+use super::{
+    MIRROR, Server, Shared, bring_up_to_date, connection::Connection, settings, tail::Writing,
+};
 use crate::store::{
     LogStore, StoreError,
     layout::{kept, row::Row},
@@ -81,7 +83,10 @@ impl Rows for StreamRows {
     }
 
     fn head(&mut self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        let head = self.open.as_ref().map_or(0, |(shared, _)| shared.mirror.head());
+        let head = self
+            .open
+            .as_ref()
+            .map_or(0, |(shared, _)| shared.mirror.head());
         std::future::ready(Ok(head)).boxed()
     }
 

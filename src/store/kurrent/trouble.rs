@@ -14,7 +14,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 const CONFLICT_PAUSE_MAX: Duration = Duration::from_millis(3);
 
 /// The names of gRPC's codes that pass: a server that is busy, restarting or electing a leader.
-const PASSING: &[&str] = &["Aborted", "Cancelled", "ResourceExhausted", "FailedPrecondition"];
+const PASSING: &[&str] = &[
+    "Aborted",
+    "Cancelled",
+    "ResourceExhausted",
+    "FailedPrecondition",
+];
 
 /// Why something could not be done.
 #[derive(Debug)]

@@ -8,12 +8,7 @@ use std::{path::Path, sync::Arc};
 use postbook_schemas::{ClickIdKey, Instant};
 use sqlx::{Connection, Row as _, SqliteConnection};
 
-use super::{
-    SqliteStore,
-    append::NOT_WRITING,
-    load::read_failed,
-    schema,
-};
+use super::{SqliteStore, append::NOT_WRITING, load::read_failed, schema};
 use crate::store::{
     StoreError,
     layout::{kept::Laid, row::Row},
@@ -179,7 +174,10 @@ async fn adopt_key(
     key: &[u8; 32],
 ) -> Result<(), StoreError> {
     let is_empty = sqlx::query_scalar("SELECT count(*) = 0 FROM groups");
-    let is_empty: bool = is_empty.fetch_one(&mut *connection).await.map_err(read_failed)?;
+    let is_empty: bool = is_empty
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(read_failed)?;
     if !is_empty {
         let what = format!(
             "{} mirrors another log: choose another data directory, or remove it",
