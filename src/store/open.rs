@@ -210,7 +210,9 @@ pub async fn copy(
         Location::Kurrent(server, data) => Box::new(StreamRows::to_add(server, data).await?),
         Location::Memory => return Err(NOTHING_TO_COPY),
     };
-    transport::copy(&mut *from, &mut *to, progress).await
+    let copied = transport::copy(&mut *from, &mut *to, progress).await;
+    to.finish().await;
+    copied
 }
 
 /// A log in memory is gone with its process.

@@ -506,6 +506,7 @@ async fn an_event_of_others_takes_no_position() {
         let mut foreign = events[0].clone();
         foreign.id = (7, 7);
         foreign.own_metadata = b"{}".to_vec();
+        foreign.data = br#"{"hello": "world"}"#.to_vec();
         events.push(foreign);
     });
     assert_eq!(position(&append(&node, vec![keyed(2)]).await[0]), 2);
@@ -513,6 +514,15 @@ async fn an_event_of_others_takes_no_position() {
     assert_eq!(anew.head(), 2);
     assert_eq!(anew.root(2).await.unwrap(), node.root(2).await.unwrap());
     anew.check(&|_| {}).await.unwrap();
+    // A fact whose metadata was changed is no event of others.
+    stream
+        .fake()
+        .tamper(STREAM, |events| events[2].own_metadata = b"{}".to_vec());
+    let found = stream.try_open(&stream.data()).await;
+    assert!(
+        matches!(found, Err(StoreError::Damaged { position: 2, .. })),
+        "{found:?}"
+    );
 }
 
 /// What an operator sees in the server's own tools.

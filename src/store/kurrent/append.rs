@@ -204,13 +204,13 @@ impl Shared {
             if !events.is_empty() && size + bytes > APPEND_BYTES {
                 let full: Vec<_> = std::mem::take(&mut events);
                 let count = full.len() as u64;
-                self.connection.append(&self.stream, there, full).await?;
+                self.source.append(there, full).await?;
                 there += count;
                 size = 0;
             }
             events.push(event);
             size += bytes;
         }
-        self.connection.append(&self.stream, there, events).await
+        self.source.append(there, events).await
     }
 }

@@ -1,18 +1,31 @@
 //! Checking: the mirror by itself, and then line by line against what the server has.
 
 use super::{
-    Shared,
+    source::Source,
     tail::{ENDED_EARLY, READ_MAX, Reader},
     trouble::Patience,
 };
-use crate::store::{Filter, LogStore, StoreError, layout::row::damaged};
+use crate::store::{Filter, LogStore, StoreError, layout::row::damaged, sqlite::SqliteStore};
 
 /// Lines of the mirror that are compared at a time, in bytes.
 const PAGE_BYTES: usize = 4 << 20;
 
-impl Shared {
-    /// Checks mirror and server; the error names the first position at which something is wrong.
-    pub(super) async fn check(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<(), StoreError> {
+/// Checks a mirror and its source; the error names the first position at which something is wrong.
+pub(super) async fn check(
+    source: &Source,
+    mirror: &SqliteStore,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(), StoreError> {
+    Comparing { source, mirror }.check(progress).await
+}
+
+struct Comparing<'c> {
+    source: &'c Source,
+    mirror: &'c SqliteStore,
+}
+
+impl Comparing<'_> {
+    async fn check(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<(), StoreError> {
         let head = self.mirror.head();
         self.mirror.check(&|_| {}).await?;
         let (mut reader, mut compared) = (Reader::default(), 0);
@@ -42,7 +55,7 @@ impl Shared {
         let patience = Patience::of(READ_MAX);
         let mut lines = Vec::new();
         while lines.is_empty() {
-            let page = self.page_after(reader, head).await;
+            let page = self.source.page_after(reader, head).await;
             let page = page.and_then(|events| {
                 let new = events.len() - reader.new_of(&events, head)?.len();
                 Ok((events, new))
@@ -74,7 +87,7 @@ impl Shared {
 
     /// Whether the server has nothing after what was read.
     async fn is_all(&self, reader: &Reader, head: u64) -> Result<bool, StoreError> {
-        match self.connection.last(&self.stream).await {
+        match self.source.last().await {
             Ok(Some(last)) => Ok(last.revision < reader.count()),
             Ok(None) => Err(damaged(head, "the server has no such stream any more")),
             // It is asked again.

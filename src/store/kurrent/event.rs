@@ -114,10 +114,13 @@ const OVERHEAD_BYTES: usize = 64;
 
 /// Reads an event; nothing if it is not one of ours. `position` is the one that it would have.
 pub(super) fn read(event: &RecordedEvent, position: u64) -> Result<Option<Read>, StoreError> {
-    let Ok(metadata) = serde_json::from_slice::<Metadata>(&event.custom_metadata) else {
-        return Ok(None);
-    };
     let wrong = |what: &str| damaged(position, what);
+    let Ok(metadata) = serde_json::from_slice::<Metadata>(&event.custom_metadata) else {
+        return match recorded_at(&event.data) {
+            Ok(_) => Err(wrong("its metadata cannot be read")),
+            Err(_) => Ok(None),
+        };
+    };
     let keys = metadata.keys.iter().map(Key::read).collect::<Option<_>>();
     let click = metadata.click.as_ref().map(Click::read).transpose();
     let kept = Kept {

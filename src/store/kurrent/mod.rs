@@ -10,8 +10,10 @@ mod append;
 mod check;
 mod connection;
 mod event;
+mod reader;
 mod server;
 mod settings;
+mod source;
 mod tail;
 mod transport;
 mod trouble;
@@ -34,7 +36,9 @@ pub use self::server::Server;
 pub(super) use self::transport::{StreamRows, mirror_of};
 use self::{
     connection::Connection,
+    reader::KurrentReader,
     settings::Settings,
+    source::Source,
     tail::{Tail, Writing},
 };
 use super::{
@@ -68,9 +72,7 @@ pub struct KurrentStore {
 /// What appending, reading and following share.
 #[derive(Debug)]
 struct Shared {
-    server: Server,
-    connection: Connection,
-    stream: String,
+    source: Source,
     click_ids: Arc<ClickIdKey>,
     mirror: SqliteStore,
     tail: Mutex<Tail>,
@@ -144,9 +146,7 @@ impl Shared {
         let mirror = SqliteStore::open_mirror(&mirror, Arc::clone(&click_ids), &key).await?;
         let tail = Tail::new(mirror.mirrored().await?, writing);
         let shared = Arc::new(Self {
-            stream: server.stream(),
-            server,
-            connection,
+            source: Source::new(server, connection),
             click_ids,
             mirror,
             tail: Mutex::new(tail),
@@ -233,9 +233,12 @@ pub(super) async fn open_to_read(
     server: &Server,
     data: &Path,
     click_ids: Arc<ClickIdKey>,
-) -> Result<SqliteStore, StoreError> {
+) -> Result<KurrentReader, StoreError> {
     let mirror = bring_up_to_date(server, data, Some(&click_ids)).await?;
-    SqliteStore::open_to_read(&mirror, click_ids).await
+    Ok(KurrentReader {
+        source: Source::new(server.clone(), server.connection()),
+        mirror: SqliteStore::open_to_read(&mirror, click_ids).await?,
+    })
 }
 
 /// Brings the mirror up to date, or waits until the process that has it has done so; says where it is.
@@ -338,7 +341,7 @@ impl LogStore for KurrentStore {
         &'a self,
         progress: &'a (dyn Fn(u64) + Sync),
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.shared.check(progress).boxed()
+        check::check(&self.shared.source, &self.shared.mirror, progress).boxed()
     }
 
     fn is_shared(&self) -> bool {

@@ -261,7 +261,7 @@ impl Shared {
             if goal.is_some_and(|goal| tail.reader.count() > goal) {
                 break;
             }
-            let events = self.page_after(&tail.reader, tail.head()).await?;
+            let events = self.source.page_after(&tail.reader, tail.head()).await?;
             let new = tail.reader.new_of(&events, tail.head())?;
             self.take(tail, new, doubt.as_deref_mut()).await?;
             match goal {
@@ -272,39 +272,6 @@ impl Shared {
         }
         tail.unsure = false;
         Ok(())
-    }
-
-    /// Events from the last one on that is known.
-    pub(super) async fn page_after(
-        &self,
-        reader: &Reader,
-        head: u64,
-    ) -> Result<Vec<RecordedEvent>, Trouble> {
-        let events = self.connection.read(&self.stream, reader.from(), EVENTS);
-        let Some(events) = events.await? else {
-            return match reader.seen {
-                None => Ok(Vec::new()),
-                Some(_) => Err(self.lost(head).into()),
-            };
-        };
-        if events.is_empty() && reader.seen.is_some() {
-            let last = self.connection.last(&self.stream).await?;
-            if last.is_none_or(|last| last.revision < reader.from()) {
-                return Err(self.lost(head).into());
-            }
-        }
-        Ok(events)
-    }
-
-    /// A server that has lost what it had confirmed was restored, or is an older copy: going on would
-    /// give positions away a second time.
-    fn lost(&self, head: u64) -> StoreError {
-        let what = format!(
-            "the server's log in {} ends before it, although this node has seen facts up to {head}: it \
-             was restored from an older copy",
-            self.server
-        );
-        damaged(head, what)
     }
 
     /// Takes notice of events that follow.
@@ -355,10 +322,10 @@ impl Shared {
     pub(super) async fn look(&self) -> Result<(), Trouble> {
         let now = tokio::time::Instant::now();
         let (before, head) = self.known().await;
-        let last = self.connection.last(&self.stream).await?;
+        let last = self.source.last().await?;
         let goal = last.as_ref().map(|last| last.revision);
         if before.seen.map(|seen| seen.revision) > goal {
-            return Err(self.lost(head).into());
+            return Err(self.source.lost(head).into());
         }
         let Some(goal) = goal else {
             self.fresh.is_as_of(now);
@@ -370,7 +337,7 @@ impl Shared {
             let events = if known.count() > goal {
                 Vec::new()
             } else {
-                self.page_after(&known, head).await?
+                self.source.page_after(&known, head).await?
             };
             let mut tail = self.tail.lock().await;
             if tail.unsure {
@@ -383,8 +350,10 @@ impl Shared {
             }
             let new = known.new_of(&events, head)?;
             let first = new.first().ok_or(ENDED_EARLY)?.revision;
-            // Some of them may have come by another way meanwhile.
-            let taken = usize::try_from(tail.reader.count() - first).unwrap_or(usize::MAX);
+            // Some of them may have come by another way meanwhile; or the end of the log was lost from
+            // view after a failure, and is found again.
+            let taken = tail.reader.count().checked_sub(first).ok_or(ENDED_EARLY)?;
+            let taken = usize::try_from(taken).unwrap_or(usize::MAX);
             let new = new.get(taken..).unwrap_or_default();
             self.take(&mut tail, new, None).await?;
         }

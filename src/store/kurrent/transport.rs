@@ -121,4 +121,13 @@ impl TakesRows for StreamRows {
         }
         .boxed()
     }
+
+    fn finish(&mut self) -> BoxFuture<'_, ()> {
+        async {
+            if let Some((open, _)) = self.open.take() {
+                open.mirror.close().await;
+            }
+        }
+        .boxed()
+    }
 }
