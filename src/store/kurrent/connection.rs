@@ -6,7 +6,10 @@
 //! it in order, and then cannot be stopped. Reading from the last event known does the same, and ends.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,9 @@ const APPEND_MAX: Duration = Duration::from_secs(8);
 /// An answer that takes longer is taken for lost.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// After so many failures one after the other the client is made anew, whatever they were.
+const FAILURES_MAX: u32 = 20;
+
 /// A call under way, which ends when nobody waits for it any more.
 struct Asking<T>(JoinHandle<T>);
 
@@ -37,6 +43,8 @@ impl<T> Drop for Asking<T> {
 pub(super) struct Connection {
     settings: Arc<ClientSettings>,
     client: Mutex<Option<Client>>,
+    /// How many calls have failed since the last one that was answered.
+    failures: AtomicU32,
 }
 
 impl std::fmt::Debug for Connection {
@@ -51,6 +59,7 @@ impl Connection {
         Self {
             settings,
             client: Mutex::new(None),
+            failures: AtomicU32::new(0),
         }
     }
 
@@ -147,14 +156,28 @@ impl Connection {
             Ok(Err(_)) => Err(Trouble::NoAnswer(
                 "the client could not take the answer apart",
             )),
-            Err(_) => Err(Trouble::NoAnswer("the server has not answered in time")),
+            Err(_) => Err(Trouble::Late),
         };
-        answer.inspect_err(|trouble| {
-            if trouble.breaks_client() {
+        match &answer {
+            Err(trouble) if trouble.breaks_client() || self.fails_again(trouble) => {
                 tracing::debug!(?trouble, "the client of the log's server is made anew");
                 *self.held() = None;
             }
-        })
+            Err(_) => {}
+            Ok(_) => self.failures.store(0, Ordering::Relaxed),
+        }
+        answer
+    }
+
+    /// Whether there were many failures one after the other, whatever the client makes of them.
+    fn fails_again(&self, trouble: &Trouble) -> bool {
+        let counts = trouble.is_passing() && !matches!(trouble, Trouble::Conflict);
+        let failures = if counts {
+            self.failures.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            0
+        };
+        failures > 0 && failures.is_multiple_of(FAILURES_MAX)
     }
 
     fn client(&self) -> Result<Client, Trouble> {

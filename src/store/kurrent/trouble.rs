@@ -28,8 +28,10 @@ pub(super) enum Trouble {
     Conflict,
     /// The server, the way there, or the client.
     Client(Error),
-    /// There was no answer in time, or the client broke down over it.
+    /// The answer was none, or not whole.
     NoAnswer(&'static str),
+    /// There was no answer in time.
+    Late,
     /// What is kept there or here, or what was to be.
     Log(StoreError),
 }
@@ -50,20 +52,24 @@ impl Trouble {
                 Error::Grpc { code, .. } => PASSING.contains(&format!("{code:?}").as_str()),
                 _ => false,
             },
-            Self::Conflict | Self::NoAnswer(_) => true,
+            Self::Conflict | Self::NoAnswer(_) | Self::Late => true,
             Self::Log(_) => false,
         }
     }
 
     /// Whether the client is to be made anew. One whose first connection has failed never makes
-    /// another; of the others it cannot be told.
+    /// another; after other failures it connects again by itself.
     pub(super) fn breaks_client(&self) -> bool {
-        match self {
-            // The client goes to the leader by itself.
-            Self::Client(Error::NotLeaderException(_)) | Self::Conflict | Self::Log(_) => false,
-            Self::Client(_) => self.is_passing(),
-            Self::NoAnswer(_) => true,
-        }
+        matches!(
+            self,
+            Self::Late
+                | Self::Client(
+                    Error::ConnectionClosed
+                        | Error::GrpcConnectionError(_)
+                        | Error::InternalClientError
+                        | Error::InitializationError(_)
+                )
+        )
     }
 
     /// As callers of the store are told.
@@ -75,6 +81,7 @@ impl Trouble {
             }
             Self::Client(error) => StoreError::failed(doing, error),
             Self::NoAnswer(what) => StoreError::failed(doing, what),
+            Self::Late => StoreError::failed(doing, "the server has not answered in time"),
             Self::Log(error) => error,
         }
     }

@@ -4,7 +4,6 @@
 //! It holds our reading of the server, not the server's behaviour: what passes against it has passed
 //! against a fake.
 #![cfg(feature = "serve")]
-#![expect(missing_docs, reason = "the generated code of the protocol has none")]
 
 mod kept;
 mod service;
@@ -187,10 +186,11 @@ impl FakeKurrentdb {
     fn serve(&self, listener: TcpListener) {
         let (stop, stopped) = oneshot::channel();
         let service = service::Service::new(Arc::clone(&self.state));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
             .add_service(StreamsServer::new(service.clone()).max_decoding_message_size(32 << 20))
             .add_service(ServerFeaturesServer::new(service))
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener), async move {
+            .serve_with_incoming_shutdown(incoming, async move {
                 let _ = stopped.await;
             });
         let task = tokio::spawn(async move {
