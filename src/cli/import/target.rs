@@ -35,7 +35,7 @@ pub(super) enum Target {
     /// The data directory.
     Here(Arc<Service>, Sending),
     /// A running server, with a token for it.
-    Server(Client, String),
+    Server(Box<Client>, String),
 }
 
 impl fmt::Debug for Target {
