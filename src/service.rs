@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -179,6 +182,8 @@ pub struct Service {
     /// The last time that the read models were built again beside the live ones.
     pub rebuilds: Rebuilds,
     refreshing: tokio::sync::Mutex<()>,
+    /// Up to here the log was looked at for definitions by other nodes.
+    looked_to: AtomicU64,
 }
 
 impl Service {
@@ -222,6 +227,7 @@ impl Service {
         derivation::begin(&log, &*clock, Derivation::newest().version).await?;
         let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
         Ok(Self {
+            looked_to: AtomicU64::new(directory.head()),
             clock,
             log,
             click_ids,
@@ -252,6 +258,20 @@ impl Service {
         Ok(())
     }
 
+    /// Takes notice of what other nodes have appended up to now, definitions included. Returns at once
+    /// where nobody else appends to the log.
+    ///
+    /// # Errors
+    /// The log or the programme cannot be read.
+    pub async fn look(&self) -> Result<(), DirectoryError> {
+        let store = self.log.store();
+        if !store.is_shared() {
+            return Ok(());
+        }
+        store.look().await?;
+        self.take_up_programme().await
+    }
+
     /// Takes up what other nodes change in the programme, for as long as it is polled; returns at once
     /// where nobody else appends to the log.
     pub async fn watch_programme(self: Arc<Self>) {
@@ -260,29 +280,34 @@ impl Service {
             return;
         }
         let mut head = store.follow();
-        let mut looked_to = self.directory.load().head();
         loop {
             let to = *head.borrow_and_update();
-            if to > looked_to {
-                match self.take_up_programme(looked_to, to).await {
-                    Ok(()) => looked_to = to,
-                    Err(error) => tracing::error!(%error, "a changed programme was not taken up"),
-                }
+            let taken_up = self.take_up_programme().await;
+            if let Err(error) = &taken_up {
+                tracing::error!(%error, "a changed programme was not taken up");
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            if to <= looked_to && head.changed().await.is_err() {
+            let is_up_to_date = taken_up.is_ok() && store.head() <= to;
+            if is_up_to_date && head.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    async fn take_up_programme(&self, after: u64, to: u64) -> Result<(), DirectoryError> {
-        let filter = Filter::only(directory::FACT_TYPES);
-        let news = self.log.store().read(after + 1, to, filter, 1).await?;
-        if news.ends.is_empty() {
+    /// Brings the directory up to date if definitions have come since it was looked last.
+    async fn take_up_programme(&self) -> Result<(), DirectoryError> {
+        let store = self.log.store();
+        let (after, to) = (self.looked_to.load(Ordering::Acquire), store.head());
+        if to <= after {
             return Ok(());
         }
-        self.refresh_directory().await
+        let filter = Filter::only(directory::FACT_TYPES);
+        let news = store.read(after + 1, to, filter, 1).await?;
+        if !news.ends.is_empty() {
+            self.refresh_directory().await?;
+        }
+        self.looked_to.fetch_max(to, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Appends one fact and times it; returns once it is durable.

@@ -290,7 +290,7 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
             ApplyError::Problems(_) => Self::new(Exit::Refused, error),
             ApplyError::Store(error) => error.into(),
             ApplyError::Unreadable { .. } => Self::new(Exit::Unsound, error),
-            ApplyError::History(error) => error.into(),
+            ApplyError::Command(error) => error.into(),
             ApplyError::Directory(_) => Self::failed(error),
         }
     }
