@@ -4,12 +4,15 @@
 //! table has its statements in three sizes, prepared once; every number of rows is made of those. A
 //! server takes the rows of a table as one stream instead (`COPY`), in its own binary form.
 
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr, sqlite::SqliteArguments};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr, postgres::PgArguments,
+    sqlite::SqliteArguments,
+};
 
 use super::{
     db::{
         Conn, in_time,
-        value::{add_to_file, without_nul},
+        value::{add_to_file, add_to_server, without_nul},
     },
     error::TablesError,
 };
@@ -26,10 +29,21 @@ const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 /// The statements that add rows to one table.
 #[derive(Clone, Debug)]
 pub(super) struct Insert {
-    to: Kind,
+    way: Way,
     columns: usize,
-    statements: [SqlStr; 3],
-    copy: SqlStr,
+    /// Each with how many rows it takes.
+    statements: Vec<(usize, SqlStr)>,
+}
+
+/// How rows are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// To a file, with the statement.
+    Rows,
+    /// To a server, with the statement.
+    NumberedRows,
+    /// To a server, as a stream.
+    Stream,
 }
 
 /// One value of a row.
@@ -69,10 +83,30 @@ impl<'r, T: Into<Cell<'r>>> From<Option<T>> for Cell<'r> {
 #[derive(Debug)]
 pub(super) enum Values {
     File(SqliteArguments),
-    Server(Vec<u8>),
+    Server(PgArguments),
+    Stream(Vec<u8>),
 }
 
 impl Values {
+    fn of(way: Way, count: usize) -> Self {
+        match way {
+            Way::Rows => {
+                let mut arguments = SqliteArguments::default();
+                arguments.reserve(count, 0);
+                Self::File(arguments)
+            }
+            Way::NumberedRows => Self::Server(PgArguments::default()),
+            Way::Stream => Self::Stream(COPY_HEADER.to_vec()),
+        }
+    }
+
+    fn begin_row(&mut self, columns: usize) {
+        if let Self::Stream(stream) = self {
+            let columns = i16::try_from(columns).unwrap_or(i16::MAX);
+            stream.extend_from_slice(&columns.to_be_bytes());
+        }
+    }
+
     /// The next value.
     pub(super) fn push<'r>(&mut self, cell: impl Into<Cell<'r>>) {
         match self {
@@ -82,7 +116,13 @@ impl Values {
                 Cell::Text(text) => add_to_file(arguments, text),
                 Cell::Bytes(bytes) => add_to_file(arguments, bytes.to_vec()),
             },
-            Self::Server(stream) => match cell.into() {
+            Self::Server(arguments) => match cell.into() {
+                Cell::Null => add_to_server(arguments, None::<i64>),
+                Cell::Number(number) => add_to_server(arguments, number),
+                Cell::Text(text) => add_to_server(arguments, without_nul(text).into_owned()),
+                Cell::Bytes(bytes) => add_to_server(arguments, bytes.to_vec()),
+            },
+            Self::Stream(stream) => match cell.into() {
                 Cell::Null => stream.extend_from_slice(&(-1_i32).to_be_bytes()),
                 Cell::Number(number) => put(stream, &number.to_be_bytes()),
                 Cell::Text(text) => put(stream, without_nul(text).as_bytes()),
@@ -107,39 +147,55 @@ fn put(stream: &mut Vec<u8>, bytes: &[u8]) {
 
 impl Insert {
     /// The statements for these columns of a table.
-    pub(super) fn new(to: Kind, table: &'static str, columns: &[&'static str]) -> Self {
-        let row = format!("({})", vec!["?"; columns.len()].join(","));
+    pub(super) fn new(to: Kind, table: &str, columns: &[&str]) -> Self {
+        let way = match to {
+            Kind::File => Way::Rows,
+            Kind::Server => Way::Stream,
+        };
+        Self::by(way, table, columns, "")
+    }
+
+    /// The same, with what is to become of rows that are there already.
+    pub(super) fn adding(to: Kind, table: &str, columns: &[&str], on_conflict: &str) -> Self {
+        let way = match to {
+            Kind::File => Way::Rows,
+            Kind::Server => Way::NumberedRows,
+        };
+        Self::by(way, table, columns, on_conflict)
+    }
+
+    fn by(way: Way, table: &str, columns: &[&str], on_conflict: &str) -> Self {
+        let into = format!("{table} ({})", columns.join(","));
+        if way == Way::Stream {
+            let copy = format!("COPY {into} FROM STDIN (FORMAT binary)");
+            let copy = AssertSqlSafe(copy).into_sql_str();
+            return Self {
+                way,
+                columns: columns.len(),
+                statements: vec![(usize::MAX, copy)],
+            };
+        }
         let statements = SIZES.map(|size| {
-            let rows = vec![row.as_str(); size].join(",");
-            let sql = format!("INSERT INTO {table} ({}) VALUES {rows}", columns.join(","));
-            AssertSqlSafe(sql).into_sql_str()
+            let mut places = (1..=size * columns.len()).map(|number| match way {
+                Way::NumberedRows => format!("${number}"),
+                Way::Rows | Way::Stream => "?".to_owned(),
+            });
+            let rows: Vec<String> = (0..size)
+                .map(|_| places.by_ref().take(columns.len()).collect::<Vec<_>>())
+                .map(|row| format!("({})", row.join(",")))
+                .collect();
+            let sql = format!("INSERT INTO {into} VALUES {}{on_conflict}", rows.join(","));
+            (size, AssertSqlSafe(sql).into_sql_str())
         });
-        let copy = format!(
-            "COPY {table} ({}) FROM STDIN (FORMAT binary)",
-            columns.join(",")
-        );
         Self {
-            to,
+            way,
             columns: columns.len(),
-            statements,
-            copy: AssertSqlSafe(copy).into_sql_str(),
+            statements: statements.to_vec(),
         }
     }
 
     /// Adds rows; `bind` pushes the values of one, in the order of the columns.
     pub(super) fn of<R>(
-        &self,
-        rows: impl Iterator<Item = R>,
-        count: usize,
-        bind: impl Fn(&mut Values, R),
-    ) -> Insertions {
-        match self.to {
-            Kind::File => self.of_file(rows, count, bind),
-            Kind::Server => self.of_server(rows, count, bind),
-        }
-    }
-
-    fn of_file<R>(
         &self,
         mut rows: impl Iterator<Item = R>,
         count: usize,
@@ -147,42 +203,19 @@ impl Insert {
     ) -> Insertions {
         let mut insertions = Vec::new();
         let mut left = count;
-        for (size, statement) in SIZES.into_iter().zip(&self.statements) {
-            while left >= size {
-                let mut arguments = SqliteArguments::default();
-                sqlx::Arguments::reserve(&mut arguments, size * self.columns, 0);
-                let mut values = Values::File(arguments);
-                for row in rows.by_ref().take(size) {
+        for (size, statement) in &self.statements {
+            while left > 0 && (left >= *size || self.way == Way::Stream) {
+                let taken = left.min(*size);
+                let mut values = Values::of(self.way, taken * self.columns);
+                for row in rows.by_ref().take(taken) {
+                    values.begin_row(self.columns);
                     bind(&mut values, row);
                 }
                 insertions.push((statement.clone(), values));
-                left -= size;
+                left -= taken;
             }
         }
         Insertions(insertions)
-    }
-
-    fn of_server<R>(
-        &self,
-        rows: impl Iterator<Item = R>,
-        count: usize,
-        bind: impl Fn(&mut Values, R),
-    ) -> Insertions {
-        if count == 0 {
-            return Insertions(Vec::new());
-        }
-        let columns = i16::try_from(self.columns).unwrap_or(i16::MAX);
-        let mut values = Values::Server(COPY_HEADER.to_vec());
-        for row in rows.take(count) {
-            if let Values::Server(stream) = &mut values {
-                stream.extend_from_slice(&columns.to_be_bytes());
-            }
-            bind(&mut values, row);
-        }
-        if let Values::Server(stream) = &mut values {
-            stream.extend_from_slice(&COPY_TRAILER);
-        }
-        Insertions(vec![(self.copy.clone(), values)])
     }
 }
 
@@ -207,11 +240,16 @@ impl Insertions {
                     let done = done.execute(&mut **connection).await;
                     done.map_err(|source| TablesError::on(None, "written", source))?;
                 }
-                (Conn::Server(connection, server), Values::Server(stream)) => {
+                (Conn::Server(connection, server), Values::Server(arguments)) => {
+                    let done = sqlx::query_with(statement, arguments);
+                    let done = in_time(done.execute(&mut **connection)).await;
+                    done.map_err(|source| TablesError::on(Some(server), "written", source))?;
+                }
+                (Conn::Server(connection, server), Values::Stream(stream)) => {
                     let copied = in_time(copy(connection, statement.as_str(), stream)).await;
                     copied.map_err(|source| TablesError::on(Some(server), "written", source))?;
                 }
-                (Conn::File(_), Values::Server(_)) | (Conn::Server(..), Values::File(_)) => {
+                (Conn::File(_), _) | (_, Values::File(_)) => {
                     let mixed = sqlx::Error::Protocol("rows of another database".to_owned());
                     return Err(TablesError::on(None, "written", mixed));
                 }
@@ -221,7 +259,12 @@ impl Insertions {
     }
 }
 
-async fn copy(connection: &mut PgConnection, statement: &str, stream: Vec<u8>) -> sqlx::Result<()> {
+async fn copy(
+    connection: &mut PgConnection,
+    statement: &str,
+    mut stream: Vec<u8>,
+) -> sqlx::Result<()> {
+    stream.extend_from_slice(&COPY_TRAILER);
     let mut copy = connection.copy_in_raw(statement).await?;
     copy.send(stream).await?;
     copy.finish().await.map(drop)

@@ -25,6 +25,7 @@ mod row;
 pub mod scan;
 mod server;
 mod statements;
+mod sums;
 mod words;
 pub mod write;
 
@@ -49,10 +50,10 @@ use location::Location;
 use write::Writer;
 
 /// The form of the tables and of the digest. Tables of another form are built again.
-const FORMAT: i64 = 10;
+const FORMAT: i64 = 11;
 
 /// The oldest form whose tables still answer rightly while they are built again.
-const READABLE_FROM: i64 = 10;
+const READABLE_FROM: i64 = 11;
 
 /// The name by which people and tools find the embedded read models.
 pub const FILE_NAME: &str = "readmodels.sqlite";

@@ -17,6 +17,7 @@ use super::{
     row::Reader,
     server::Fence,
     statements::Statements,
+    sums::{Added, SumStatements},
     words,
 };
 
@@ -29,6 +30,7 @@ pub struct Writer {
     checkpoint: Checkpoint,
     accounts: HashMap<Account, i64>,
     statements: Statements,
+    sums: SumStatements,
     /// On a server: what makes sure that it still may.
     fence: Option<Fence>,
     /// The connection to the server is of no use any more.
@@ -51,6 +53,7 @@ impl Writer {
             checkpoint,
             accounts,
             statements: Statements::of(kind),
+            sums: SumStatements::of(kind),
             fence,
             is_lost: false,
         })
@@ -340,6 +343,9 @@ impl Writer {
 
     async fn write_ledger(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let postings = batch.postings();
+        let added = Added::by(postings);
+        self.sums.totals(&added).run(&mut self.connection.hand()).await?;
+        self.sums.hours(&added).run(&mut self.connection.hand()).await?;
         self.statements
             .postings(postings)
             .run(&mut self.connection.hand())

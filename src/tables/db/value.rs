@@ -97,7 +97,8 @@ where
     added.expect("numbers, texts and bytes can always be handed to SQLite");
 }
 
-fn add_to_server<'t, T>(arguments: &mut PgArguments, value: T)
+/// Adds a value.
+pub(in crate::tables) fn add_to_server<'t, T>(arguments: &mut PgArguments, value: T)
 where
     T: Encode<'t, Postgres> + Type<Postgres>,
 {

@@ -1,10 +1,10 @@
-//! Balances: sums over postings, as of any effective time and as known at any recorded time.
+//! Balances, as of any effective time and as known at any recorded time.
 
 use std::collections::BTreeMap;
 
 use postbook_schemas::{Instant, Slug};
 
-use super::select;
+use super::{running, select};
 use crate::tables::{
     Tables,
     db::{Query, Row, Snapshot},
@@ -92,7 +92,7 @@ impl Tables {
         partner: &Slug,
         as_of: AsOf,
     ) -> Result<BTreeMap<String, Balance>, TablesError> {
-        // Both sums are of one moment.
+        // All sums are of one moment.
         read(&mut self.snapshot().await?, partner, as_of).await
     }
 
@@ -166,8 +166,21 @@ impl Tables {
     }
 }
 
-/// A partner's balances by currency, from a snapshot.
+/// A partner's balances by currency, from a snapshot: from running sums where they say it, else from
+/// postings.
 pub(super) async fn read(
+    snapshot: &mut Snapshot,
+    partner: &Slug,
+    as_of: AsOf,
+) -> Result<BTreeMap<String, Balance>, TablesError> {
+    match running::read(snapshot, partner, as_of).await? {
+        Some(balances) => Ok(balances),
+        None => added_up(snapshot, partner, as_of).await,
+    }
+}
+
+/// A partner's balances by currency, added up from postings.
+pub(super) async fn added_up(
     snapshot: &mut Snapshot,
     partner: &Slug,
     as_of: AsOf,
