@@ -32,7 +32,7 @@ use crate::{
         open::{self, Location},
         writer::Log,
     },
-    tables::{Tables, error::TablesError},
+    tables::{self, Tables, error::TablesError},
     tls::Tls,
     whatif::kept::Whatifs,
 };
@@ -55,9 +55,6 @@ pub enum OpenError {
     /// The programme.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The URL of the read models names what this program does not have.
-    #[error("read models in `{0}:` are not built yet: leave --projections out")]
-    Projections(String),
 }
 
 /// Where the service keeps things.
@@ -80,6 +77,14 @@ impl Options {
     /// Its URL cannot be understood.
     pub fn location(&self) -> Result<Location, StoreError> {
         Location::choose(self.log.as_deref(), &self.data)
+    }
+
+    /// Where the read models are.
+    ///
+    /// # Errors
+    /// Their URL cannot be understood.
+    pub fn tables(&self) -> Result<tables::location::Location, TablesError> {
+        tables::location::Location::choose(self.projections.as_deref(), &self.data)
     }
 
     /// The key that seals offers' secrets, if there is one.
@@ -199,12 +204,9 @@ impl Service {
         let secrets = Secrets::open_with(&place, master).await?;
         secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
-        if let Some(url) = &options.projections {
-            let scheme = url.split(':').next().unwrap_or("").to_owned();
-            return Err(OpenError::Projections(scheme));
-        }
+        let tables = options.tables()?;
         let store = open::open(&location, Arc::clone(&click_ids)).await?;
-        let tables = Tables::open(&options.data).await?;
+        let tables = Tables::open_at(&tables, &options.data).await?;
         Ok(Self::assemble(clock, store, click_ids, secrets, tables).await?)
     }
 

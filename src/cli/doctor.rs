@@ -120,7 +120,7 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
     ));
     findings.extend(derivation(reader).await?);
     findings.extend(poison(reader).await?);
-    findings.extend(generations(reader)?);
+    findings.extend(generations(reader).await?);
     let parked = reader
         .tables
         .parked(
@@ -174,8 +174,8 @@ async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
 }
 
 /// Generations that only take room.
-fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
-    let generations = reader.tables.generations()?;
+async fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let generations = reader.tables.generations().await?;
     let others = generations
         .iter()
         .filter(|generation| generation.purpose != Purpose::InForce);

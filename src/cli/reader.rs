@@ -55,7 +55,7 @@ impl Reader {
             pseudonyms,
         } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
-        if let Ok(tables) = Tables::open_existing(&global.data).await
+        if let Ok(tables) = Tables::open_existing_at(&global.options().tables()?, &global.data).await
             && let Ok(checkpoint) = tables.checkpoint().await
             && checkpoint.position >= store.head()
         {
@@ -93,7 +93,7 @@ impl Reader {
             pseudonyms,
         } = keys;
         let store = open_alone(&location, Arc::clone(&click_ids)).await?;
-        let tables = Tables::open(&global.data).await?;
+        let tables = Tables::open_at(&global.options().tables()?, &global.data).await?;
         let projector =
             Projector::start(Arc::clone(&store), Arc::clone(&click_ids), tables.clone());
         let reader = Self {
@@ -124,7 +124,7 @@ impl Reader {
             pseudonyms,
         } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
-        let tables = Tables::open_existing(&global.data).await?;
+        let tables = Tables::open_existing_at(&global.options().tables()?, &global.data).await?;
         let behind = behind(&tables, store.head()).await?;
         if behind > 0 {
             output::note(&format!(
@@ -186,7 +186,7 @@ impl Unprojected {
         let store = open_alone(&location, Arc::clone(&keys.click_ids)).await?;
         Ok(Self {
             store,
-            tables: Tables::open(&global.data).await?,
+            tables: Tables::open_at(&global.options().tables()?, &global.data).await?,
             click_ids: keys.click_ids,
         })
     }

@@ -162,8 +162,8 @@ pub fn begin(
 ///
 /// # Errors
 /// One is under construction.
-pub fn release(service: &Service) -> Result<Vec<Generation>, CommandError> {
-    service.projector.release().map_err(|error| match error {
+pub async fn release(service: &Service) -> Result<Vec<Generation>, CommandError> {
+    service.projector.release().await.map_err(|error| match error {
         ProjectorError::Tables(error) => CommandError::Tables(error),
         error => CommandError::Conflict(error.to_string()),
     })

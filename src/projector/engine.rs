@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     store::{Filter, LogStore, Page, StoreError},
-    tables::write::Writer,
+    tables::{error::TablesError, write::Writer},
 };
 
 /// How many bytes of lines are read at a time.
@@ -57,6 +57,7 @@ impl Patience {
                         | ProjectorError::Cancelled
                         | ProjectorError::Stopped(_)
                         | ProjectorError::Store(StoreError::Damaged { .. } | StoreError::Closed(_))
+                        | ProjectorError::Tables(TablesError::Overtaken)
                 ) =>
             {
                 Err(error)

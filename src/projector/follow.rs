@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     store::LogStore,
-    tables::{Checkpoint, Stopped, Tables, write::Writer},
+    tables::{Checkpoint, Stopped, Tables, error::TablesError, write::Writer},
 };
 
 /// How many facts are taken at once while nobody waits: a fraction of a second of work.
@@ -103,9 +103,17 @@ impl Follower {
 
     /// Follows the log until told to stop or nobody holds a handle any more.
     pub(super) async fn run(mut self) {
-        let result = match self.catch_up().await {
-            Ok(successor) => self.keep_up(successor).await,
-            Err(error) => Err(error),
+        let result = loop {
+            let result = match self.catch_up().await {
+                Ok(successor) => self.keep_up(successor).await,
+                Err(error) => Err(error),
+            };
+            let Err(ProjectorError::Tables(TablesError::Overtaken)) = result else {
+                break result;
+            };
+            // Whoever has written them has followed the same log: begin again from what is there.
+            tracing::warn!("the read models were written by somebody else: they are taken up again");
+            self.status.has_trouble(TablesError::Overtaken.to_string());
         };
         match result {
             // Told to stop while it was busy; whoever told it waits for the channel to close.
@@ -183,7 +191,7 @@ impl Follower {
             return Err(ProjectorError::Cancelled);
         }
         // What comes before a fact that cannot be folded is shown all the same.
-        let (engine, mut writer) = construction.complete().await?.switch()?;
+        let (engine, mut writer) = construction.complete().await?.switch().await?;
         self.status.reached(engine.standing().position);
         note_stop(&mut writer, &result).await;
         result?;

@@ -150,13 +150,13 @@ impl Projector {
     ///
     /// # Errors
     /// One is under construction, or the directory cannot be read.
-    pub fn release(&self) -> Result<Vec<Generation>, ProjectorError> {
+    pub async fn release(&self) -> Result<Vec<Generation>, ProjectorError> {
         let only = self.status.try_rebuilding();
         let _only = only.ok_or(ProjectorError::UnderWay)?;
         if self.building().is_some() {
             return Err(ProjectorError::UnderWay);
         }
-        Ok(self.tables.release()?)
+        Ok(self.tables.release().await?)
     }
 
     /// Stops the task at the end of the batch it is at, and closes the tables.

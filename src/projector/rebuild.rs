@@ -114,7 +114,7 @@ async fn run_alone(projector: &Projector, control: &Control) -> Result<Rebuilt, 
     let paused = Instant::now();
     let completed = completed.catch_up(live.position).await?;
     let rebuilt = completed.standing();
-    let (mut engine, writer) = completed.switch()?;
+    let (mut engine, writer) = completed.switch().await?;
     let generation = writer.generation();
     engine.set_patience(Patience::TryAgain(Arc::clone(&projector.status)));
     // If the task has ended meanwhile, the new generation is in force and nobody follows the log.

@@ -51,7 +51,7 @@ async fn run(parts: Parts<'_>) -> Result<Rebuilt, ProjectorError> {
     let rebuilt = construction.compared();
     let completed = construction.complete().await?;
     let switching = Instant::now();
-    let (_, writer) = completed.switch()?;
+    let (_, writer) = completed.switch().await?;
     let compared = live.zip(rebuilt).map(|(live, rebuilt)| Compared {
         position: live.position,
         live: live.digest,

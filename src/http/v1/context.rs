@@ -205,6 +205,10 @@ impl From<StoreError> for Problem {
 
 impl From<TablesError> for Problem {
     fn from(error: TablesError) -> Self {
+        if error.is_passing() {
+            tracing::error!(%error, "the read models failed");
+            return Self::unavailable("the read models cannot be read for now");
+        }
         internal(&error)
     }
 }

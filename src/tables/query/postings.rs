@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postbook_projections::rows::{Entry, Posting};
 use postbook_schemas::{FactId, Month, Slug};
 
-use super::{Slice, and, and_in, id_bytes, select};
+use super::{Slice, and, and_in, select};
 use crate::tables::{Tables, error::TablesError, row};
 
 /// Which postings.
@@ -49,7 +49,7 @@ impl Tables {
         and(
             &mut query,
             "conversion_id = ",
-            filter.conversion_id.map(id_bytes),
+            filter.conversion_id,
         );
         if filter.only_theirs {
             query.push(" AND kind <> 'receivable'");
