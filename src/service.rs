@@ -25,7 +25,7 @@ use crate::{
         rate::{Limits, Rate},
     },
     meters::Meters,
-    projector::Projector,
+    projector::{Projector, lease::Lease},
     secrets::{MasterKey, Place, Secrets, SecretsError},
     store::{
         Append, Appended, Filter, LogStore, StoreError,
@@ -68,6 +68,8 @@ pub struct Options {
     pub projections: Option<String>,
     /// The file of the key that seals offers' secrets.
     pub secrets_key_file: Option<PathBuf>,
+    /// How other nodes name this one; by machine and process if absent.
+    pub node: Option<String>,
 }
 
 impl Options {
@@ -157,6 +159,15 @@ impl Default for NetworkLimits {
     }
 }
 
+/// What a node has in common with others.
+#[derive(Debug)]
+pub struct Among {
+    /// Who writes the read models.
+    pub lease: Lease,
+    /// What-ifs that wait for somebody to adopt them.
+    pub whatifs: Whatifs,
+}
+
 /// The parts of the running service.
 #[derive(Debug)]
 pub struct Service {
@@ -207,7 +218,14 @@ impl Service {
         let tables = options.tables()?;
         let store = open::open(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_at(&tables, &options.data).await?;
-        Ok(Self::assemble(clock, store, click_ids, secrets, tables).await?)
+        let shared = tables.server().or(match &location {
+            Location::Server(server, _) => Some(server),
+            Location::Directory(_) | Location::Memory => None,
+        });
+        let whatifs = shared.map_or_else(|| Whatifs::of(&options.data), Whatifs::on);
+        let lease = Lease::of(&tables, options.node.as_deref());
+        let among = Among { lease, whatifs };
+        Ok(Self::assemble_among(among, clock, store, click_ids, secrets, tables).await?)
     }
 
     /// The service out of its parts: reads the programme, starts the writer and the projector.
@@ -221,13 +239,34 @@ impl Service {
         secrets: Secrets,
         tables: Tables,
     ) -> Result<Self, DirectoryError> {
+        let among = Among {
+            lease: Lease::of(&tables, None),
+            whatifs: Whatifs::of(tables.directory()),
+        };
+        Self::assemble_among(among, clock, store, click_ids, secrets, tables).await
+    }
+
+    /// The service of a node among others out of its parts.
+    ///
+    /// # Errors
+    /// The programme cannot be read.
+    pub async fn assemble_among(
+        among: Among,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn LogStore>,
+        click_ids: Arc<ClickIdKey>,
+        secrets: Secrets,
+        tables: Tables,
+    ) -> Result<Self, DirectoryError> {
+        let Among { lease, whatifs } = among;
         let directory = Directory::load(&*store).await?;
         if let Some(told) = derivation::told(directory.derivation()) {
             tracing::warn!("{told}");
         }
         let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
         derivation::begin(&log, &*clock, Derivation::newest().version).await?;
-        let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
+        let projector =
+            Projector::start_under(lease, store, Arc::clone(&click_ids), tables.clone());
         Ok(Self {
             looked_to: AtomicU64::new(directory.head()),
             clock,
@@ -235,7 +274,7 @@ impl Service {
             click_ids,
             secrets: Arc::new(secrets),
             directory: Arc::new(ArcSwap::from_pointee(directory)),
-            whatifs: Whatifs::of(tables.directory()),
+            whatifs,
             tables,
             projector,
             meters: Meters::new(),

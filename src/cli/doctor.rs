@@ -19,8 +19,9 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     commands,
-    store::open::Location,
-    tables::{generation::Purpose, query::Slice},
+    projector::lease,
+    store::{open::Location, postgres::Server},
+    tables::{self, generation::Purpose, query::Slice},
 };
 
 /// Looks at disk, clock, files, log and read models.
@@ -81,6 +82,9 @@ impl Doctor {
         findings.extend(files::look(&global.data, on_server.is_none()));
         if let Some(server) = on_server {
             findings.extend(server::findings(server).await);
+        }
+        if let tables::location::Location::Server(server) = global.options().tables()? {
+            findings.extend(lease(&server).await);
         }
         match Reader::open(global).await {
             Ok(reader) => {
@@ -171,6 +175,23 @@ async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
         );
         Finding::new("projector", Health::Bad, detail)
     }))
+}
+
+/// Which node writes read models that nodes share.
+async fn lease(server: &Server) -> Option<Finding> {
+    let (health, detail) = match lease::look(server).await {
+        Ok(None) => return None,
+        Ok(Some((holder, true))) => (
+            Health::Good,
+            format!("node {} writes the read models, in term {}", holder.node, holder.term),
+        ),
+        Ok(Some((holder, false))) => (
+            Health::Note,
+            format!("no node writes the read models; the last was {}", holder.node),
+        ),
+        Err(error) => (Health::Bad, error.to_string()),
+    };
+    Some(Finding::new("projecting node", health, detail))
 }
 
 /// Generations that only take room.

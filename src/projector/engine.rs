@@ -238,6 +238,7 @@ async fn write(
     patience: Patience,
     course: &dyn Course,
 ) -> Result<(), ProjectorError> {
+    let mut is_overtaken = false;
     while let Some((batch, digest)) = ready.recv().await {
         // A batch without rows moves the checkpoint too: whoever reads the tables beside the server
         // can tell then whether they show all of the log.
@@ -245,10 +246,21 @@ async fn write(
             && batch.position > writer.position()
         {
             while let Err(error) = writer.write(&batch, digest).await {
+                if matches!(error, TablesError::Overtaken) {
+                    is_overtaken = true;
+                    break;
+                }
                 patience.after(error.into()).await?;
             }
         }
-        course.reached(batch.position);
+        if !is_overtaken {
+            course.reached(batch.position);
+        }
+        // What is folded goes on to be folded, so that the book stays whole.
+        writer = writer.filter(|_| !is_overtaken);
+    }
+    if is_overtaken {
+        return Err(TablesError::Overtaken.into());
     }
     Ok(())
 }

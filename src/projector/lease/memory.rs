@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt, pending, ready};
 use tokio::time::Instant;
 
-use super::{Holder, LeaseError, LeaseStore, Session};
+use super::{Holder, LeaseError, LeaseStore, Session, Standing};
 
 /// Who has the lease, in memory.
 #[derive(Debug, Default)]
@@ -19,6 +19,7 @@ pub struct MemoryLeases(Mutex<State>);
 struct State {
     held: Option<(Session, Instant)>,
     term: i64,
+    wanted: u64,
     cut_off: BTreeSet<Arc<str>>,
 }
 
@@ -37,7 +38,7 @@ impl MemoryLeases {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_now(&self, session: &Session, lasts: Duration) -> Option<(Holder, bool)> {
+    fn take_now(&self, session: &Session, lasts: Duration, wanted: u64) -> Option<Standing> {
         let mut state = self.state();
         if state.cut_off.contains(&session.node) {
             return None;
@@ -55,9 +56,14 @@ impl MemoryLeases {
                 session.clone()
             }
         };
+        state.wanted = state.wanted.max(wanted);
         let is_own = holder == *session;
         let (node, term) = (holder.node, state.term);
-        Some((Holder { node, term }, is_own))
+        Some(Standing {
+            holder: Holder { node, term },
+            is_own,
+            wanted: state.wanted,
+        })
     }
 }
 
@@ -66,8 +72,9 @@ impl LeaseStore for MemoryLeases {
         &'s self,
         session: &'s Session,
         lasts: Duration,
-    ) -> BoxFuture<'s, Result<(Holder, bool), LeaseError>> {
-        match self.take_now(session, lasts) {
+        wanted: u64,
+    ) -> BoxFuture<'s, Result<Standing, LeaseError>> {
+        match self.take_now(session, lasts, wanted) {
             Some(held) => ready(Ok(held)).boxed(),
             None => pending().boxed(),
         }

@@ -21,7 +21,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub use self::{memory::MemoryLeases, postgres::ServerLeases};
+use super::ProjectorError;
+use crate::tables::Tables;
+
+pub use self::{
+    memory::MemoryLeases,
+    postgres::{ServerLeases, look},
+};
 
 /// How long a lease lasts that is not renewed.
 const LASTS: Duration = Duration::from_secs(3);
@@ -31,6 +37,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// How often it is renewed, and how often whoever has it not looks whether it is free.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// How often somebody who waits makes it be asked at most.
+const EVERY_AT_MOST: Duration = Duration::from_millis(20);
 
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -47,6 +56,17 @@ pub struct Holder {
     pub node: Arc<str>,
     /// Grows with each node that gets it.
     pub term: i64,
+}
+
+/// What is known of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who has it.
+    pub holder: Holder,
+    /// Whether that is whoever asks.
+    pub is_own: bool,
+    /// The position that somebody waits for, on any node.
+    pub wanted: u64,
 }
 
 /// A process of a node: its name may be that of another.
@@ -70,13 +90,14 @@ impl Session {
 
 /// Where it is kept who has the lease.
 pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
-    /// Takes the lease for so long if nobody else has it, or renews it. Says who has it now, and
-    /// whether that is this session.
+    /// Takes the lease for so long if nobody else has it, or renews it. Whoever has it is told up to
+    /// which position somebody waits for the read models.
     fn take<'s>(
         &'s self,
         session: &'s Session,
         lasts: Duration,
-    ) -> BoxFuture<'s, Result<(Holder, bool), LeaseError>>;
+        wanted: u64,
+    ) -> BoxFuture<'s, Result<Standing, LeaseError>>;
 
     /// Gives it up, if this session has it.
     fn give_up<'s>(&'s self, session: &'s Session) -> BoxFuture<'s, Result<(), LeaseError>>;
@@ -98,6 +119,10 @@ pub struct Lease(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     role: watch::Sender<Role>,
+    /// The position that this node waits for.
+    wants: watch::Sender<u64>,
+    /// The position that any node waits for, as far as is known.
+    wanted: watch::Sender<u64>,
     /// What keeps it, where there are others.
     keeping: Option<Keeping>,
 }
@@ -114,21 +139,55 @@ impl Lease {
     pub fn alone() -> Self {
         Self(Arc::new(Inner {
             role: watch::Sender::new(Role::Projecting(0)),
+            wants: watch::Sender::new(0),
+            wanted: watch::Sender::new(0),
             keeping: None,
         }))
+    }
+
+    /// Of a node with these read models, which other nodes may have too; named after machine and process
+    /// if no name is given.
+    pub fn of(tables: &Tables, node: Option<&str>) -> Self {
+        let Some(server) = tables.server() else {
+            return Self::alone();
+        };
+        let session = match node {
+            Some(node) => Session::new(node),
+            None => Session::new(&own_name()),
+        };
+        Self::start(Arc::new(ServerLeases::of(server)), session)
+    }
+
+    /// The term in which this node may write, as soon as it is known.
+    ///
+    /// # Errors
+    /// Another node writes, or it cannot be told in time.
+    pub async fn term(&self, within: Duration) -> Result<i64, ProjectorError> {
+        let mut role = self.watch();
+        let known = role.wait_for(|role| *role != Role::Following(None));
+        match timeout(within, known).await.as_deref() {
+            Ok(Ok(Role::Projecting(term))) => Ok(*term),
+            Ok(Ok(Role::Following(by))) => Err(ProjectorError::Elsewhere(by.clone())),
+            _ => Err(ProjectorError::Elsewhere(None)),
+        }
     }
 
     /// Begins to ask for it, again and again, and to renew it once it is had.
     pub fn start(store: Arc<dyn LeaseStore>, session: Session) -> Self {
         let role = watch::Sender::new(Role::Following(None));
+        let (wants, wanted) = (watch::Sender::new(0), watch::Sender::new(0));
         let keeper = Keeper {
             store: Arc::clone(&store),
             session: session.clone(),
             role: role.clone(),
+            wants: wants.subscribe(),
+            wanted: wanted.clone(),
             lost_at: Instant::now(),
         };
         Self(Arc::new(Inner {
             role,
+            wants,
+            wanted,
             keeping: Some(Keeping {
                 store,
                 session,
@@ -145,6 +204,20 @@ impl Lease {
     /// What this node is, whenever it changes.
     pub fn watch(&self) -> watch::Receiver<Role> {
         self.0.role.subscribe()
+    }
+
+    /// Lets whoever has it know that somebody waits here for the read models to reach a position.
+    pub fn want(&self, position: u64) {
+        self.0.wants.send_if_modified(|wants| {
+            let is_more = position > *wants;
+            *wants = position.max(*wants);
+            is_more
+        });
+    }
+
+    /// The position that somebody waits for on another node.
+    pub fn wanted(&self) -> watch::Receiver<u64> {
+        self.0.wanted.subscribe()
     }
 
     /// Whether other nodes may have it.
@@ -180,6 +253,16 @@ impl Lease {
     }
 }
 
+/// What tells this process from others, for people.
+fn own_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = match name.trim() {
+        "" => "node",
+        name => name,
+    };
+    format!("{name}/{}", std::process::id())
+}
+
 impl Drop for Keeping {
     fn drop(&mut self) {
         let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -194,6 +277,8 @@ struct Keeper {
     store: Arc<dyn LeaseStore>,
     session: Session,
     role: watch::Sender<Role>,
+    wants: watch::Receiver<u64>,
+    wanted: watch::Sender<u64>,
     /// When the lease must be taken for lost, if nothing else is heard.
     lost_at: Instant,
 }
@@ -202,20 +287,32 @@ impl Keeper {
     async fn run(mut self) {
         loop {
             let asked_at = Instant::now();
-            match timeout(self.patience(), self.store.take(&self.session, LASTS)).await {
-                Ok(Ok((holder, true))) => {
+            let wants = *self.wants.borrow_and_update();
+            let taking = self.store.take(&self.session, LASTS, wants);
+            match timeout(self.patience(), taking).await {
+                Ok(Ok(standing)) if standing.is_own => {
                     // From when it was asked on: the answer may have taken its time.
                     self.lost_at = asked_at + LASTS - MARGIN;
-                    self.becomes(Role::Projecting(holder.term));
+                    self.wanted.send_if_modified(|wanted| {
+                        let changes = *wanted != standing.wanted;
+                        *wanted = standing.wanted;
+                        changes
+                    });
+                    self.becomes(Role::Projecting(standing.holder.term));
                 }
-                Ok(Ok((holder, false))) => self.becomes(Role::Following(Some(holder))),
+                Ok(Ok(standing)) => self.becomes(Role::Following(Some(standing.holder))),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "it is asked again");
                     self.unheard();
                 }
                 Err(_) => self.unheard(),
             }
-            sleep(EVERY).await;
+            sleep(EVERY_AT_MOST).await;
+            tokio::select! {
+                () = sleep(EVERY - EVERY_AT_MOST) => {}
+                // Nobody is left who could want anything.
+                Ok(()) = self.wants.changed() => {}
+            }
         }
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 use tokio::sync::Mutex;
 
-use super::{Holder, LeaseError, LeaseStore, Session};
+use super::{Holder, LeaseError, LeaseStore, Session, Standing};
 use crate::store::postgres::Server;
 
 /// The row is made when it is first asked for. Its term goes on from the one in which the read models
@@ -17,9 +17,10 @@ const MAKE: &str = "
         holder TEXT NOT NULL,
         session TEXT NOT NULL,
         term BIGINT NOT NULL,
-        expires_at TIMESTAMPTZ NOT NULL
+        expires_at TIMESTAMPTZ NOT NULL,
+        wanted BIGINT NOT NULL DEFAULT 0
     );
-    INSERT INTO projection_lease
+    INSERT INTO projection_lease (one, holder, session, term, expires_at)
         SELECT 1, '', '', coalesce((SELECT max(term) FROM read_models), 0), '-infinity'
         ON CONFLICT DO NOTHING";
 
@@ -31,9 +32,12 @@ const TAKE: &str = "
         holder = $1, session = $2,
         expires_at = clock_timestamp() + $3 * interval '1 microsecond'
     WHERE one = 1 AND (session = $2 OR expires_at <= clock_timestamp())
-    RETURNING holder, term";
+    RETURNING holder, term, wanted";
 
-const LOOK: &str = "SELECT holder, term FROM projection_lease WHERE one = 1";
+const LOOK: &str = "SELECT holder, term, wanted FROM projection_lease WHERE one = 1";
+
+const WANT: &str = "
+    UPDATE projection_lease SET wanted = $1 WHERE one = 1 AND wanted < $1";
 
 const GIVE_UP: &str = "
     UPDATE projection_lease SET expires_at = '-infinity' WHERE one = 1 AND session = $1";
@@ -78,17 +82,22 @@ impl ServerLeases {
         &self,
         session: &Session,
         lasts: Duration,
-    ) -> sqlx::Result<(Holder, bool)> {
+        wanted: u64,
+    ) -> sqlx::Result<Standing> {
         let mut connection = self.connect().await?;
-        let answer = match ask(&mut connection, session, lasts).await {
+        let standing = match ask(&mut connection, session, lasts).await {
             Err(error) if is_missing(&error) => {
                 sqlx::raw_sql(MAKE).execute(&mut connection).await?;
                 ask(&mut connection, session, lasts).await?
             }
             answer => answer?,
         };
+        if !standing.is_own && standing.wanted < wanted {
+            let want = sqlx::query(WANT).bind(wanted.cast_signed());
+            want.execute(&mut connection).await?;
+        }
         self.keep(connection).await;
-        Ok(answer)
+        Ok(standing)
     }
 
     async fn give_up_now(&self, session: &Session) -> sqlx::Result<()> {
@@ -103,7 +112,7 @@ async fn ask(
     connection: &mut PgConnection,
     session: &Session,
     lasts: Duration,
-) -> sqlx::Result<(Holder, bool)> {
+) -> sqlx::Result<Standing> {
     let micros = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
     let taken = sqlx::query(TAKE)
         .bind(&*session.node)
@@ -115,12 +124,37 @@ async fn ask(
         Some(row) => row,
         None => sqlx::query(LOOK).fetch_one(connection).await?,
     };
+    standing(&row, is_own)
+}
+
+fn standing(row: &PgRow, is_own: bool) -> sqlx::Result<Standing> {
     let node: String = row.try_get("holder")?;
     let holder = Holder {
         node: node.into(),
         term: row.try_get("term")?,
     };
-    Ok((holder, is_own))
+    Ok(Standing {
+        holder,
+        is_own,
+        wanted: row.try_get::<i64, _>("wanted")?.cast_unsigned(),
+    })
+}
+
+/// Who has the lease of the read models on a server, if it was ever taken, and whether it still holds.
+///
+/// # Errors
+/// The server cannot be asked.
+pub async fn look(server: &Server) -> Result<Option<(Holder, bool)>, LeaseError> {
+    let sql = "SELECT holder, term, wanted, expires_at > clock_timestamp() AS holds \
+               FROM projection_lease WHERE one = 1";
+    let mut connection = server.connect().await.map_err(told)?;
+    let found = match sqlx::query(sql).fetch_optional(&mut connection).await {
+        Err(error) if is_missing(&error) => None,
+        found => found.map_err(told)?,
+    };
+    connection.close().await.map_err(told)?;
+    let read = |row: PgRow| Ok((standing(&row, false)?.holder, row.try_get("holds")?));
+    found.map(read).transpose().map_err(told)
 }
 
 /// Whether the table or its row is not there yet.
@@ -138,8 +172,13 @@ impl LeaseStore for ServerLeases {
         &'s self,
         session: &'s Session,
         lasts: Duration,
-    ) -> BoxFuture<'s, Result<(Holder, bool), LeaseError>> {
-        async move { self.ask_or_make(session, lasts).await.map_err(told) }.boxed()
+        wanted: u64,
+    ) -> BoxFuture<'s, Result<Standing, LeaseError>> {
+        async move {
+            let standing = self.ask_or_make(session, lasts, wanted).await;
+            standing.map_err(told)
+        }
+        .boxed()
     }
 
     fn give_up<'s>(&'s self, session: &'s Session) -> BoxFuture<'s, Result<(), LeaseError>> {
