@@ -163,10 +163,14 @@ pub fn begin(
 /// # Errors
 /// One is under construction.
 pub async fn release(service: &Service) -> Result<Vec<Generation>, CommandError> {
-    service.projector.release().await.map_err(|error| match error {
-        ProjectorError::Tables(error) => CommandError::Tables(error),
-        error => CommandError::Conflict(error.to_string()),
-    })
+    service
+        .projector
+        .release()
+        .await
+        .map_err(|error| match error {
+            ProjectorError::Tables(error) => CommandError::Tables(error),
+            error => CommandError::Conflict(error.to_string()),
+        })
 }
 
 fn under_way() -> CommandError {

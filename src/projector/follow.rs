@@ -112,7 +112,9 @@ impl Follower {
                 break result;
             };
             // Whoever has written them has followed the same log: begin again from what is there.
-            tracing::warn!("the read models were written by somebody else: they are taken up again");
+            tracing::warn!(
+                "the read models were written by somebody else: they are taken up again"
+            );
             self.status.has_trouble(TablesError::Overtaken.to_string());
         };
         match result {
