@@ -17,7 +17,7 @@ use crate::{
         LogStore,
         open::{self, Location},
     },
-    tables::Tables,
+    tables::{self, Tables},
 };
 
 /// Copies a log and its secrets to another store, and verifies the copy.
@@ -37,6 +37,8 @@ struct End {
     place: Place,
     /// Its data directory: what was made from the log is there, or may be.
     data: PathBuf,
+    /// Its read models: in that directory, unless they are named.
+    tables: tables::location::Location,
 }
 
 impl End {
@@ -46,7 +48,9 @@ impl End {
             Location::Directory(directory) => directory.clone(),
             Location::Memory | Location::Server(..) => global.data.clone(),
         };
+        let tables = tables::location::Location::choose(global.projections.as_deref(), &data)?;
         Ok(Self {
+            tables,
             place: Place::beside(&location, &data),
             location,
             data,
@@ -119,7 +123,7 @@ async fn compare_digests(
     click_ids: &Arc<ClickIdKey>,
     size: u64,
 ) -> Result<Result<String, String>, CliError> {
-    let Ok(tables) = Tables::open_existing(&from.data).await else {
+    let Ok(tables) = Tables::open_existing_at(&from.tables, &from.data).await else {
         return Ok(Err("the log has no read models here".to_owned()));
     };
     let live = tables.checkpoint().await?;

@@ -21,7 +21,7 @@ use crate::{
         LogStore,
         open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
-    tables::Tables,
+    tables::{self, Tables},
 };
 
 /// How often the way of the read models to the head of the log is shown.
@@ -55,7 +55,8 @@ impl Reader {
             pseudonyms,
         } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
-        if let Ok(tables) = Tables::open_existing_at(&global.options().tables()?, &global.data).await
+        if let Ok(tables) =
+            Tables::open_existing_at(&global.options().tables()?, &global.data).await
             && let Ok(checkpoint) = tables.checkpoint().await
             && checkpoint.position >= store.head()
         {
@@ -88,6 +89,10 @@ impl Reader {
     /// As [`CliError`] of a store in use, if another process has it.
     pub(super) async fn alone(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
+        if are_shared(&location, global)? {
+            let message = "other nodes may be at work on the same log and read models";
+            return Err(CliError::new(Exit::Unavailable, message));
+        }
         let Keys {
             click_ids,
             pseudonyms,
@@ -196,6 +201,17 @@ impl Unprojected {
         self.tables.close().await;
         self.store.close().await;
     }
+}
+
+/// Whether other nodes may be at work on log and read models, so that nobody here brings them up to
+/// date.
+fn are_shared(log: &Location, global: &Global) -> Result<bool, CliError> {
+    let tables = global.options().tables()?;
+    let on_servers = (log, &tables);
+    Ok(matches!(
+        on_servers,
+        (Location::Server(..), tables::location::Location::Server(_))
+    ))
 }
 
 /// How many facts the read models of a running server are behind, once it had time to catch up.

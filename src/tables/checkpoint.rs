@@ -74,10 +74,7 @@ pub(super) async fn advance(
 }
 
 /// Notes at which fact the writer has stopped.
-pub(super) async fn stop(
-    mut connection: Conn<'_>,
-    stopped: &Stopped,
-) -> Result<(), TablesError> {
+pub(super) async fn stop(mut connection: Conn<'_>, stopped: &Stopped) -> Result<(), TablesError> {
     let update = Query::new("UPDATE meta SET stopped_at = $1, stopped_why = $2 WHERE one = 1")
         .bind(stopped.position.cast_signed())
         .bind(stopped.why.as_str());

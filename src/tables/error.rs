@@ -59,7 +59,9 @@ pub enum TablesError {
         known: i64,
     },
     /// There are none where they are looked for.
-    #[error("there are no read models at {0} yet: `postbook serve` or `postbook replay` makes them")]
+    #[error(
+        "there are no read models at {0} yet: `postbook serve` or `postbook replay` makes them"
+    )]
     Absent(String),
     /// A row holds what this program never writes.
     #[error("row {row} of `{table}` in the read models is damaged: {what}")]
@@ -117,12 +119,21 @@ impl TablesError {
         }
     }
 
+    /// Whether a view cannot show tables because their columns are others.
+    pub(super) fn is_another_form(&self) -> bool {
+        self.code().is_some_and(|code| code == "42P16")
+    }
+
     /// Whether the tables that were asked are gone: another generation is in force.
     pub(super) fn is_gone(&self) -> bool {
+        self.code().is_some_and(|code| GONE.contains(&&*code))
+    }
+
+    /// What a server calls it.
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
         let Self::Server { source, .. } = self else {
-            return false;
+            return None;
         };
-        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        code.is_some_and(|code| GONE.contains(&&*code))
+        source.as_database_error()?.code()
     }
 }

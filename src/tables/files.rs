@@ -20,6 +20,12 @@ pub(super) struct Files {
 }
 
 impl Files {
+    pub(super) fn of(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+        }
+    }
+
     fn link(&self) -> PathBuf {
         self.directory.join(FILE_NAME)
     }
@@ -93,7 +99,12 @@ impl Files {
         std::fs::File::create_new(&path).map_err(TablesError::file("created"))?;
         let mut connection = Connection::File(connect::writing(&path, building).await?);
         // In one transaction: a file without its checkpoint is of no use.
-        let mut sql = concat!("BEGIN;", include_str!("schema.sql"), include_str!("views.sql")).to_owned();
+        let mut sql = concat!(
+            "BEGIN;",
+            include_str!("schema.sql"),
+            include_str!("views.sql")
+        )
+        .to_owned();
         if building == Building::Live {
             sql.push_str(include_str!("indexes.sql"));
         }

@@ -55,7 +55,12 @@ mod tests {
         }
         let server = choose(Some("postgres://me:hush@host/db")).unwrap();
         assert!(!format!("{server:?}").contains("hush"));
-        for url in ["postgres://me:hush@host:port/db", "memory:hush", "hush", "sqlite:"] {
+        for url in [
+            "postgres://me:hush@host:port/db",
+            "memory:hush",
+            "hush",
+            "sqlite:",
+        ] {
             let error = choose(Some(url)).unwrap_err().to_string();
             assert!(!error.contains("hush"), "{error}");
         }

@@ -89,7 +89,10 @@ impl Tables {
         };
         if self.readers.load().generation != generation {
             let form = place.form_of(generation).await?;
-            tracing::info!(generation, "another generation of the read models is in force");
+            tracing::info!(
+                generation,
+                "another generation of the read models is in force"
+            );
             self.form.becomes(form);
             self.readers.store(Arc::new(place.readers(generation)));
         }

@@ -93,10 +93,7 @@ async fn add_all<R: Canonical>(
     Ok(())
 }
 
-async fn add_conversions(
-    connection: &mut Snapshot,
-    sum: &mut Digest,
-) -> Result<(), TablesError> {
+async fn add_conversions(connection: &mut Snapshot, sum: &mut Digest) -> Result<(), TablesError> {
     let (mut after, mut scratch) = (0, Bytes::default());
     loop {
         let rows = page(connection, "conversions", "position", after).await?;
@@ -126,10 +123,7 @@ async fn add_conversions(
     }
 }
 
-async fn add_postings(
-    connection: &mut Snapshot,
-    sum: &mut Digest,
-) -> Result<(), TablesError> {
+async fn add_postings(connection: &mut Snapshot, sum: &mut Digest) -> Result<(), TablesError> {
     let (mut after, mut scratch) = (0, Bytes::default());
     loop {
         let rows = page(connection, "postings", "number", after).await?;

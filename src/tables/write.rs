@@ -145,7 +145,13 @@ impl Writer {
         }
         let before = self.checkpoint;
         let found = self.take_up().await?;
-        if found == (Checkpoint { position: batch.position, digest, ..before }) {
+        if found
+            == (Checkpoint {
+                position: batch.position,
+                digest,
+                ..before
+            })
+        {
             self.checkpoint = found;
             return Ok(());
         }
@@ -175,8 +181,17 @@ impl Writer {
         digest: Digest,
     ) -> Result<(), TablesError> {
         let begun = match &self.fence {
-            None => self.connection.hand().run("BEGIN IMMEDIATE", "written").await,
-            Some(fence) => fence.begin(self.connection.hand(), self.checkpoint.position).await,
+            None => {
+                self.connection
+                    .hand()
+                    .run("BEGIN IMMEDIATE", "written")
+                    .await
+            }
+            Some(fence) => {
+                fence
+                    .begin(self.connection.hand(), self.checkpoint.position)
+                    .await
+            }
         };
         if let Err(error) = begun {
             return Err(self.give_up(error).await);
@@ -344,8 +359,14 @@ impl Writer {
     async fn write_ledger(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let postings = batch.postings();
         let added = Added::by(postings);
-        self.sums.totals(&added).run(&mut self.connection.hand()).await?;
-        self.sums.hours(&added).run(&mut self.connection.hand()).await?;
+        self.sums
+            .totals(&added)
+            .run(&mut self.connection.hand())
+            .await?;
+        self.sums
+            .hours(&added)
+            .run(&mut self.connection.hand())
+            .await?;
         self.statements
             .postings(postings)
             .run(&mut self.connection.hand())
@@ -387,8 +408,8 @@ async fn read_accounts(mut connection: Conn<'_>) -> Result<HashMap<Account, i64>
             row.text_option("offer")?,
         );
         let account = words::parse_account(&kind, partner.as_deref(), offer.as_deref());
-        let account = account
-            .ok_or_else(|| row.damaged("kind", format_args!("unknown account `{kind}`")))?;
+        let account =
+            account.ok_or_else(|| row.damaged("kind", format_args!("unknown account `{kind}`")))?;
         accounts.insert(account, row.number("id")?);
     }
     Ok(accounts)

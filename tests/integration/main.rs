@@ -29,6 +29,7 @@ mod periods;
 mod personal;
 mod postgres;
 mod projector;
+mod read_models;
 mod rebuild;
 mod redirect;
 mod reference;

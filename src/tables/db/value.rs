@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use postbook_schemas::FactId;
-use sqlx::{Arguments, Encode, Postgres, Sqlite, Type, postgres::PgArguments, sqlite::SqliteArguments};
+use sqlx::{
+    Arguments, Encode, Postgres, Sqlite, Type, postgres::PgArguments, sqlite::SqliteArguments,
+};
 
 /// A server's texts hold every character but NUL. This one is no character of any script, and stands
 /// before what stands for a NUL or for itself.

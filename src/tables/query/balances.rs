@@ -233,10 +233,7 @@ fn memo_query(partner: &Slug, as_of: AsOf) -> Query {
 }
 
 /// Liabilities are credits, which are negative in the ledger.
-fn add_bucket(
-    row: &Row,
-    balances: &mut BTreeMap<String, Balance>,
-) -> Result<(), TablesError> {
+fn add_bucket(row: &Row, balances: &mut BTreeMap<String, Balance>) -> Result<(), TablesError> {
     let row = Reader::new("entries", row);
     let balance = balances
         .entry(row.text("currency")?.into_owned())

@@ -111,8 +111,10 @@ impl Tables {
         );
         let partner = partner.map(|partner| partner.as_str().to_owned());
         and(&mut query, "p.partner = ", partner);
-        query.push(" GROUP BY p.position, l.subject_id, l.rule, l.payout_id \
-             ORDER BY p.position, l.subject_id, l.rule");
+        query.push(
+            " GROUP BY p.position, l.subject_id, l.rule, l.payout_id \
+             ORDER BY p.position, l.subject_id, l.rule",
+        );
         let rows = self.fetch(query).await?;
         rows.iter().map(recovery).collect()
     }

@@ -13,10 +13,7 @@ mod running;
 mod sorts;
 pub mod timeline;
 
-use super::{
-    Tables,
-    db::{Query, value::Value},
-};
+use super::db::{Query, value::Value};
 
 /// A part of a list: what comes after a key, at most so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

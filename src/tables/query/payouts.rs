@@ -77,9 +77,7 @@ impl Tables {
             "SELECT * FROM payouts WHERE id IN \
              (SELECT payout_id FROM payout_lines WHERE subject_id = ",
         );
-        query
-            .push_bind(subject)
-            .push(") ORDER BY position");
+        query.push_bind(subject).push(") ORDER BY position");
         let rows = self.fetch(query).await?;
         rows.iter().map(row::payout).collect()
     }

@@ -217,9 +217,11 @@ fn movements(after: Option<Month>, period: Month, before: u64) -> Query {
         .push_bind(period.to_string())
         .push(" AND p.cause < ")
         .push_bind(i64::try_from(before).unwrap_or(i64::MAX))
-        .push(" GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 \
+        .push(
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 \
              ORDER BY 1, 2, 3, 4 NULLS FIRST, 5 NULLS FIRST, 6 NULLS FIRST, \
-             8 NULLS FIRST, 7 NULLS FIRST");
+             8 NULLS FIRST, 7 NULLS FIRST",
+        );
     query
 }
 

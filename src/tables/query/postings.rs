@@ -46,11 +46,7 @@ impl Tables {
             "period = ",
             filter.period.map(|period| period.to_string()),
         );
-        and(
-            &mut query,
-            "conversion_id = ",
-            filter.conversion_id,
-        );
+        and(&mut query, "conversion_id = ", filter.conversion_id);
         if filter.only_theirs {
             query.push(" AND kind <> 'receivable'");
         }

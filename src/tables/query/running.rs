@@ -49,7 +49,10 @@ pub(super) async fn read(
     if sums.is_empty() || as_of.effective == Instant::MAX {
         return Ok(Some(balances(sums)));
     }
-    for row in &snapshot.fetch(later_hours(partner, as_of.effective)).await? {
+    for row in &snapshot
+        .fetch(later_hours(partner, as_of.effective))
+        .await?
+    {
         let row = Reader::new("balance_hours", row);
         if row.number("hours")? != row.number("kept")? {
             return Ok(None);

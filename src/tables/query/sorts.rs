@@ -58,9 +58,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn touched(&self, subject: FactId) -> Result<Vec<u64>, TablesError> {
         let mut query = select("SELECT position FROM touches WHERE subject_id = ");
-        query
-            .push_bind(subject)
-            .push(" ORDER BY position");
+        query.push_bind(subject).push(" ORDER BY position");
         let rows = self.fetch(query).await?;
         rows.iter()
             .map(|row| Reader::new("touches", row).position("position"))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use postbook_projections::rows::ConversionRow;
 
-use super::{select};
+use super::select;
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 impl Tables {

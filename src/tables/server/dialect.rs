@@ -45,7 +45,9 @@ pub(super) fn views() -> Vec<(&'static str, String)> {
             let times = within(select, TIME, |column| {
                 format!("('epoch'::timestamptz + {column} * interval '1 microsecond')")
             });
-            let ids = within(&times, ID, |column| format!("encode({column}, 'hex')::uuid"));
+            let ids = within(&times, ID, |column| {
+                format!("encode({column}, 'hex')::uuid")
+            });
             (name, ids)
         })
         .collect()
@@ -79,9 +81,14 @@ mod tests {
     #[test]
     fn every_table_and_view_is_found() {
         let tables: Vec<_> = table_names().collect();
-        let count = include_str!("../schema.sql").matches("CREATE TABLE").count();
+        let count = include_str!("../schema.sql")
+            .matches("CREATE TABLE")
+            .count();
         assert_eq!(tables.len(), count);
-        assert!(tables.contains(&"meta") && tables.contains(&"touches"), "{tables:?}");
+        assert!(
+            tables.contains(&"meta") && tables.contains(&"touches"),
+            "{tables:?}"
+        );
         let count = include_str!("../views.sql").matches("CREATE VIEW").count();
         assert_eq!(views().len(), count);
     }

@@ -103,7 +103,9 @@ pub(super) async fn hold(mut connection: Conn<'_>, oid: i64) -> Result<(), Table
     let rows = connection
         .fetch(Query::new(sql).bind(pointer::building_key(oid)))
         .await?;
-    let held = rows.first().and_then(|row| row.number("held").ok().flatten());
+    let held = rows
+        .first()
+        .and_then(|row| row.number("held").ok().flatten());
     match held {
         Some(1) => Ok(()),
         _ => Err(TablesError::UnderWay),

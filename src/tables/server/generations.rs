@@ -102,7 +102,10 @@ impl Place {
 
     /// Makes the indexes, all or none, and looks at the rows so that queries are planned by what there
     /// is: an interrupted rebuild may have done it before.
-    pub(in crate::tables) async fn index(&self, mut connection: Conn<'_>) -> Result<(), TablesError> {
+    pub(in crate::tables) async fn index(
+        &self,
+        mut connection: Conn<'_>,
+    ) -> Result<(), TablesError> {
         let made = Query::new(
             "SELECT 1 AS made FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = current_schema() AND c.relname = 'conversions_id'",

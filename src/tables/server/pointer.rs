@@ -80,7 +80,10 @@ impl Place {
             "UPDATE {} SET term = $1 WHERE one = 1 AND term <= $1",
             self.stable(TABLE)
         );
-        let claimed = connection.hand().execute(Query::new(sql).bind(term)).await?;
+        let claimed = connection
+            .hand()
+            .execute(Query::new(sql).bind(term))
+            .await?;
         connection.close().await?;
         match claimed {
             1 => Ok(()),

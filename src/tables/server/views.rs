@@ -10,6 +10,7 @@ use super::{Place, dialect, pointer, quoted};
 use crate::tables::{
     db::{Conn, Query},
     error::TablesError,
+    row::Reader,
 };
 
 /// How long a change of the views waits for those who read them: shorter than it takes a server to find
@@ -44,17 +45,59 @@ pub(super) async fn show_within(
     mut connection: Conn<'_>,
     generation: i64,
 ) -> Result<(), TablesError> {
+    let mut shown = try_script(connection.lend(), &show(place, generation)).await;
+    if shown.as_ref().is_err_and(TablesError::is_another_form) {
+        let script = make_anew(place, connection.lend(), generation).await?;
+        shown = try_script(connection, &script).await;
+    }
+    shown
+}
+
+/// Runs statements within a transaction, which goes on without them if they cannot be run.
+async fn try_script(mut connection: Conn<'_>, script: &str) -> Result<(), TablesError> {
     let script = format!(
-        "SAVEPOINT views; SET LOCAL lock_timeout = '{PATIENCE}'; {}; RELEASE SAVEPOINT views",
-        show(place, generation)
+        "SAVEPOINT views; SET LOCAL lock_timeout = '{PATIENCE}'; {script}; RELEASE SAVEPOINT views"
     );
-    match connection.run(script, "shown").await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let back = connection.run("ROLLBACK TO SAVEPOINT views", "shown").await;
-            back.and(Err(error))
+    let Err(error) = connection.run(script, "shown").await else {
+        return Ok(());
+    };
+    let back = connection.run("ROLLBACK TO SAVEPOINT views", "shown").await;
+    back.and(Err(error))
+}
+
+/// The statements that make the views anew, of tables of another form: who could read the old ones can
+/// read the new ones. What others have built on the old ones stops it.
+async fn make_anew(
+    place: &Place,
+    mut connection: Conn<'_>,
+    generation: i64,
+) -> Result<String, TablesError> {
+    let sql = "SELECT c.relname::text AS name, r.rolname::text AS role FROM pg_class c \
+               JOIN pg_namespace n ON n.oid = c.relnamespace \
+               CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee \
+               WHERE n.nspname = $1 AND c.relkind = 'v' AND a.privilege_type = 'SELECT' \
+               AND a.grantee <> c.relowner";
+    let rows = connection
+        .fetch(Query::new(sql).bind(place.base.as_str()))
+        .await?;
+    let names = || {
+        let views = dialect::views().into_iter().map(|(name, _)| name);
+        dialect::table_names().chain(views)
+    };
+    let views: Vec<_> = names().map(|name| place.stable(name)).collect();
+    let mut statements = vec![
+        format!("DROP VIEW IF EXISTS {}", views.join(", ")),
+        show(place, generation),
+    ];
+    for row in &rows {
+        let row = Reader::new("pg_class", row);
+        let (name, role) = (row.text("name")?, row.text_option("role")?);
+        if names().any(|known| known == name) {
+            let role = role.map_or_else(|| "PUBLIC".to_owned(), |role| quoted(&role));
+            statements.push(format!("GRANT SELECT ON {} TO {role}", place.stable(&name)));
         }
     }
+    Ok(statements.join(";\n"))
 }
 
 /// Makes the views show the generation in force, as soon as nobody is in the middle of reading them.
