@@ -183,11 +183,17 @@ async fn lease(server: &Server) -> Option<Finding> {
         Ok(None) => return None,
         Ok(Some((holder, true))) => (
             Health::Good,
-            format!("node {} writes the read models, in term {}", holder.node, holder.term),
+            format!(
+                "node {} writes the read models, in term {}",
+                holder.node, holder.term
+            ),
         ),
         Ok(Some((holder, false))) => (
             Health::Note,
-            format!("no node writes the read models; the last was {}", holder.node),
+            format!(
+                "no node writes the read models; the last was {}",
+                holder.node
+            ),
         ),
         Err(error) => (Health::Bad, error.to_string()),
     };

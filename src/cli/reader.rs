@@ -291,9 +291,7 @@ impl From<crate::projector::ProjectorError> for CliError {
             ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
             ProjectorError::Store(error) => error.into(),
             ProjectorError::Tables(error) => error.into(),
-            ProjectorError::Cancelled
-            | ProjectorError::UnderWay
-            | ProjectorError::Elsewhere(_) => {
+            ProjectorError::Cancelled | ProjectorError::UnderWay | ProjectorError::Elsewhere(_) => {
                 Self::new(Exit::Unavailable, error)
             }
             ProjectorError::Stopped(_) => Self::failed(error),

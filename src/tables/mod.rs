@@ -212,7 +212,7 @@ impl Tables {
     }
 
     /// The server that they are on, if they are on one.
-    pub fn server(&self) -> Option<&Server> {
+    pub fn server(&self) -> Option<&crate::store::postgres::Server> {
         match &self.place {
             Place::Server(place) => Some(place.on()),
             Place::Files(_) => None,
