@@ -17,6 +17,7 @@ mod hostile;
 mod import;
 mod intake;
 mod kills;
+mod limits;
 mod mapping;
 mod months;
 mod network;
