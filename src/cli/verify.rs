@@ -18,6 +18,7 @@ use super::{
     reader::Reader,
 };
 use crate::{
+    clock::{Clock, SystemClock},
     projector::Projector,
     statement::Issued,
     store::LogStore,
@@ -97,20 +98,31 @@ async fn check(reader: &Reader, data: &Path) -> Result<Vec<Check>, CliError> {
         name: "trial balance",
         found: trial(&accounts),
     });
-    let unsound = reader.tables.unsound_balances().await?;
     checks.push(Check {
         name: "balances",
-        found: if unsound.is_empty() {
-            Ok("each is what its totals say".to_owned())
-        } else {
-            Err(format!("not what their totals say: {}", unsound.join(", ")))
-        },
+        found: balances(&reader.tables).await?,
     });
     checks.push(Check {
         name: "statements",
         found: statements(reader).await?,
     });
     Ok(checks)
+}
+
+/// Every balance is what its memo totals say, and its running sums are those of its postings.
+async fn balances(tables: &Tables) -> Result<Result<String, String>, CliError> {
+    let unsound = tables.unsound_balances().await?;
+    let unlike = tables.unlike_balances(SystemClock.now()).await?;
+    Ok(if !unsound.is_empty() {
+        Err(format!("not what their totals say: {}", unsound.join(", ")))
+    } else if !unlike.is_empty() {
+        Err(format!(
+            "running sums are not those of the postings: {}",
+            unlike.join(", ")
+        ))
+    } else {
+        Ok("each is what its totals and its postings say".to_owned())
+    })
 }
 
 /// Every statement adds up and opens with what the one before closed with, and none is left out.

@@ -18,9 +18,14 @@ CREATE INDEX attempts_differs ON attempts (position) WHERE differs = 1;
 CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
 CREATE INDEX postings_partner ON postings (partner, number);
 CREATE INDEX postings_period ON postings (period);
--- Balances read this one only: the lines of one account, with all that a sum over them asks for.
+-- What took or takes effect after it was recorded: little of it is still to come.
+CREATE INDEX postings_ahead ON postings (partner, effective_at) WHERE effective_at > recorded_at;
+-- Balances of the past read this one only: the lines of one account, with all that a sum asks for.
 CREATE INDEX entries_account ON entries
     (account_id, currency, effective_at, recorded_at, available_at, amount_minor);
+-- What is or was held, by when it is payable.
+CREATE INDEX entries_held ON entries (account_id, available_at, effective_at, currency, amount_minor)
+    WHERE available_at > recorded_at;
 -- Lines that a payout would have to settle: few, since what is paid carries what it earns.
 CREATE INDEX earnings_due ON earnings (partner, currency)
     WHERE amount_minor + written_off_minor <> carried_minor;

@@ -39,10 +39,18 @@ impl Values {
 impl Insert {
     /// The statements for these columns of a table.
     pub(super) fn new(table: &'static str, columns: &[&'static str]) -> Self {
+        Self::adding(table, columns, "")
+    }
+
+    /// The same, with what is to become of rows that are there already.
+    pub(super) fn adding(table: &str, columns: &[&str], on_conflict: &str) -> Self {
         let row = format!("({})", vec!["?"; columns.len()].join(","));
         let statements = SIZES.map(|size| {
             let rows = vec![row.as_str(); size].join(",");
-            let sql = format!("INSERT INTO {table} ({}) VALUES {rows}", columns.join(","));
+            let sql = format!(
+                "INSERT INTO {table} ({}) VALUES {rows}{on_conflict}",
+                columns.join(",")
+            );
             AssertSqlSafe(sql).into_sql_str()
         });
         Self {

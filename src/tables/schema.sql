@@ -136,6 +136,45 @@ CREATE TABLE accounts (
     offer   TEXT
 );
 
+-- All that was ever posted for a partner, added up as it is posted. What the partner has coming is
+-- positive. NULL: too far from zero to be kept; the postings still say it.
+CREATE TABLE balance_totals (
+    partner           TEXT   NOT NULL,
+    currency          TEXT   NOT NULL,
+    recorded_at       BIGINT NOT NULL, -- of the last of them: balances from then on are read from here
+    posting_count     BIGINT NOT NULL,
+    pending_minor     BIGINT,
+    approved_minor    BIGINT,
+    earned_minor      BIGINT,
+    reversed_minor    BIGINT,
+    clawed_back_minor BIGINT,
+    recovered_minor   BIGINT,
+    written_off_minor BIGINT,
+    adjusted_minor    BIGINT,
+    paid_minor        BIGINT,
+    PRIMARY KEY (partner, currency)
+) WITHOUT ROWID;
+
+-- What of these totals was still to come when it was recorded: by the hour in which it takes effect, and
+-- of what is approved, by the hour from which it is payable. A balance is the total less later hours.
+CREATE TABLE balance_hours (
+    partner           TEXT   NOT NULL,
+    currency          TEXT   NOT NULL,
+    hour              BIGINT NOT NULL, -- its first instant
+    posting_count     BIGINT NOT NULL,
+    pending_minor     BIGINT,
+    approved_minor    BIGINT,
+    earned_minor      BIGINT,
+    reversed_minor    BIGINT,
+    clawed_back_minor BIGINT,
+    recovered_minor   BIGINT,
+    written_off_minor BIGINT,
+    adjusted_minor    BIGINT,
+    paid_minor        BIGINT,
+    payable_minor     BIGINT,
+    PRIMARY KEY (partner, currency, hour)
+) WITHOUT ROWID;
+
 CREATE TABLE payouts (
     position        INTEGER PRIMARY KEY, -- where it was proposed
     id              BLOB   NOT NULL,

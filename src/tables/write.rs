@@ -8,8 +8,14 @@ use postbook_schemas::FactId;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::{
-    Checkpoint, Stopped, batch::Batch, checkpoint, digest::Digest, error::TablesError,
-    statements::Statements, words,
+    Checkpoint, Stopped,
+    batch::Batch,
+    checkpoint,
+    digest::Digest,
+    error::TablesError,
+    statements::Statements,
+    sums::{Added, SumStatements},
+    words,
 };
 
 /// Writes one generation of the tables. There is one writer at a time.
@@ -20,6 +26,7 @@ pub struct Writer {
     checkpoint: Checkpoint,
     accounts: HashMap<Account, i64>,
     statements: Statements,
+    sums: SumStatements,
 }
 
 impl Writer {
@@ -53,6 +60,7 @@ impl Writer {
             checkpoint,
             accounts,
             statements: Statements::default(),
+            sums: SumStatements::default(),
         })
     }
 
@@ -267,6 +275,9 @@ impl Writer {
 
     async fn write_ledger(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
         let postings = batch.postings();
+        let added = Added::by(postings);
+        self.sums.totals(&added).run(&mut self.connection).await?;
+        self.sums.hours(&added).run(&mut self.connection).await?;
         self.statements
             .postings(postings)
             .run(&mut self.connection)

@@ -3,6 +3,7 @@
 mod adopt_kills;
 mod apply;
 mod attempts;
+mod balances;
 mod bulk;
 mod carryover;
 mod cli;

@@ -472,6 +472,10 @@ impl Story {
         let tables = &self.app.service.tables;
         let unsound = tables.unsound_balances().await.expect("they can be read");
         assert!(unsound.is_empty(), "seed {seed}: {unsound:?}");
+        let now = self.app.service.clock.now();
+        let unlike = tables.unlike_balances(now).await;
+        let unlike = unlike.expect("they can be read");
+        assert!(unlike.is_empty(), "seed {seed}: {unlike:?}");
         let every = PostingFilter::default();
         let postings = tables.postings(&every, Slice::ALL).await;
         let mut books = books(&postings.expect("they can be read"));

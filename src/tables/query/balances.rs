@@ -1,11 +1,11 @@
-//! Balances: sums over postings, as of any effective time and as known at any recorded time.
+//! Balances, as of any effective time and as known at any recorded time.
 
 use std::collections::BTreeMap;
 
 use postbook_schemas::{Instant, Slug};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{fetch_from, select};
+use super::{fetch_from, running, select};
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 /// The two times that a balance is asked for.
@@ -88,7 +88,7 @@ impl Tables {
         partner: &Slug,
         as_of: AsOf,
     ) -> Result<BTreeMap<String, Balance>, TablesError> {
-        // Both sums are of one moment.
+        // All sums are of one moment.
         read(&mut *self.snapshot().await?, partner, as_of).await
     }
 
@@ -161,8 +161,21 @@ impl Tables {
     }
 }
 
-/// A partner's balances by currency, from a snapshot.
+/// A partner's balances by currency, from a snapshot: from running sums where they say it, else from
+/// postings.
 pub(super) async fn read(
+    snapshot: &mut SqliteConnection,
+    partner: &Slug,
+    as_of: AsOf,
+) -> Result<BTreeMap<String, Balance>, TablesError> {
+    match running::read(snapshot, partner, as_of).await? {
+        Some(balances) => Ok(balances),
+        None => added_up(snapshot, partner, as_of).await,
+    }
+}
+
+/// A partner's balances by currency, added up from postings.
+pub(super) async fn added_up(
     snapshot: &mut SqliteConnection,
     partner: &Slug,
     as_of: AsOf,

@@ -9,6 +9,7 @@ pub mod parked;
 pub mod payouts;
 pub mod periods;
 pub mod postings;
+mod running;
 mod sorts;
 pub mod timeline;
 

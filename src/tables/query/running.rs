@@ -1,0 +1,327 @@
+//! Balances from running sums: the totals, less what takes effect or becomes payable later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postbook_projections::rows::Account;
+use postbook_schemas::{Instant, Slug};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::{
+    balances::{AsOf, Balance, added_up},
+    fetch_from, select,
+};
+use crate::tables::{
+    Tables,
+    error::TablesError,
+    row::Reader,
+    sums::{hour_of, next_hour},
+};
+
+/// The sums of a partner in one currency, as a table or a part of one says them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    postings: i64,
+    pending_minor: i64,
+    approved_minor: i64,
+    payable_minor: i64,
+    memo: Balance,
+}
+
+/// The columns of memo totals.
+const MEMO: &str = "SUM(earned_minor) AS earned_minor, SUM(reversed_minor) AS reversed_minor, \
+    SUM(clawed_back_minor) AS clawed_back_minor, SUM(recovered_minor) AS recovered_minor, \
+    SUM(written_off_minor) AS written_off_minor, SUM(adjusted_minor) AS adjusted_minor, \
+    SUM(paid_minor) AS paid_minor";
+
+/// A partner's balances by currency; `None` if the running sums do not say them: of a time before the
+/// last posting, or where a sum is too large to be kept.
+pub(super) async fn read(
+    snapshot: &mut SqliteConnection,
+    partner: &Slug,
+    as_of: AsOf,
+) -> Result<Option<BTreeMap<String, Balance>>, TablesError> {
+    let Some(mut sums) = totals(snapshot, partner, as_of).await? else {
+        return Ok(None);
+    };
+    if sums.is_empty() || as_of.effective == Instant::MAX {
+        return Ok(Some(balances(sums)));
+    }
+    for row in &fetch_from(snapshot, later_hours(partner, as_of.effective)).await? {
+        let row = Reader::new("balance_hours", row);
+        if row.number("hours")? != row.number("kept")? {
+            return Ok(None);
+        }
+        let later = Sums {
+            postings: row.number("posting_count")?,
+            pending_minor: row.number("pending_minor")?,
+            approved_minor: row.number("approved_minor")?,
+            payable_minor: row.number("payable_minor")?,
+            memo: memo(&row)?,
+        };
+        subtract(&mut sums, &row, later)?;
+    }
+    // Of the hour itself, what comes after its moment: line by line.
+    for (table, query) in [
+        ("postings", later_memos(partner, as_of.effective)),
+        ("entries", later_effects(partner, as_of.effective)),
+        ("entries", later_payables(partner, as_of.effective)),
+    ] {
+        for row in &fetch_from(snapshot, query).await? {
+            let row = Reader::new(table, row);
+            subtract(&mut sums, &row, later(table, &row)?)?;
+        }
+    }
+    Ok(Some(balances(sums)))
+}
+
+async fn totals(
+    snapshot: &mut SqliteConnection,
+    partner: &Slug,
+    as_of: AsOf,
+) -> Result<Option<BTreeMap<String, Sums>>, TablesError> {
+    let mut query = select("SELECT * FROM balance_totals WHERE partner = ");
+    query.push_bind(partner.as_str().to_owned());
+    let mut totals = BTreeMap::new();
+    for row in &fetch_from(snapshot, query).await? {
+        let row = Reader::new("balance_totals", row);
+        let recorded_at = row.time("recorded_at")?;
+        let Some(sums) = total(&row)? else {
+            return Ok(None);
+        };
+        if as_of.effective < recorded_at || as_of.known < recorded_at {
+            return Ok(None);
+        }
+        totals.insert(row.text("currency")?.to_owned(), sums);
+    }
+    Ok(Some(totals))
+}
+
+fn total(row: &Reader<'_>) -> Result<Option<Sums>, TablesError> {
+    const KEPT: [&str; 9] = [
+        "pending_minor",
+        "approved_minor",
+        "earned_minor",
+        "reversed_minor",
+        "clawed_back_minor",
+        "recovered_minor",
+        "written_off_minor",
+        "adjusted_minor",
+        "paid_minor",
+    ];
+    for column in KEPT {
+        if row.number_option(column)?.is_none() {
+            return Ok(None);
+        }
+    }
+    let approved_minor = row.number("approved_minor")?;
+    Ok(Some(Sums {
+        postings: row.number("posting_count")?,
+        pending_minor: row.number("pending_minor")?,
+        approved_minor,
+        payable_minor: approved_minor,
+        memo: memo(row)?,
+    }))
+}
+
+fn memo(row: &Reader<'_>) -> Result<Balance, TablesError> {
+    Ok(Balance {
+        earned_minor: row.number("earned_minor")?,
+        reversed_minor: row.number("reversed_minor")?,
+        clawed_back_minor: row.number("clawed_back_minor")?,
+        recovered_minor: row.number("recovered_minor")?,
+        written_off_minor: row.number("written_off_minor")?,
+        adjusted_minor: row.number("adjusted_minor")?,
+        paid_minor: row.number("paid_minor")?,
+        ..Balance::default()
+    })
+}
+
+fn later_hours(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+    // A sum that is not kept makes its row's sum absent.
+    let mut query = select(
+        "SELECT currency, COUNT(*) AS hours, COUNT(pending_minor + approved_minor + payable_minor \
+         + earned_minor + reversed_minor + clawed_back_minor + recovered_minor + written_off_minor \
+         + adjusted_minor + paid_minor) AS kept, SUM(posting_count) AS posting_count, \
+         COALESCE(SUM(pending_minor), 0) AS pending_minor, \
+         COALESCE(SUM(approved_minor), 0) AS approved_minor, \
+         COALESCE(SUM(payable_minor), 0) AS payable_minor, ",
+    );
+    query
+        .push(MEMO)
+        .push(" FROM balance_hours WHERE partner = ")
+        .push_bind(partner.as_str().to_owned())
+        .push(" AND hour > ")
+        .push_bind(hour_of(at))
+        .push(" GROUP BY currency");
+    query
+}
+
+fn later_memos(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+    let mut query = select("SELECT currency, COUNT(*) AS posting_count, ");
+    query
+        .push(MEMO)
+        .push(
+            " FROM postings WHERE kind <> 'receivable' AND effective_at > recorded_at AND partner = ",
+        )
+        .push_bind(partner.as_str().to_owned());
+    within(&mut query, "effective_at", at);
+    query.push(" GROUP BY currency");
+    query
+}
+
+/// What takes effect later within the hour, and what of it is not held any longer then.
+fn later_effects(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+    let mut query = select(
+        "SELECT e.currency AS currency, a.kind AS kind, SUM(e.amount_minor) AS total_minor, \
+         SUM(CASE WHEN e.available_at > e.effective_at THEN 0 ELSE e.amount_minor END) \
+         AS payable_minor FROM balance_totals t \
+         JOIN accounts a ON a.name IN (",
+    );
+    query
+        .push_bind(Account::Pending(partner.clone()).to_string())
+        .push(", ")
+        .push_bind(Account::Approved(partner.clone()).to_string())
+        .push(
+            ") JOIN entries e ON e.account_id = a.id AND e.currency = t.currency WHERE t.partner = ",
+        )
+        .push_bind(partner.as_str().to_owned());
+    within(&mut query, "e.effective_at", at);
+    query.push(" GROUP BY a.kind, e.currency");
+    query
+}
+
+/// What is held until later within the hour.
+fn later_payables(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+    let mut query = select(
+        "SELECT e.currency AS currency, 'held' AS kind, 0 AS total_minor, \
+         SUM(e.amount_minor) AS payable_minor FROM accounts a JOIN entries e ON e.account_id = a.id \
+         AND e.available_at > e.recorded_at AND e.available_at > e.effective_at WHERE a.name = ",
+    );
+    query.push_bind(Account::Approved(partner.clone()).to_string());
+    within(&mut query, "e.available_at", at);
+    query.push(" GROUP BY e.currency");
+    query
+}
+
+fn within(query: &mut QueryBuilder<Sqlite>, column: &'static str, at: Instant) {
+    query
+        .push(" AND ")
+        .push(column)
+        .push(" > ")
+        .push_bind(at.micros())
+        .push(" AND ")
+        .push(column)
+        .push(" < ")
+        .push_bind(next_hour(at));
+}
+
+fn later(table: &'static str, row: &Reader<'_>) -> Result<Sums, TablesError> {
+    let mut later = Sums::default();
+    if table == "postings" {
+        later.postings = row.number("posting_count")?;
+        later.memo = memo(row)?;
+        return Ok(later);
+    }
+    let (total, payable) = (row.number("total_minor")?, row.number("payable_minor")?);
+    // Liabilities are credits, which are negative in the ledger.
+    match row.text("kind")? {
+        "pending" => later.pending_minor = -total,
+        kind => {
+            later.payable_minor = -payable;
+            later.approved_minor = if kind == "approved" { -total } else { 0 };
+        }
+    }
+    Ok(later)
+}
+
+/// Takes what comes later out of the sums of its currency.
+fn subtract(
+    sums: &mut BTreeMap<String, Sums>,
+    row: &Reader<'_>,
+    later: Sums,
+) -> Result<(), TablesError> {
+    let currency = row.text("currency")?;
+    let Some(sums) = sums.get_mut(currency) else {
+        return Err(row.damaged("currency", "there is no total"));
+    };
+    sums.less(later)
+        .ok_or_else(|| row.damaged("amount_minor", "a sum is beyond 64 bits"))
+}
+
+impl Sums {
+    fn less(&mut self, later: Self) -> Option<()> {
+        let (memo, of) = (&mut self.memo, later.memo);
+        for (sum, later) in [
+            (&mut self.postings, later.postings),
+            (&mut self.pending_minor, later.pending_minor),
+            (&mut self.approved_minor, later.approved_minor),
+            (&mut self.payable_minor, later.payable_minor),
+            (&mut memo.earned_minor, of.earned_minor),
+            (&mut memo.reversed_minor, of.reversed_minor),
+            (&mut memo.clawed_back_minor, of.clawed_back_minor),
+            (&mut memo.recovered_minor, of.recovered_minor),
+            (&mut memo.written_off_minor, of.written_off_minor),
+            (&mut memo.adjusted_minor, of.adjusted_minor),
+            (&mut memo.paid_minor, of.paid_minor),
+        ] {
+            *sum = sum.checked_sub(later)?;
+        }
+        Some(())
+    }
+}
+
+/// Balances of currencies in which something was posted by then.
+fn balances(sums: BTreeMap<String, Sums>) -> BTreeMap<String, Balance> {
+    let known = sums.into_iter().filter(|(_, sums)| sums.postings != 0);
+    known
+        .map(|(currency, sums)| {
+            let balance = Balance {
+                pending_minor: sums.pending_minor,
+                held_minor: sums.approved_minor - sums.payable_minor,
+                payable_minor: sums.payable_minor,
+                ..sums.memo
+            };
+            (currency, balance)
+        })
+        .collect()
+}
+
+impl Tables {
+    /// Partners whose balances are not the same from running sums and from postings, now and at other
+    /// times from now on: none, if the read models are sound.
+    ///
+    /// # Errors
+    /// The tables cannot be read, or a sum is beyond 64 bits.
+    pub async fn unlike_balances(&self, now: Instant) -> Result<Vec<String>, TablesError> {
+        let mut snapshot = self.snapshot().await?;
+        let query = select(
+            "SELECT partner FROM accounts WHERE partner IS NOT NULL \
+             UNION SELECT partner FROM balance_totals UNION SELECT partner FROM balance_hours \
+             ORDER BY 1",
+        );
+        let mut partners = BTreeSet::new();
+        for row in &fetch_from(&mut snapshot, query).await? {
+            let row = Reader::new("balance_totals", row);
+            let partner = Slug::try_new(row.text("partner")?);
+            partners.insert(partner.map_err(|error| row.damaged("partner", error))?);
+        }
+        let times = [now, now.plus_days(1), now.plus_days(30), Instant::MAX];
+        let mut unlike = Vec::new();
+        for partner in partners {
+            for effective in times {
+                let as_of = AsOf {
+                    effective,
+                    known: Instant::MAX,
+                };
+                let Some(running) = read(&mut snapshot, &partner, as_of).await? else {
+                    continue;
+                };
+                if running != added_up(&mut snapshot, &partner, as_of).await? {
+                    unlike.push(partner.to_string());
+                    break;
+                }
+            }
+        }
+        Ok(unlike)
+    }
+}
