@@ -100,6 +100,9 @@ fn part(lines: Vec<DueLine>, wanted: i128) -> Vec<PayoutLine> {
     let mut left = wanted;
     let mut taken = Vec::new();
     for line in lines {
+        if left == 0 {
+            break;
+        }
         let own = i128::from(line.amount_minor);
         let mut rest = if wanted < 0 {
             own.max(left)

@@ -117,7 +117,7 @@ const LATER: &[(&str, &str)] = &[
     ),
     // What people do now, and what happens to what happened now, corrects nothing.
     (
-        "33 sale txn=new click=c1 amount=10.00",
+        "33 sale txn=new customer=u2 amount=10.00",
         "earning p1 2026-02",
     ),
     ("33 adjust p1 5.00", "adjustment p1 2026-02"),

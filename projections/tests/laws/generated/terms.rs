@@ -61,7 +61,7 @@ pub(super) fn terms(which: u8) -> Fact {
 /// Where months below zero are given up and not fenced by customer, mostly all but what high rollers lose.
 fn high_roller(which: u8) -> &'static str {
     match which {
-        1 | 11 => r#"high_roller_from = "1.00""#,
+        1 | 11 => r#"high_roller_from = "0.50""#,
         5 | 8 => r#"high_roller_from = "2.00""#,
         _ => "",
     }
