@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod intake;
 mod kills;
+mod limits;
 mod mapping;
 mod months;
 mod network;
