@@ -79,6 +79,14 @@ impl Options {
         Location::choose(self.log.as_deref(), &self.data)
     }
 
+    /// Where secrets are.
+    ///
+    /// # Errors
+    /// A URL cannot be understood.
+    pub fn secrets_place(&self) -> Result<Place, StoreError> {
+        Place::beside(&self.location()?, self.projections.as_deref(), &self.data)
+    }
+
     /// The key that seals offers' secrets, if there is one.
     ///
     /// # Errors
@@ -190,7 +198,7 @@ impl Service {
     pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let master = options.master_key()?;
         let location = options.location()?;
-        let place = Place::beside(&location, &options.data);
+        let place = options.secrets_place()?;
         let secrets = Secrets::open_with(&place, master).await?;
         secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));

@@ -20,6 +20,9 @@
 //!     position that ends a group.
 //! 11. **Recorded in order**: `recorded_at` never falls from one position to the next.
 
+mod fresh;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrent;
 mod layout;
 mod line;
 mod lock;

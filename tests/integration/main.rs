@@ -18,6 +18,8 @@ mod hostile;
 mod import;
 mod intake;
 mod kills;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
 mod limits;
 mod mapping;
 mod months;

@@ -10,4 +10,6 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod repository;
 pub(crate) mod stores;
+#[cfg(feature = "kurrentdb")]
+pub(crate) mod stream;
 pub(crate) mod table;
