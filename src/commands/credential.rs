@@ -251,6 +251,7 @@ pub async fn record(service: &Service) -> Result<(), CredentialError> {
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         };
         while let Appended::Known { position } = service.append(append.clone()).await? {
             // Appended before, but not forgotten here; or a key that only looks alike.

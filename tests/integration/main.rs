@@ -32,6 +32,7 @@ mod periods;
 mod personal;
 mod postgres;
 mod projector;
+mod read_models;
 mod rebuild;
 mod redirect;
 mod reference;

@@ -11,7 +11,7 @@ use postbook_schemas::{OfferRef, Slug};
 use super::super::{auth::Authenticated, problem::Problem};
 use crate::{
     commands::record::{Author, CommandError, PATIENCE},
-    directory::Directory,
+    directory::{Directory, DirectoryError},
     inquiry::Sources,
     secrets::{Role, Scope},
     service::Service,
@@ -39,6 +39,9 @@ impl FromRequestParts<Arc<Service>> for Reader {
         caller.require(Role::Viewer)?;
         if !service.tables.are_readable() {
             return Err(Problem::unavailable(being_built(service)));
+        }
+        if let Err(error) = service.look().await {
+            tracing::warn!(%error, "what other nodes have done is not looked at");
         }
         // Those that are built again take their time, and the old ones answer meanwhile.
         let is_built = service.projector.building().is_some();
@@ -134,6 +137,11 @@ impl FromRequestParts<Arc<Service>> for Actor {
     ) -> Result<Self, Problem> {
         let caller = Authenticated::from_request_parts(parts, service).await?;
         caller.require_unscoped()?;
+        // What is decided looks at all that was answered before, whichever node did.
+        service.look().await.map_err(|error| match error {
+            DirectoryError::Store(error) => error.into(),
+            error @ DirectoryError::Decode { .. } => internal(&error),
+        })?;
         Ok(Self {
             service: Arc::clone(service),
             caller,
@@ -197,6 +205,10 @@ impl From<StoreError> for Problem {
 
 impl From<TablesError> for Problem {
     fn from(error: TablesError) -> Self {
+        if error.is_passing() {
+            tracing::error!(%error, "the read models failed");
+            return Self::unavailable("the read models cannot be read for now");
+        }
         internal(&error)
     }
 }
