@@ -81,6 +81,14 @@ impl Options {
         Location::choose(self.log.as_deref(), &self.data)
     }
 
+    /// Where secrets are.
+    ///
+    /// # Errors
+    /// A URL cannot be understood.
+    pub fn secrets_place(&self) -> Result<Place, StoreError> {
+        Place::beside(&self.location()?, self.projections.as_deref(), &self.data)
+    }
+
     /// Where the read models are.
     ///
     /// # Errors
@@ -211,7 +219,7 @@ impl Service {
     pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let master = options.master_key()?;
         let location = options.location()?;
-        let place = Place::beside(&location, &options.data);
+        let place = options.secrets_place()?;
         let secrets = Secrets::open_with(&place, master).await?;
         secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));

@@ -1,5 +1,7 @@
 //! `postbook doctor`: looks at what usually goes wrong.
 
+#[cfg(feature = "kurrentdb")]
+mod cluster;
 mod files;
 mod server;
 
@@ -75,13 +77,13 @@ impl Doctor {
             format!("postbook {}", env!("CARGO_PKG_VERSION")),
         )];
         let location = global.options().location()?;
-        let on_server = match &location {
-            Location::Server(server, _) => Some(server),
-            Location::Directory(_) | Location::Memory => None,
-        };
-        findings.extend(files::look(&global.data, on_server.is_none()));
-        if let Some(server) = on_server {
+        findings.extend(files::look(&global.data, location.postgres().is_none()));
+        if let Some(server) = location.postgres() {
             findings.extend(server::findings(server).await);
+        }
+        #[cfg(feature = "kurrentdb")]
+        if let Some(server) = location.kurrentdb() {
+            findings.extend(cluster::findings(server).await);
         }
         if let tables::location::Location::Server(server) = global.options().tables()? {
             findings.extend(lease(&server).await);

@@ -233,7 +233,7 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
 
 /// The secrets of a data directory that is there.
 pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
-    let place = Place::beside(&global.options().location()?, &global.data);
+    let place = global.options().secrets_place()?;
     if let Place::Directory(data) = &place
         && !data.join("secrets.sqlite").exists()
     {
@@ -251,18 +251,16 @@ struct Keys {
 /// Where the log is, and the keys of its ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = global.options().location()?;
-    let is_there = match &location {
-        Location::Directory(_) | Location::Memory => global.data.is_dir(),
-        // A node may begin with nothing but the server's address.
-        Location::Server(..) => true,
-    };
+    let server = location.server_name();
+    // A node may begin with nothing but the server's address.
+    let is_there = server.is_some() || global.data.is_dir();
     if !is_there || !is_there_at(&location).await? {
-        return Err(match &location {
-            Location::Server(server, _) => nothing_there(server),
-            Location::Directory(_) | Location::Memory => nothing_there(global.data.display()),
+        return Err(match server {
+            Some(server) => nothing_there(server),
+            None => nothing_there(global.data.display()),
         });
     }
-    let place = Place::beside(&location, &global.data);
+    let place = global.options().secrets_place()?;
     let secrets = Secrets::open_with(&place, None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),

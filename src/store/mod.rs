@@ -22,6 +22,9 @@
 //! 12. **Together**: an append that is bound to the one before it in its group shares its fate: of a
 //!     run of such appends all are in the log or none, whatever keys the others have.
 
+mod fresh;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrent;
 mod layout;
 mod line;
 mod lock;

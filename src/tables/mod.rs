@@ -50,7 +50,7 @@ use location::Location;
 use write::Writer;
 
 /// The form of the tables and of the digest. Tables of another form are built again.
-const FORMAT: i64 = 11;
+const FORMAT: i64 = 12;
 
 /// The oldest form whose tables still answer rightly while they are built again.
 const READABLE_FROM: i64 = 11;

@@ -18,6 +18,9 @@ mod hostile;
 mod import;
 mod intake;
 mod kills;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
+mod limits;
 mod mapping;
 mod months;
 mod network;

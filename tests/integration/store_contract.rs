@@ -40,6 +40,24 @@ macro_rules! obligations {
                 }
             })+
         }
+
+        #[cfg(feature = "kurrentdb")]
+        mod fake_kurrentdb {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Subject::fake_kurrentdb().await).await;
+            })+
+        }
+
+        #[cfg(feature = "kurrentdb")]
+        mod kurrentdb {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(subject) = super::Subject::kurrentdb().await {
+                    super::$name(subject).await;
+                }
+            })+
+        }
     };
 }
 
@@ -565,7 +583,14 @@ proptest! {
             check_against_model(Subject::memory(), steps.clone()).await;
             check_against_model(Subject::sqlite().await, steps.clone()).await;
             if let Some(subject) = Subject::postgres().await {
-                check_against_model(subject, steps).await;
+                check_against_model(subject, steps.clone()).await;
+            }
+            #[cfg(feature = "kurrentdb")]
+            {
+                check_against_model(Subject::fake_kurrentdb().await, steps.clone()).await;
+                if let Some(subject) = Subject::kurrentdb().await {
+                    check_against_model(subject, steps).await;
+                }
             }
         });
     }

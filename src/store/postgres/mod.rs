@@ -38,11 +38,12 @@ pub use self::{
 };
 use self::{
     schema::Opened,
-    tail::{Fresh, Tail, Writing},
+    tail::{Tail, Writing},
     trouble::Trouble,
 };
 use super::{
     Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
+    fresh::Fresh,
     layout::{heads::Heads, keys::KeyIndex, lines::HeldLines, spans::Spans},
     lock::DirectoryLock,
 };
