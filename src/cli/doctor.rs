@@ -22,7 +22,7 @@ use crate::{
     clock::{Clock, SystemClock},
     commands,
     projector::lease,
-    store::{open::Location, postgres::Server},
+    store::postgres::Server,
     tables::{self, generation::Purpose, query::Slice},
 };
 

@@ -276,8 +276,8 @@ fn nothing_there(place: impl Display) -> CliError {
     CliError::new(Exit::NotFound, message)
 }
 
-impl From<crate::tables::error::TablesError> for CliError {
-    fn from(error: crate::tables::error::TablesError) -> Self {
+impl From<tables::error::TablesError> for CliError {
+    fn from(error: tables::error::TablesError) -> Self {
         Self::failed(error)
     }
 }
