@@ -8,7 +8,7 @@ use super::record::CommandError;
 use crate::{
     projector::{Control, Progress, ProjectorError, Rebuilt},
     service::Service,
-    tables::generation::Generation,
+    tables::{error::TablesError, generation::Generation},
 };
 
 /// What became of a rebuild.
@@ -168,6 +168,7 @@ pub async fn release(service: &Service) -> Result<Vec<Generation>, CommandError>
         .release()
         .await
         .map_err(|error| match error {
+            ProjectorError::Tables(TablesError::UnderWay) => under_way(),
             ProjectorError::Tables(error) => CommandError::Tables(error),
             error => CommandError::Conflict(error.to_string()),
         })

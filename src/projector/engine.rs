@@ -245,6 +245,9 @@ async fn write(
             && batch.position > writer.position()
         {
             while let Err(error) = writer.write(&batch, digest).await {
+                if course.is_stopped() {
+                    return Err(ProjectorError::Cancelled);
+                }
                 patience.after(error.into()).await?;
             }
         }

@@ -35,6 +35,9 @@ const REST_FACTOR: u32 = 9;
 const REST_MAX: Duration = Duration::from_secs(2);
 const REST_MIN: Duration = Duration::from_millis(5);
 
+/// How long news of what others have appended may take.
+const NEWS_MAX: Duration = Duration::from_secs(5);
+
 /// What the task is asked.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -108,14 +111,19 @@ impl Follower {
                 Ok(successor) => self.keep_up(successor).await,
                 Err(error) => Err(error),
             };
-            let Err(ProjectorError::Tables(TablesError::Overtaken)) = result else {
-                break result;
-            };
-            // Whoever has written them has followed the same log: begin again from what is there.
-            tracing::warn!(
-                "the read models were written by somebody else: they are taken up again"
-            );
-            self.status.has_trouble(TablesError::Overtaken.to_string());
+            match result {
+                Err(ProjectorError::Tables(error)) if may_pass(&error) => {
+                    if Course::is_stopped(&*self.status) {
+                        break Ok(());
+                    }
+                    // Whoever has written them has followed the same log: begin again from what is
+                    // there.
+                    tracing::warn!(%error, "the read models are taken up again");
+                    self.status.has_trouble(error.to_string());
+                    tokio::time::sleep(REST_MAX).await;
+                }
+                result => break result,
+            }
         };
         match result {
             // Told to stop while it was busy; whoever told it waits for the channel to close.
@@ -146,13 +154,16 @@ impl Follower {
             return self.build().await;
         }
         let checkpoint = self.tables.checkpoint().await?;
-        let head = self.store.head();
+        let head = self.head_at(checkpoint.position).await;
         if checkpoint.position > 0 && checkpoint.position <= head {
             let quietly = Quietly(&self.status);
             let (engine, result) = self.engine().run(checkpoint.position, None, &quietly).await;
             result?;
             if engine.standing().digest == checkpoint.digest {
                 let writer = self.tables.writer().await?;
+                if writer.checkpoint() != checkpoint {
+                    return Err(TablesError::Overtaken.into());
+                }
                 self.status.reached(checkpoint.position);
                 return Ok(Successor { engine, writer });
             }
@@ -161,12 +172,25 @@ impl Follower {
             warn_of_difference(checkpoint, head);
         } else if head <= STEP {
             let writer = self.tables.writer().await?;
+            if writer.position() > 0 {
+                return Err(TablesError::Overtaken.into());
+            }
             return Ok(Successor {
                 engine: self.engine(),
                 writer,
             });
         }
         self.build().await
+    }
+
+    /// The head of the log, which others may have read further than this node knows it.
+    async fn head_at(&self, position: u64) -> u64 {
+        if self.store.is_shared() {
+            let mut head = self.store.follow();
+            let reached = head.wait_for(|&head| head >= position);
+            drop(tokio::time::timeout(NEWS_MAX, reached).await);
+        }
+        self.store.head()
     }
 
     /// Builds the tables again, out of sight, up to the head of this moment. Those that were there
@@ -302,6 +326,11 @@ impl Follower {
             },
         }
     }
+}
+
+/// Whether it is worth while to take up the read models again.
+fn may_pass(error: &TablesError) -> bool {
+    matches!(error, TablesError::Overtaken | TablesError::UnderWay) || error.is_passing()
 }
 
 /// Folding what is written already: nothing new is reached.
