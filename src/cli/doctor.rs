@@ -120,10 +120,12 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         "read models",
         health,
         format!(
-            "generation {}, {behind} facts behind the log",
-            checkpoint.generation
+            "generation {} {}, {behind} facts behind the log",
+            checkpoint.generation,
+            reader.tables.place(),
         ),
     ));
+    findings.extend(views(reader).await?);
     findings.extend(derivation(reader).await?);
     findings.extend(poison(reader).await?);
     findings.extend(generations(reader).await?);
@@ -152,6 +154,18 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         },
     ));
     Ok(findings)
+}
+
+/// Whether other tools are shown what is in force.
+async fn views(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let shown = reader.tables.shown_to_others().await?;
+    Ok(shown.map(|shown| {
+        let detail = format!(
+            "other tools are still shown generation {shown}: a report is under way, or something is \
+             built on the views that other columns would break"
+        );
+        Finding::new("views", Health::Note, detail)
+    }))
 }
 
 /// The version of the derivation, where it is not the newest that is known.

@@ -278,7 +278,13 @@ fn nothing_there(place: impl Display) -> CliError {
 
 impl From<tables::error::TablesError> for CliError {
     fn from(error: tables::error::TablesError) -> Self {
-        Self::failed(error)
+        use tables::error::TablesError;
+        match error {
+            TablesError::Unsuitable(_) => Self::new(Exit::Usage, error),
+            TablesError::Absent(_) => Self::new(Exit::NotFound, error),
+            TablesError::UnderWay | TablesError::Overtaken => Self::new(Exit::Unavailable, error),
+            error => Self::failed(error),
+        }
     }
 }
 
