@@ -118,10 +118,7 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
     let node = service.projector.node().map(ToString::to_string);
     let (projecting_node, term) = match &role {
         Role::Projecting(term) => (node.clone(), node.is_some().then_some(*term)),
-        Role::Following(by) => by
-            .as_ref()
-            .map(|by| (by.node.to_string(), by.term))
-            .unzip(),
+        Role::Following(by) => by.as_ref().map(|by| (by.node.to_string(), by.term)).unzip(),
     };
     let body = Readiness {
         status,

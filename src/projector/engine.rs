@@ -250,6 +250,9 @@ async fn write(
                     is_overtaken = true;
                     break;
                 }
+                if course.is_stopped() {
+                    return Err(ProjectorError::Cancelled);
+                }
                 patience.after(error.into()).await?;
             }
         }

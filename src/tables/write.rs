@@ -7,14 +7,13 @@ use postbook_projections::rows::{Account, ConversionRow};
 use postbook_schemas::FactId;
 
 use super::{
-    Checkpoint, Stopped,
+    Checkpoint, Stopped, accounts,
     batch::Batch,
     checkpoint,
     db::{Conn, Connection, Query},
     digest::Digest,
     error::TablesError,
     insert::Kind,
-    row::Reader,
     server::Fence,
     statements::Statements,
     sums::{Added, SumStatements},
@@ -43,7 +42,7 @@ impl Writer {
         checkpoint: Checkpoint,
         fence: Option<Fence>,
     ) -> Result<Self, TablesError> {
-        let accounts = read_accounts(connection.hand()).await?;
+        let accounts = accounts::read(connection.hand()).await?;
         let kind = match connection {
             Connection::File(_) => Kind::File,
             Connection::Server(..) => Kind::Server,
@@ -169,7 +168,7 @@ impl Writer {
         self.is_lost = true;
         let mut connection = fence.connect().await?;
         let found = checkpoint::read(connection.hand()).await?;
-        self.accounts = read_accounts(connection.hand()).await?;
+        self.accounts = accounts::read(connection.hand()).await?;
         self.connection = connection;
         self.is_lost = false;
         Ok(found)
@@ -395,22 +394,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-async fn read_accounts(mut connection: Conn<'_>) -> Result<HashMap<Account, i64>, TablesError> {
-    let query = Query::new("SELECT id, kind, partner, offer FROM accounts");
-    let mut accounts = HashMap::new();
-    for row in connection.fetch(query).await? {
-        let row = Reader::new("accounts", &row);
-        let (kind, partner, offer) = (
-            row.text("kind")?,
-            row.text_option("partner")?,
-            row.text_option("offer")?,
-        );
-        let account = words::parse_account(&kind, partner.as_deref(), offer.as_deref());
-        let account =
-            account.ok_or_else(|| row.damaged("kind", format_args!("unknown account `{kind}`")))?;
-        accounts.insert(account, row.number("id")?);
-    }
-    Ok(accounts)
 }

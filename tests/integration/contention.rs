@@ -56,11 +56,18 @@ impl Desk {
         Self::open(vec![Place::with(PROGRAMME)], None)
     }
 
-    /// Two nodes on one log; none without a server for it.
-    async fn of_two_nodes() -> Option<Self> {
+    /// Two nodes on one log, each with read models of its own or both with the same; none without a
+    /// server for it.
+    async fn of_two_nodes(share_read_models: bool) -> Option<Self> {
         let schema = Schema::make().await?;
-        let log = || Some(schema.url());
-        let places = vec![Place::with_on(PROGRAMME, log()), Place::on(log())];
+        let mut elsewhere = vec![format!("--log={}", schema.url())];
+        if share_read_models {
+            elsewhere.push(format!("--projections={}", schema.url()));
+        }
+        let places = vec![
+            Place::with_elsewhere(PROGRAMME, &elsewhere),
+            Place::elsewhere(&elsewhere),
+        ];
         Some(Self::open(places, Some(schema)))
     }
 
@@ -108,7 +115,7 @@ impl Desk {
     }
 }
 
-/// Each story happens at a desk of one node and at one of two.
+/// Each story happens at a desk of one node and at two of two.
 macro_rules! at_desks {
     ($($name:ident;)+) => {
         mod one_node {
@@ -121,7 +128,16 @@ macro_rules! at_desks {
         mod two_nodes {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $name() {
-                if let Some(desk) = super::Desk::of_two_nodes().await {
+                if let Some(desk) = super::Desk::of_two_nodes(false).await {
+                    super::$name(desk).await;
+                }
+            })+
+        }
+
+        mod two_nodes_with_the_same_read_models {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                if let Some(desk) = super::Desk::of_two_nodes(true).await {
                     super::$name(desk).await;
                 }
             })+

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::StatusCode;
-use postbook::secrets::{Role, Scope};
+use postbook::{
+    clock::Clock,
+    secrets::{Role, Scope},
+};
 use serde_json::Value;
 
 use super::{
