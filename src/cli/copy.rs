@@ -17,7 +17,7 @@ use crate::{
         LogStore,
         open::{self, Location},
     },
-    tables::Tables,
+    tables::{self, Tables},
 };
 
 /// Copies a log and its secrets to another store, and verifies the copy.
@@ -38,6 +38,8 @@ struct End {
     place: Place,
     /// Its data directory: what was made from the log is there, or may be.
     data: PathBuf,
+    /// Its read models: in that directory, unless they are named.
+    tables: tables::location::Location,
 }
 
 impl End {
@@ -47,7 +49,9 @@ impl End {
             Location::Directory(directory) => directory.clone(),
             _ => global.data.clone(),
         };
+        let tables = tables::location::Location::choose(global.projections.as_deref(), &data)?;
         Ok(Self {
+            tables,
             place: Place::beside(&location, global.options().projections.as_deref(), &data)?,
             location,
             data,
@@ -120,7 +124,7 @@ async fn compare_digests(
     click_ids: &Arc<ClickIdKey>,
     size: u64,
 ) -> Result<Result<String, String>, CliError> {
-    let Ok(tables) = Tables::open_existing(&from.data).await else {
+    let Ok(tables) = Tables::open_existing_at(&from.tables, &from.data).await else {
         return Ok(Err("the log has no read models here".to_owned()));
     };
     let live = tables.checkpoint().await?;

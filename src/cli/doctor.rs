@@ -21,7 +21,9 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     commands,
-    tables::{generation::Purpose, query::Slice},
+    projector::lease,
+    store::postgres::Server,
+    tables::{self, generation::Purpose, query::Slice},
 };
 
 /// Looks at disk, clock, files, log and read models.
@@ -83,6 +85,9 @@ impl Doctor {
         if let Some(server) = location.kurrentdb() {
             findings.extend(cluster::findings(server).await);
         }
+        if let tables::location::Location::Server(server) = global.options().tables()? {
+            findings.extend(lease(&server).await);
+        }
         match Reader::open(global).await {
             Ok(reader) => {
                 findings.extend(look_inside(&reader).await?);
@@ -115,13 +120,15 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         "read models",
         health,
         format!(
-            "generation {}, {behind} facts behind the log",
-            checkpoint.generation
+            "generation {} {}, {behind} facts behind the log",
+            checkpoint.generation,
+            reader.tables.place(),
         ),
     ));
+    findings.extend(views(reader).await?);
     findings.extend(derivation(reader).await?);
     findings.extend(poison(reader).await?);
-    findings.extend(generations(reader)?);
+    findings.extend(generations(reader).await?);
     let parked = reader
         .tables
         .parked(
@@ -149,6 +156,18 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
     Ok(findings)
 }
 
+/// Whether other tools are shown what is in force.
+async fn views(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let shown = reader.tables.shown_to_others().await?;
+    Ok(shown.map(|shown| {
+        let detail = format!(
+            "other tools are still shown generation {shown}: a report is under way, or something is \
+             built on the views that other columns would break"
+        );
+        Finding::new("views", Health::Note, detail)
+    }))
+}
+
 /// The version of the derivation, where it is not the newest that is known.
 async fn derivation(reader: &Reader) -> Result<Option<Finding>, CliError> {
     let version = reader.directory().await?.derivation();
@@ -174,9 +193,32 @@ async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
     }))
 }
 
+/// Which node writes read models that nodes share.
+async fn lease(server: &Server) -> Option<Finding> {
+    let (health, detail) = match lease::look(server).await {
+        Ok(None) => return None,
+        Ok(Some((holder, true))) => (
+            Health::Good,
+            format!(
+                "node {} writes the read models, in term {}",
+                holder.node, holder.term
+            ),
+        ),
+        Ok(Some((holder, false))) => (
+            Health::Note,
+            format!(
+                "no node writes the read models; the last was {}",
+                holder.node
+            ),
+        ),
+        Err(error) => (Health::Bad, error.to_string()),
+    };
+    Some(Finding::new("projecting node", health, detail))
+}
+
 /// Generations that only take room.
-fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
-    let generations = reader.tables.generations()?;
+async fn generations(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let generations = reader.tables.generations().await?;
     let others = generations
         .iter()
         .filter(|generation| generation.purpose != Purpose::InForce);

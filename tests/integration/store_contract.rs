@@ -74,6 +74,7 @@ obligations! {
     o9_the_head_wakes_followers_and_never_moves_back;
     o10_roots_are_those_of_rfc_6962_for_every_size;
     o11_the_time_of_recording_never_falls;
+    o12_facts_that_are_bound_are_all_there_or_none;
     closed_stores_take_no_facts;
     a_sound_log_passes_its_check;
 }
@@ -376,6 +377,42 @@ async fn o10_roots_are_those_of_rfc_6962_for_every_size(mut subject: Subject) {
         }
         subject.store.root(5_037).await.unwrap_err();
         subject.reopen().await;
+    }
+}
+
+async fn o12_facts_that_are_bound_are_all_there_or_none(mut subject: Subject) {
+    let bound = |fact: Append| Append {
+        with_previous: true,
+        ..fact
+    };
+    let run = |number: u64, key: &str, reference: &str| {
+        vec![
+            report(number, Some(key), &[]),
+            bound(report(number + 1, None, &[reference])),
+            bound(click(number + 2)),
+        ]
+    };
+    let appended = append(&subject.store, run(1, "a", "r"), at(0)).await;
+    assert_eq!(appended.iter().map(position).collect::<Vec<_>>(), [1, 2, 3]);
+    subject.reopen().await;
+    // A run that comes too late, one in time, and one that is too late by the same group.
+    let mut group = run(4, "a", "late");
+    group.extend(run(7, "b", "s"));
+    group.extend(run(10, "b", "later"));
+    group.push(report(13, None, &[]));
+    let appended = append(&subject.store, group, at(0)).await;
+    assert_eq!(
+        appended.iter().map(position).collect::<Vec<_>>(),
+        [1, 1, 1, 4, 5, 6, 4, 4, 4, 7]
+    );
+    assert_eq!(subject.store.head(), 7);
+    for (key, found) in [
+        ("r", Some(2)),
+        ("s", Some(5)),
+        ("late", None),
+        ("later", None),
+    ] {
+        assert_eq!(subject.store.find(key).await.unwrap(), found, "{key}");
     }
 }
 

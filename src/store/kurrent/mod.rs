@@ -348,6 +348,10 @@ impl LogStore for KurrentStore {
         true
     }
 
+    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { self.shared.catch_up(tokio::time::Instant::now()).await }.boxed()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
             self.stop();

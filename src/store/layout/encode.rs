@@ -115,6 +115,12 @@ pub(super) fn admit<'a>(
     let mut admitted = Vec::with_capacity(group.len());
     let mut in_group: HashMap<&str, u64> = HashMap::new();
     for append in group {
+        if append.with_previous
+            && let Some(&known @ Appended::Known { .. }) = appended.last()
+        {
+            appended.push(known);
+            continue;
+        }
         if let Some(key) = &append.unique {
             let fingerprint = index.of_unique(key);
             let known = index.first(fingerprint, &append.not_at);

@@ -292,6 +292,10 @@ impl LogStore for PostgresStore {
         true
     }
 
+    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.shared.catch_up(tokio::time::Instant::now()).boxed()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
             self.stop();

@@ -5,6 +5,7 @@ pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
 pub(crate) mod gated_store;
+pub(crate) mod homes;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
@@ -13,3 +14,4 @@ pub(crate) mod stores;
 #[cfg(feature = "kurrentdb")]
 pub(crate) mod stream;
 pub(crate) mod table;
+pub(crate) mod twin;
