@@ -59,7 +59,10 @@ impl Target {
 
     /// A running server.
     pub(super) fn server(url: &str, token: &str) -> Result<Self, CliError> {
-        Ok(Self::Server(Client::try_new(url)?, token.to_owned()))
+        Ok(Self::Server(
+            Box::new(Client::try_new(url)?),
+            token.to_owned(),
+        ))
     }
 
     /// The data directory.
