@@ -349,10 +349,6 @@ impl LogStore for KurrentStore {
     }
 
     fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.shared.catch_up(tokio::time::Instant::now()).boxed()
-    }
-
-    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async { self.shared.catch_up(tokio::time::Instant::now()).await }.boxed()
     }
 
