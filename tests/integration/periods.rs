@@ -197,6 +197,21 @@ async fn a_statement_closes_with_the_balance_as_of_the_end_of_its_month_as_known
     );
     let today = finance.get("/v1/partners/p1/balances").await.json()["items"][0].clone();
     assert_eq!(today["payable_minor"], 3_000 + 300 + 1_200);
+    for (query, count) in [
+        ("as_of=2026-06-01T00:00:00Z", 1),
+        ("as_of=2026-05-31T23:59:59Z", 0),
+        ("known_at=2026-06-01T00:00:00Z", 0),
+        (
+            "known_at=2100-01-01T00:00:00Z&as_of=2100-01-01T00:00:00Z",
+            1,
+        ),
+    ] {
+        for path in ["/v1/statements", "/v1/partners/p1/statements"] {
+            let told = finance.get(&format!("{path}?{query}")).await.json();
+            let told = told["items"].as_array().expect("a list");
+            assert_eq!(told.len(), count, "{path}?{query}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -171,6 +171,7 @@ async fn append(
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         })
         .await?;
     Ok(())
