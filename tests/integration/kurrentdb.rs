@@ -73,14 +73,14 @@ async fn check_confirmed(stream: &Stream, confirmed: &BTreeMap<u64, u64>) {
     let distinct: BTreeSet<_> = numbers.iter().collect();
     assert_eq!(distinct.len(), numbers.len(), "nothing is there twice");
     for (&number, &position) in confirmed {
-        let index = usize::try_from(position).unwrap() - 1;
+        let index = usize::try_from(position - 1).expect("it is small");
         assert_eq!(
             numbers.get(index),
             Some(&number),
             "it is where the answer said"
         );
     }
-    node.check(&|_| {}).await.unwrap();
+    node.check(&|_| {}).await.expect("the log is sound");
     node.close().await;
 }
 
