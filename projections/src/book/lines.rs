@@ -61,7 +61,7 @@ impl Book {
             }
             match unmet(&rule.when, conversion, click, &around) {
                 Some(Unmet::Not(_) | Unmet::Total(_)) => {
-                    unmet_rules.push((place, ZeroReason::ConditionUnmet))
+                    unmet_rules.push((place, ZeroReason::ConditionUnmet));
                 }
                 Some(Unmet::AwaitsRate) => unmet_rules.push((place, ZeroReason::AwaitingFx)),
                 None => {
