@@ -101,9 +101,21 @@ impl Desk {
         Caller::of(&self.servings, &self.tokens[number])
     }
 
-    fn kill_and_start_again(&mut self) {
+    async fn kill_and_start_again(&mut self) {
         self.servings.iter_mut().for_each(Serving::kill);
         self.servings = self.places.iter().map(Place::serve).collect();
+        // After a kill of all nodes the lease of the read models has to end first.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            for serving in &self.servings {
+                let told = serving.caller(&self.tokens[0]).get("/healthz").await;
+                if told["role"] == "projecting" {
+                    return;
+                }
+            }
+            assert!(Instant::now() < deadline, "nobody projects");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The program's own check of log, tables, balances and statements, on each node.
@@ -202,7 +214,7 @@ async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill(
     let refusals = ["reserved by open payouts 10000", "at the same time"];
     let payout = only_winner(all_at_once(&asked, &propose).await, &refusals);
     assert_eq!(payout["amount_minor"], 10_000);
-    desk.kill_and_start_again();
+    desk.kill_and_start_again().await;
     let [finn, fay] = desk.two();
     // Whoever proposed it cannot approve it, whichever of the two that was.
     let approve = format!("/v1/payouts/{}/approve", id(&payout));
@@ -414,7 +426,7 @@ async fn what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_a
         "the key is of another request"
     );
     let second = fay.done("/v1/payouts", &second).await;
-    desk.kill_and_start_again();
+    desk.kill_and_start_again().await;
     let [finn, fay] = desk.two();
     let (_, again) = finn.post_once("/v1/payouts", &body, "k1").await;
     assert_eq!(id(&again), payouts[0]);
