@@ -1,6 +1,6 @@
 //! Terms made ready for pricing: exact amounts instead of texts, defaults filled in.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{Datelike, Months, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -26,7 +26,7 @@ pub struct CompiledTerms {
     /// Where its publication stands among the facts.
     pub order: OrderKey,
     /// Its name.
-    pub version: String,
+    pub version: Arc<str>,
     /// For whom.
     pub scope: PartnerScope,
     /// From when, in event time.
@@ -53,7 +53,7 @@ pub struct CompiledTerms {
 #[derive(Clone, Debug)]
 pub struct CompiledRule {
     /// Its name.
-    pub id: String,
+    pub id: Arc<str>,
     /// The kind it prices.
     pub on: Kind,
     /// What it pays.
@@ -123,7 +123,7 @@ impl CompiledTerms {
             fence: terms.fence,
             prices,
             order,
-            version: published.version.clone(),
+            version: published.version.as_str().into(),
             scope: terms.partner.clone(),
             effective_from: terms.effective_from,
             time_zone: terms.time_zone,
@@ -234,7 +234,7 @@ impl CompiledRule {
             }
         };
         Some(Self {
-            id: rule.id.clone(),
+            id: rule.id.as_str().into(),
             on: rule.on.0.clone(),
             price,
             level: rule.level,
