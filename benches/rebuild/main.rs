@@ -8,6 +8,7 @@ mod disk;
 mod fill;
 mod people;
 mod rival;
+mod server;
 
 use std::{
     fs,
@@ -21,7 +22,7 @@ use clap::Parser;
 use postbook::{
     projector::{self, Control, Projector},
     store::{LogStore, sqlite::SqliteStore},
-    tables::Tables,
+    tables::{Tables, location::Location},
 };
 use postbook_schemas::ClickIdKey;
 
@@ -58,6 +59,7 @@ struct Options {
 enum Step {
     Fill,
     Replay,
+    ReplayOnServer,
     Beside,
     Rival,
 }
@@ -73,6 +75,9 @@ fn main() -> anyhow::Result<()> {
     match (options.step, options.keep.clone()) {
         (Some(Step::Fill), Some(folder)) => runtime.block_on(fill_log(&options, &folder)),
         (Some(Step::Replay), Some(folder)) => runtime.block_on(replay(&folder)),
+        (Some(Step::ReplayOnServer), Some(folder)) => {
+            runtime.block_on(replay_on_server(&options, &folder))
+        }
         (Some(Step::Beside), Some(folder)) => runtime.block_on(beside(&folder)),
         (Some(Step::Rival), Some(folder)) => runtime.block_on(rival(&options, &folder)),
         (_, folder) => {
@@ -87,6 +92,7 @@ fn main() -> anyhow::Result<()> {
                 println!("without PostgreSQL to compare with: BENCH_POSTGRES_URL names none");
                 return Ok(());
             }
+            step(&options, &folder, "replay-on-server")?;
             step(&options, &folder, "rival")
         }
     }
@@ -136,16 +142,42 @@ async fn replay(folder: &Path) -> anyhow::Result<()> {
         started.elapsed().as_secs_f64(),
         peak_mib()?
     );
-    let tables = Tables::open(folder).await?;
-    let rebuilt = projector::replay(&store, &click_ids(), &tables, &Control::default()).await?;
+    let location = Location::Directory(folder.to_owned());
+    replay_into(&location, folder, &store).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// The same into read models on PostgreSQL, in a schema that goes afterwards.
+async fn replay_on_server(options: &Options, folder: &Path) -> anyhow::Result<()> {
+    let url = options.postgres.as_deref().unwrap_or_default();
+    let schema = server::Schema::make(url).await?;
+    let store: Arc<dyn LogStore> = Arc::new(SqliteStore::open(folder, click_ids()).await?);
+    let location = Location::choose(Some(&schema.url()), folder)?;
+    println!("into read models on PostgreSQL:");
+    let replayed = replay_into(&location, folder, &store).await;
+    store.close().await;
+    schema.remove().await?;
+    replayed
+}
+
+async fn replay_into(
+    location: &Location,
+    folder: &Path,
+    store: &Arc<dyn LogStore>,
+) -> anyhow::Result<()> {
+    let tables = Tables::open_at(location, folder).await?;
+    let rebuilt = projector::replay(store, &click_ids(), &tables, &Control::default()).await?;
     println!(
         "rebuilt in {:.2} s ({:.0} facts/s) [goal 1000000], {} MiB at its peak [goal 1024]",
         rebuilt.elapsed.as_secs_f64(),
         rate(rebuilt.position, rebuilt.elapsed),
         peak_mib()?
     );
+    let generations = tables.generations().await?;
+    let bytes = generations.last().map_or(0, |generation| generation.bytes);
+    println!("the tables take {} MiB", bytes >> 20);
     tables.close().await;
-    store.close().await;
     Ok(())
 }
 

@@ -17,13 +17,14 @@ use crate::{
         LogStore,
         open::{self, Location},
     },
-    tables::Tables,
+    tables::{self, Tables},
 };
 
 /// Copies a log and its secrets to another store, and verifies the copy.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
-    /// The log to copy: `sqlite:DIRECTORY` or `postgres://HOST/DATABASE`; a server may go on appending
+    /// The log to copy: `sqlite:DIRECTORY`, `postgres://HOST/DATABASE` or `kurrentdb://HOST`; a server may
+    /// go on appending
     #[arg(long, value_name = "URL")]
     from: String,
     /// Where to: empty, or a copy that was interrupted or has fallen behind
@@ -37,6 +38,8 @@ struct End {
     place: Place,
     /// Its data directory: what was made from the log is there, or may be.
     data: PathBuf,
+    /// Its read models: in that directory, unless they are named.
+    tables: tables::location::Location,
 }
 
 impl End {
@@ -44,10 +47,12 @@ impl End {
         let location = Location::choose(Some(url), &global.data)?;
         let data = match &location {
             Location::Directory(directory) => directory.clone(),
-            Location::Memory | Location::Server(..) => global.data.clone(),
+            _ => global.data.clone(),
         };
+        let tables = tables::location::Location::choose(global.projections.as_deref(), &data)?;
         Ok(Self {
-            place: Place::beside(&location, &data),
+            tables,
+            place: Place::beside(&location, global.options().projections.as_deref(), &data)?,
             location,
             data,
         })
@@ -119,7 +124,7 @@ async fn compare_digests(
     click_ids: &Arc<ClickIdKey>,
     size: u64,
 ) -> Result<Result<String, String>, CliError> {
-    let Ok(tables) = Tables::open_existing(&from.data).await else {
+    let Ok(tables) = Tables::open_existing_at(&from.tables, &from.data).await else {
         return Ok(Err("the log has no read models here".to_owned()));
     };
     let live = tables.checkpoint().await?;

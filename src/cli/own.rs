@@ -67,7 +67,6 @@ impl From<OpenError> for CliError {
             OpenError::Secrets(error) => error.into(),
             OpenError::Tables(error) => error.into(),
             OpenError::Directory(_) => Self::failed(error),
-            OpenError::Projections(_) => Self::new(Exit::Usage, error),
         }
     }
 }

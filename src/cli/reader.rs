@@ -21,7 +21,7 @@ use crate::{
         LogStore,
         open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
-    tables::Tables,
+    tables::{self, Tables},
 };
 
 /// How often the way of the read models to the head of the log is shown.
@@ -55,7 +55,8 @@ impl Reader {
             pseudonyms,
         } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
-        if let Ok(tables) = Tables::open_existing(&global.data).await
+        if let Ok(tables) =
+            Tables::open_existing_at(&global.options().tables()?, &global.data).await
             && let Ok(checkpoint) = tables.checkpoint().await
             && checkpoint.position >= store.head()
         {
@@ -88,12 +89,16 @@ impl Reader {
     /// As [`CliError`] of a store in use, if another process has it.
     pub(super) async fn alone(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
+        if are_shared(&location, global)? {
+            let message = "other nodes may be at work on the same log and read models";
+            return Err(CliError::new(Exit::Unavailable, message));
+        }
         let Keys {
             click_ids,
             pseudonyms,
         } = keys;
         let store = open_alone(&location, Arc::clone(&click_ids)).await?;
-        let tables = Tables::open(&global.data).await?;
+        let tables = Tables::open_at(&global.options().tables()?, &global.data).await?;
         let projector =
             Projector::start(Arc::clone(&store), Arc::clone(&click_ids), tables.clone());
         let reader = Self {
@@ -124,7 +129,7 @@ impl Reader {
             pseudonyms,
         } = keys;
         let store = open_to_read(&location, Arc::clone(&click_ids)).await?;
-        let tables = Tables::open_existing(&global.data).await?;
+        let tables = Tables::open_existing_at(&global.options().tables()?, &global.data).await?;
         let behind = behind(&tables, store.head()).await?;
         if behind > 0 {
             output::note(&format!(
@@ -186,7 +191,7 @@ impl Unprojected {
         let store = open_alone(&location, Arc::clone(&keys.click_ids)).await?;
         Ok(Self {
             store,
-            tables: Tables::open(&global.data).await?,
+            tables: Tables::open_at(&global.options().tables()?, &global.data).await?,
             click_ids: keys.click_ids,
         })
     }
@@ -196,6 +201,17 @@ impl Unprojected {
         self.tables.close().await;
         self.store.close().await;
     }
+}
+
+/// Whether other nodes may be at work on log and read models, so that nobody here brings them up to
+/// date.
+fn are_shared(log: &Location, global: &Global) -> Result<bool, CliError> {
+    let tables = global.options().tables()?;
+    let on_servers = (log, &tables);
+    Ok(matches!(
+        on_servers,
+        (Location::Server(..), tables::location::Location::Server(_))
+    ))
 }
 
 /// How many facts the read models of a running server are behind, once it had time to catch up.
@@ -217,7 +233,7 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
 
 /// The secrets of a data directory that is there.
 pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
-    let place = Place::beside(&global.options().location()?, &global.data);
+    let place = global.options().secrets_place()?;
     if let Place::Directory(data) = &place
         && !data.join("secrets.sqlite").exists()
     {
@@ -235,18 +251,16 @@ struct Keys {
 /// Where the log is, and the keys of its ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = global.options().location()?;
-    let is_there = match &location {
-        Location::Directory(_) | Location::Memory => global.data.is_dir(),
-        // A node may begin with nothing but the server's address.
-        Location::Server(..) => true,
-    };
+    let server = location.server_name();
+    // A node may begin with nothing but the server's address.
+    let is_there = server.is_some() || global.data.is_dir();
     if !is_there || !is_there_at(&location).await? {
-        return Err(match &location {
-            Location::Server(server, _) => nothing_there(server),
-            Location::Directory(_) | Location::Memory => nothing_there(global.data.display()),
+        return Err(match server {
+            Some(server) => nothing_there(server),
+            None => nothing_there(global.data.display()),
         });
     }
-    let place = Place::beside(&location, &global.data);
+    let place = global.options().secrets_place()?;
     let secrets = Secrets::open_with(&place, None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),
@@ -262,9 +276,15 @@ fn nothing_there(place: impl Display) -> CliError {
     CliError::new(Exit::NotFound, message)
 }
 
-impl From<crate::tables::error::TablesError> for CliError {
-    fn from(error: crate::tables::error::TablesError) -> Self {
-        Self::failed(error)
+impl From<tables::error::TablesError> for CliError {
+    fn from(error: tables::error::TablesError) -> Self {
+        use tables::error::TablesError;
+        match error {
+            TablesError::Unsuitable(_) => Self::new(Exit::Usage, error),
+            TablesError::Absent(_) => Self::new(Exit::NotFound, error),
+            TablesError::UnderWay | TablesError::Overtaken => Self::new(Exit::Unavailable, error),
+            error => Self::failed(error),
+        }
     }
 }
 
@@ -275,7 +295,7 @@ impl From<crate::projector::ProjectorError> for CliError {
             ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
             ProjectorError::Store(error) => error.into(),
             ProjectorError::Tables(error) => error.into(),
-            ProjectorError::Cancelled | ProjectorError::UnderWay => {
+            ProjectorError::Cancelled | ProjectorError::UnderWay | ProjectorError::Elsewhere(_) => {
                 Self::new(Exit::Unavailable, error)
             }
             ProjectorError::Stopped(_) => Self::failed(error),
@@ -290,7 +310,7 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
             ApplyError::Problems(_) => Self::new(Exit::Refused, error),
             ApplyError::Store(error) => error.into(),
             ApplyError::Unreadable { .. } => Self::new(Exit::Unsound, error),
-            ApplyError::History(error) => error.into(),
+            ApplyError::Command(error) => error.into(),
             ApplyError::Directory(_) => Self::failed(error),
         }
     }

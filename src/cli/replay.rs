@@ -53,7 +53,7 @@ impl Replay {
             }
             (None, true) => {
                 let here = Unprojected::open(global).await?;
-                let gone = here.tables.release();
+                let gone = here.tables.release().await;
                 here.close().await;
                 released(&generations(&gone?), global.json)
             }

@@ -168,8 +168,8 @@ impl Completed<'_> {
     }
 
     /// Puts it in force.
-    pub(super) fn switch(self) -> Result<(Engine, Writer), ProjectorError> {
-        let writer = self.parts.tables.switch_to(self.complete)?;
+    pub(super) async fn switch(self) -> Result<(Engine, Writer), ProjectorError> {
+        let writer = self.parts.tables.switch_to(self.complete).await?;
         Ok((self.engine, writer))
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     store::{Filter, LogStore, Page, StoreError},
-    tables::write::Writer,
+    tables::{error::TablesError, write::Writer},
 };
 
 /// How many bytes of lines are read at a time.
@@ -58,6 +58,7 @@ impl Patience {
                         | ProjectorError::Cancelled
                         | ProjectorError::Stopped(_)
                         | ProjectorError::Store(StoreError::Damaged { .. } | StoreError::Closed(_))
+                        | ProjectorError::Tables(TablesError::Overtaken)
                 ) =>
             {
                 Err(error)
@@ -238,6 +239,7 @@ async fn write(
     patience: Patience,
     course: &dyn Course,
 ) -> Result<(), ProjectorError> {
+    let mut is_overtaken = false;
     while let Some((batch, digest)) = ready.recv().await {
         // A batch without rows moves the checkpoint too: whoever reads the tables beside the server
         // can tell then whether they show all of the log.
@@ -245,10 +247,24 @@ async fn write(
             && batch.position > writer.position()
         {
             while let Err(error) = writer.write(&batch, digest).await {
+                if matches!(error, TablesError::Overtaken) {
+                    is_overtaken = true;
+                    break;
+                }
+                if course.is_stopped() {
+                    return Err(ProjectorError::Cancelled);
+                }
                 patience.after(error.into()).await?;
             }
         }
-        course.reached(batch.position);
+        if !is_overtaken {
+            course.reached(batch.position);
+        }
+        // What is folded goes on to be folded, so that the book stays whole.
+        writer = writer.filter(|_| !is_overtaken);
+    }
+    if is_overtaken {
+        return Err(TablesError::Overtaken.into());
     }
     Ok(())
 }

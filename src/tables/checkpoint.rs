@@ -1,10 +1,12 @@
 //! The one row that says how far the tables have come, and what they are.
 
-use std::path::Path;
-
-use sqlx::{Connection, Row, SqliteConnection};
-
-use super::{FORMAT, connect, digest::Digest, error::TablesError};
+use super::{
+    db::{Conn, Query},
+    digest::Digest,
+    error::TablesError,
+    form::FORMAT,
+    row::Reader,
+};
 
 /// How far the tables have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,105 +28,110 @@ pub struct Stopped {
     pub why: String,
 }
 
-/// The form of the tables in a file, whatever it is.
-pub(super) async fn form_of(path: &Path) -> Result<i64, TablesError> {
-    let reading = TablesError::sql("read");
-    let mut connection = connect::looking(path).await?;
-    let row = sqlx::query("SELECT format FROM meta WHERE one = 1")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(&reading)?;
-    let form = row.try_get(0).map_err(&reading)?;
-    connection.close().await.map_err(&reading)?;
-    Ok(form)
+/// The form of the tables, whatever it is.
+pub(super) async fn form_of(mut connection: Conn<'_>) -> Result<i64, TablesError> {
+    let rows = connection.fetch(Query::new("SELECT format FROM meta WHERE one = 1"));
+    let rows = rows.await?;
+    let row = rows.first().ok_or_else(|| damaged("there is none"))?;
+    Reader::new("meta", row).number("format")
 }
 
 /// Writes it for the first time.
 pub(super) async fn begin(
-    connection: &mut SqliteConnection,
+    mut connection: Conn<'_>,
     checkpoint: Checkpoint,
 ) -> Result<(), TablesError> {
-    sqlx::query("INSERT INTO meta (one, format, generation, position, digest) VALUES (1,?,?,?,?)")
+    let sql = "INSERT INTO meta (one, format, generation, position, digest) \
+               VALUES (1, $1, $2, $3, $4)";
+    let insert = Query::new(sql)
         .bind(FORMAT)
         .bind(checkpoint.generation)
         .bind(checkpoint.position.cast_signed())
-        .bind(checkpoint.digest.to_bytes().to_vec())
-        .execute(connection)
-        .await
-        .map_err(TablesError::sql("written"))?;
-    Ok(())
+        .bind(checkpoint.digest.to_bytes().as_slice());
+    connection.execute(insert).await.map(drop)
 }
 
-/// Moves it on; whatever had stopped the writer has then been overcome.
+/// Moves it on from a position; whatever had stopped the writer has then been overcome.
+///
+/// # Errors
+/// As [`TablesError::Overtaken`] if it is not there.
 pub(super) async fn advance(
-    connection: &mut SqliteConnection,
-    position: u64,
+    mut connection: Conn<'_>,
+    from: u64,
+    to: u64,
     digest: Digest,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE meta SET position = ?, digest = ?, stopped_at = NULL, stopped_why = NULL \
-         WHERE one = 1",
-    )
-    .bind(position.cast_signed())
-    .bind(digest.to_bytes().to_vec())
-    .execute(connection)
-    .await?;
-    Ok(())
+) -> Result<(), TablesError> {
+    let sql = "UPDATE meta SET position = $1, digest = $2, stopped_at = NULL, stopped_why = NULL \
+               WHERE one = 1 AND position = $3";
+    let update = Query::new(sql)
+        .bind(to.cast_signed())
+        .bind(digest.to_bytes().as_slice())
+        .bind(from.cast_signed());
+    match connection.execute(update).await? {
+        1 => Ok(()),
+        _ => Err(TablesError::Overtaken),
+    }
 }
 
 /// Notes at which fact the writer has stopped.
-pub(super) async fn stop(
-    connection: &mut SqliteConnection,
-    stopped: &Stopped,
-) -> Result<(), TablesError> {
-    sqlx::query("UPDATE meta SET stopped_at = ?, stopped_why = ? WHERE one = 1")
+pub(super) async fn stop(mut connection: Conn<'_>, stopped: &Stopped) -> Result<(), TablesError> {
+    let update = Query::new("UPDATE meta SET stopped_at = $1, stopped_why = $2 WHERE one = 1")
         .bind(stopped.position.cast_signed())
-        .bind(stopped.why.as_str())
-        .execute(connection)
-        .await
-        .map_err(TablesError::sql("written"))?;
-    Ok(())
+        .bind(stopped.why.as_str());
+    connection.execute(update).await.map(drop)
 }
 
-/// At which fact the writer has stopped, if it has.
-pub(super) async fn stopped(
-    connection: &mut SqliteConnection,
-) -> Result<Option<Stopped>, TablesError> {
-    let reading = TablesError::sql("read");
-    let sql = "SELECT stopped_at, stopped_why FROM meta WHERE stopped_at IS NOT NULL";
-    let row = sqlx::query(sql).fetch_optional(connection).await;
-    let Some(row) = row.map_err(&reading)? else {
-        return Ok(None);
-    };
-    Ok(Some(Stopped {
-        position: row.try_get::<i64, _>(0).map_err(&reading)?.cast_unsigned(),
-        why: row.try_get(1).map_err(&reading)?,
-    }))
+/// The question at which fact the writer has stopped.
+pub(super) fn stopped_query() -> Query {
+    Query::new("SELECT stopped_at, stopped_why FROM meta WHERE stopped_at IS NOT NULL")
+}
+
+/// What it was answered.
+pub(super) fn stopped(rows: &[super::db::Row]) -> Result<Option<Stopped>, TablesError> {
+    let row = rows.first().map(|row| Reader::new("meta", row));
+    row.map(|row| {
+        Ok(Stopped {
+            position: row.position("stopped_at")?,
+            why: row.text_option("stopped_why")?.unwrap_or_default(),
+        })
+    })
+    .transpose()
+}
+
+/// The question how far the tables have come.
+pub(super) fn query() -> Query {
+    Query::new("SELECT format, generation, position, digest FROM meta WHERE one = 1")
 }
 
 /// Reads it, of tables of this program's form.
-pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Checkpoint, TablesError> {
-    let reading = TablesError::sql("read");
-    let row = sqlx::query("SELECT format, generation, position, digest FROM meta WHERE one = 1")
-        .fetch_one(connection)
-        .await
-        .map_err(&reading)?;
-    let found: i64 = row.try_get(0).map_err(&reading)?;
+pub(super) async fn read(mut connection: Conn<'_>) -> Result<Checkpoint, TablesError> {
+    answer(&connection.fetch(query()).await?)
+}
+
+/// What it was answered.
+pub(super) fn answer(rows: &[super::db::Row]) -> Result<Checkpoint, TablesError> {
+    let row = rows.first().ok_or_else(|| damaged("there is none"))?;
+    let row = Reader::new("meta", row);
+    let found = row.number("format")?;
     if found != FORMAT {
         return Err(TablesError::OtherForm {
             found,
             known: FORMAT,
         });
     }
-    let digest: &[u8] = row.try_get(3).map_err(&reading)?;
-    let digest = <&[u8; 32]>::try_from(digest).map_err(|_| TablesError::Damaged {
-        table: "meta",
-        row: "1".to_owned(),
-        what: "the digest is not 32 bytes long".to_owned(),
-    })?;
+    let digest = <&[u8; 32]>::try_from(row.bytes("digest")?)
+        .map_err(|_| damaged("the digest is not 32 bytes long"))?;
     Ok(Checkpoint {
-        generation: row.try_get(1).map_err(&reading)?,
-        position: row.try_get::<i64, _>(2).map_err(&reading)?.cast_unsigned(),
+        generation: row.number("generation")?,
+        position: row.position("position")?,
         digest: Digest::from_bytes(digest),
     })
+}
+
+fn damaged(what: &str) -> TablesError {
+    TablesError::Damaged {
+        table: "meta",
+        row: "1".to_owned(),
+        what: what.to_owned(),
+    }
 }

@@ -1,16 +1,16 @@
 //! Rows read back from the tables, checked as they are read.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use postbook_projections::rows::{
     AttemptRow, Attribution, CarryoverRow, ConversionRow, EarningLine, Entry, InPeriod, Memo,
     ParkedRow, PayoutRow, Posting,
 };
 use postbook_schemas::{Currency, FactId, Instant, Kind, OfferRef, Outcome};
-use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
     batch::{Adjustment, CarriedLine, ClosedPeriod, StatementRow, Touch},
+    db::Row,
     error::TablesError,
     words,
 };
@@ -19,18 +19,18 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Reader<'r> {
     table: &'static str,
-    row: &'r SqliteRow,
+    row: &'r Row,
 }
 
 type Read<T> = Result<T, TablesError>;
 
 impl<'r> Reader<'r> {
-    pub(super) fn new(table: &'static str, row: &'r SqliteRow) -> Self {
+    pub(super) fn new(table: &'static str, row: &'r Row) -> Self {
         Self { table, row }
     }
 
     pub(super) fn damaged(&self, column: &str, what: impl std::fmt::Display) -> TablesError {
-        let row = self.row.try_get::<i64, _>(0).unwrap_or_default();
+        let row = self.row.first_number().unwrap_or_default();
         TablesError::Damaged {
             table: self.table,
             row: row.to_string(),
@@ -39,14 +39,13 @@ impl<'r> Reader<'r> {
     }
 
     pub(super) fn number(&self, column: &str) -> Read<i64> {
-        self.row
-            .try_get(column)
-            .map_err(|error| self.damaged(column, error))
+        self.number_option(column)?
+            .ok_or_else(|| self.damaged(column, "absent"))
     }
 
     pub(super) fn number_option(&self, column: &str) -> Read<Option<i64>> {
         self.row
-            .try_get(column)
+            .number(column)
             .map_err(|error| self.damaged(column, error))
     }
 
@@ -54,15 +53,24 @@ impl<'r> Reader<'r> {
         self.number(column).map(i64::cast_unsigned)
     }
 
-    pub(super) fn text(&self, column: &str) -> Read<&'r str> {
+    pub(super) fn text(&self, column: &str) -> Read<Cow<'r, str>> {
         self.row
-            .try_get(column)
-            .map_err(|error| self.damaged(column, error))
+            .text(column)
+            .map_err(|error| self.damaged(column, error))?
+            .ok_or_else(|| self.damaged(column, "absent"))
     }
 
     pub(super) fn text_option(&self, column: &str) -> Read<Option<String>> {
-        self.row
-            .try_get(column)
+        let text = self.row.text(column);
+        text.map(|text| text.map(Cow::into_owned))
+            .map_err(|error| self.damaged(column, error))
+    }
+
+    /// The bytes of a digest; none if they are absent.
+    pub(super) fn bytes(&self, column: &str) -> Read<&'r [u8]> {
+        let bytes = self.row.bytes(column);
+        bytes
+            .map(Option::unwrap_or_default)
             .map_err(|error| self.damaged(column, error))
     }
 
@@ -80,9 +88,9 @@ impl<'r> Reader<'r> {
     }
 
     pub(super) fn id_option(&self, column: &str) -> Read<Option<FactId>> {
-        let bytes: Option<&[u8]> = self
+        let bytes = self
             .row
-            .try_get(column)
+            .bytes(column)
             .map_err(|error| self.damaged(column, error))?;
         bytes
             .map(|bytes| FactId::from_slice(bytes).map_err(|error| self.damaged(column, error)))
@@ -106,7 +114,7 @@ impl<'r> Reader<'r> {
 
     pub(super) fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Read<T> {
         let word = self.text(column)?;
-        parse(word).ok_or_else(|| self.damaged(column, format!("unknown word `{word}`")))
+        parse(&word).ok_or_else(|| self.damaged(column, format!("unknown word `{word}`")))
     }
 
     fn word_option<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Read<Option<T>> {
@@ -118,13 +126,13 @@ impl<'r> Reader<'r> {
     }
 }
 
-pub(super) fn attempt(row: &SqliteRow) -> Read<AttemptRow> {
+pub(super) fn attempt(row: &Row) -> Read<AttemptRow> {
     let row = Reader::new("attempts", row);
     Ok(AttemptRow {
         position: row.position("position")?,
         id: row.id("id")?,
         outcome: row.word("outcome", Outcome::from_code)?,
-        fact_type: row.text("fact_type")?.to_owned(),
+        fact_type: row.text("fact_type")?.into_owned(),
         offer: row.parsed_option("offer")?,
         click_id: row.text_option("click_id")?,
         txn_id: row.text_option("txn_id")?,
@@ -134,22 +142,22 @@ pub(super) fn attempt(row: &SqliteRow) -> Read<AttemptRow> {
         field: row.text_option("field")?,
         detail: row.text_option("detail")?,
         differs: row.number("differs")? != 0,
-        endpoint: row.text("endpoint")?.to_owned(),
+        endpoint: row.text("endpoint")?.into_owned(),
         address: row.text_option("address")?,
         recorded_at: row.time("recorded_at")?,
     })
 }
 
 /// A conversion without its earning lines.
-pub(super) fn conversion(row: &SqliteRow) -> Read<ConversionRow> {
+pub(super) fn conversion(row: &Row) -> Read<ConversionRow> {
     let row = Reader::new("conversions", row);
     let losers =
-        serde_json::from_str(row.text("losers")?).map_err(|error| row.damaged("losers", error))?;
+        serde_json::from_str(&row.text("losers")?).map_err(|error| row.damaged("losers", error))?;
     Ok(ConversionRow {
         id: row.id("id")?,
         position: row.position("position")?,
         offer: row.parsed::<OfferRef>("offer")?,
-        kind: Kind::from_code(row.text("kind")?),
+        kind: Kind::from_code(&row.text("kind")?),
         txn_id: row.text_option("txn_id")?,
         click_id: row.text_option("click_id")?,
         customer_id: row.text_option("customer_id")?,
@@ -158,7 +166,7 @@ pub(super) fn conversion(row: &SqliteRow) -> Read<ConversionRow> {
             by: row.word_option("attributed_by", words::parse_attributed_by)?,
             partner: row.parsed_option("partner")?,
             click_id: row.text_option("attributed_click_id")?,
-            reason: row.text("attribution_reason")?.to_owned(),
+            reason: row.text("attribution_reason")?.into_owned(),
             losers,
         },
         status: row.word("status", words::parse_status)?,
@@ -176,7 +184,7 @@ pub(super) fn conversion(row: &SqliteRow) -> Read<ConversionRow> {
 }
 
 /// An earning line, with the position of its conversion.
-pub(super) fn earning(row: &SqliteRow) -> Read<(u64, EarningLine)> {
+pub(super) fn earning(row: &Row) -> Read<(u64, EarningLine)> {
     let row = Reader::new("earnings", row);
     let line = EarningLine {
         rule: row.text_option("rule")?,
@@ -199,7 +207,7 @@ pub(super) fn earning(row: &SqliteRow) -> Read<(u64, EarningLine)> {
 }
 
 /// A posting without its entries.
-pub(super) fn posting(row: &SqliteRow) -> Read<Posting> {
+pub(super) fn posting(row: &Row) -> Read<Posting> {
     let row = Reader::new("postings", row);
     Ok(Posting {
         number: row.position("number")?,
@@ -235,14 +243,14 @@ pub(super) const ENTRY_COLUMNS: &str = "e.posting AS posting, e.amount_minor AS 
      e.available_at AS available_at, a.kind AS kind, a.partner AS partner, a.offer AS offer";
 
 /// An entry, with the number of its posting.
-pub(super) fn entry(row: &SqliteRow) -> Read<(u64, Entry)> {
+pub(super) fn entry(row: &Row) -> Read<(u64, Entry)> {
     let row = Reader::new("entries", row);
     let (kind, partner, offer) = (
         row.text("kind")?,
         row.text_option("partner")?,
         row.text_option("offer")?,
     );
-    let account = words::parse_account(kind, partner.as_deref(), offer.as_deref())
+    let account = words::parse_account(&kind, partner.as_deref(), offer.as_deref())
         .ok_or_else(|| row.damaged("account", format!("unknown account `{kind}`")))?;
     let entry = Entry {
         account,
@@ -252,7 +260,7 @@ pub(super) fn entry(row: &SqliteRow) -> Read<(u64, Entry)> {
     Ok((row.position("posting")?, entry))
 }
 
-pub(super) fn payout(row: &SqliteRow) -> Read<PayoutRow> {
+pub(super) fn payout(row: &Row) -> Read<PayoutRow> {
     let row = Reader::new("payouts", row);
     Ok(PayoutRow {
         id: row.id("id")?,
@@ -269,13 +277,13 @@ pub(super) fn payout(row: &SqliteRow) -> Read<PayoutRow> {
     })
 }
 
-pub(super) fn parked(row: &SqliteRow) -> Read<ParkedRow> {
+pub(super) fn parked(row: &Row) -> Read<ParkedRow> {
     let row = Reader::new("parked", row);
     Ok(ParkedRow {
         position: row.position("position")?,
         waiting: row.number("waiting")? != 0,
         offer: row.parsed("offer")?,
-        change: row.text("change")?.to_owned(),
+        change: row.text("change")?.into_owned(),
         txn_id: row.text_option("txn_id")?,
         click_id: row.text_option("click_id")?,
         customer_id: row.text_option("customer_id")?,
@@ -283,7 +291,7 @@ pub(super) fn parked(row: &SqliteRow) -> Read<ParkedRow> {
     })
 }
 
-pub(super) fn carryover(row: &SqliteRow) -> Read<CarryoverRow> {
+pub(super) fn carryover(row: &Row) -> Read<CarryoverRow> {
     let row = Reader::new("carryovers", row);
     Ok(CarryoverRow {
         id: row.id("id")?,
@@ -297,7 +305,7 @@ pub(super) fn carryover(row: &SqliteRow) -> Read<CarryoverRow> {
     })
 }
 
-pub(super) fn carried_line(row: &SqliteRow) -> Read<CarriedLine> {
+pub(super) fn carried_line(row: &Row) -> Read<CarriedLine> {
     let row = Reader::new("payout_lines", row);
     Ok(CarriedLine {
         payout_id: row.id("payout_id")?,
@@ -308,7 +316,7 @@ pub(super) fn carried_line(row: &SqliteRow) -> Read<CarriedLine> {
     })
 }
 
-pub(super) fn adjustment(row: &SqliteRow) -> Read<Adjustment> {
+pub(super) fn adjustment(row: &Row) -> Read<Adjustment> {
     let row = Reader::new("adjustments", row);
     Ok(Adjustment {
         position: row.position("position")?,
@@ -316,24 +324,24 @@ pub(super) fn adjustment(row: &SqliteRow) -> Read<Adjustment> {
         partner: row.parsed("partner")?,
         amount_minor: row.number("amount_minor")?,
         currency: row.parsed("currency")?,
-        reason: row.text("reason")?.to_owned(),
+        reason: row.text("reason")?.into_owned(),
         occurred_at: row.time("occurred_at")?,
         recorded_at: row.time("recorded_at")?,
     })
 }
 
-pub(super) fn closed_period(row: &SqliteRow) -> Read<ClosedPeriod> {
+pub(super) fn closed_period(row: &Row) -> Read<ClosedPeriod> {
     let row = Reader::new("periods", row);
     Ok(ClosedPeriod {
         position: row.position("position")?,
         period: row.parsed("period")?,
-        actor: row.text("actor")?.to_owned(),
-        reason: row.text("reason")?.to_owned(),
+        actor: row.text("actor")?.into_owned(),
+        reason: row.text("reason")?.into_owned(),
         closed_at: row.time("closed_at")?,
     })
 }
 
-pub(super) fn statement(row: &SqliteRow) -> Read<StatementRow> {
+pub(super) fn statement(row: &Row) -> Read<StatementRow> {
     let row = Reader::new("statements", row);
     Ok(StatementRow {
         position: row.position("position")?,
@@ -348,7 +356,7 @@ pub(super) fn statement(row: &SqliteRow) -> Read<StatementRow> {
     })
 }
 
-pub(super) fn touch(row: &SqliteRow) -> Read<Touch> {
+pub(super) fn touch(row: &Row) -> Read<Touch> {
     let row = Reader::new("touches", row);
     Ok(Touch {
         subject_id: row.id("subject_id")?,

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, SqliteConnection, sqlite::SqliteRow};
-
 use super::{
     Tables,
     canonical::{Bytes, Canonical},
+    db::{Query, Row, Snapshot},
     digest::Digest,
     error::TablesError,
     row,
@@ -21,10 +20,8 @@ impl Tables {
     /// # Errors
     /// The tables cannot be read, or a row holds what this program never writes.
     pub async fn scan_digest(&self) -> Result<Digest, TablesError> {
-        let reading = TablesError::sql("read");
-        // One transaction, so that all tables are read as of one moment.
-        let mut transaction = self.readers().begin().await.map_err(reading)?;
-        let connection = &mut *transaction;
+        // All tables are read as of one moment.
+        let connection = &mut self.snapshot().await?;
         let mut sum = Digest::default();
         add_keyed(connection, &mut sum, "attempts", "position", row::attempt).await?;
         add_conversions(connection, &mut sum).await?;
@@ -51,25 +48,21 @@ impl Tables {
 }
 
 async fn page(
-    connection: &mut SqliteConnection,
+    connection: &mut Snapshot,
     table: &str,
     key: &str,
     after: i64,
-) -> Result<Vec<SqliteRow>, TablesError> {
-    let sql = format!("SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {PAGE}");
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(after)
-        .fetch_all(connection)
-        .await
-        .map_err(TablesError::sql("read"))
+) -> Result<Vec<Row>, TablesError> {
+    let sql = format!("SELECT * FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT {PAGE}");
+    connection.fetch(Query::new(sql).bind(after)).await
 }
 
 async fn add_keyed<R: Canonical>(
-    connection: &mut SqliteConnection,
+    connection: &mut Snapshot,
     sum: &mut Digest,
     table: &'static str,
     key: &'static str,
-    read: fn(&SqliteRow) -> Result<R, TablesError>,
+    read: fn(&Row) -> Result<R, TablesError>,
 ) -> Result<(), TablesError> {
     let (mut after, mut scratch) = (0, Bytes::default());
     loop {
@@ -86,26 +79,21 @@ async fn add_keyed<R: Canonical>(
 
 /// Tables without a number to go on from: small ones.
 async fn add_all<R: Canonical>(
-    connection: &mut SqliteConnection,
+    connection: &mut Snapshot,
     sum: &mut Digest,
     table: &'static str,
-    read: fn(&SqliteRow) -> Result<R, TablesError>,
+    read: fn(&Row) -> Result<R, TablesError>,
 ) -> Result<(), TablesError> {
     let mut scratch = Bytes::default();
-    let rows = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}")))
-        .fetch_all(connection)
-        .await
-        .map_err(TablesError::sql("read"))?;
+    let every = Query::new(format!("SELECT * FROM {table}"));
+    let rows = connection.fetch(every).await?;
     for row in &rows {
         sum.add(Digest::of(&read(row)?, &mut scratch));
     }
     Ok(())
 }
 
-async fn add_conversions(
-    connection: &mut SqliteConnection,
-    sum: &mut Digest,
-) -> Result<(), TablesError> {
+async fn add_conversions(connection: &mut Snapshot, sum: &mut Digest) -> Result<(), TablesError> {
     let (mut after, mut scratch) = (0, Bytes::default());
     loop {
         let rows = page(connection, "conversions", "position", after).await?;
@@ -118,8 +106,8 @@ async fn add_conversions(
             let conversion = row::conversion(row)?;
             conversions.insert(conversion.position, conversion);
         }
-        let lines = "SELECT * FROM earnings WHERE conversion_position > ? \
-                     AND conversion_position <= ? ORDER BY conversion_position, line";
+        let lines = "SELECT * FROM earnings WHERE conversion_position > $1 \
+                     AND conversion_position <= $2 ORDER BY conversion_position, line";
         for row in between(connection, lines, after, to).await? {
             let (position, line) = row::earning(&row)?;
             conversions
@@ -135,10 +123,7 @@ async fn add_conversions(
     }
 }
 
-async fn add_postings(
-    connection: &mut SqliteConnection,
-    sum: &mut Digest,
-) -> Result<(), TablesError> {
+async fn add_postings(connection: &mut Snapshot, sum: &mut Digest) -> Result<(), TablesError> {
     let (mut after, mut scratch) = (0, Bytes::default());
     loop {
         let rows = page(connection, "postings", "number", after).await?;
@@ -153,7 +138,7 @@ async fn add_postings(
         }
         let entries = format!(
             "SELECT {} FROM entries e JOIN accounts a ON a.id = e.account_id \
-             WHERE e.posting > ? AND e.posting <= ? ORDER BY e.posting, e.side",
+             WHERE e.posting > $1 AND e.posting <= $2 ORDER BY e.posting, e.side",
             row::ENTRY_COLUMNS
         );
         for row in between(connection, &entries, after, to).await? {
@@ -172,17 +157,12 @@ async fn add_postings(
 }
 
 async fn between(
-    connection: &mut SqliteConnection,
+    connection: &mut Snapshot,
     sql: &str,
     after: i64,
     to: i64,
-) -> Result<Vec<SqliteRow>, TablesError> {
-    sqlx::query(AssertSqlSafe(sql.to_owned()))
-        .bind(after)
-        .bind(to)
-        .fetch_all(connection)
-        .await
-        .map_err(TablesError::sql("read"))
+) -> Result<Vec<Row>, TablesError> {
+    connection.fetch(Query::new(sql).bind(after).bind(to)).await
 }
 
 fn orphan(table: &'static str, row: u64) -> TablesError {

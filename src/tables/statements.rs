@@ -9,7 +9,7 @@ use postbook_schemas::{Currency, FactId, Instant, ZeroReason};
 
 use super::{
     batch::{Adjustment, CarriedLine, ClosedPeriod, StatementRow, Touch},
-    insert::{Insert, Insertions, Values},
+    insert::{Insert, Insertions, Kind, Values},
     words,
 };
 
@@ -32,56 +32,57 @@ pub(super) struct Statements {
 }
 
 #[rustfmt::skip]
-impl Default for Statements {
-    fn default() -> Self {
+impl Statements {
+    /// The insertions into tables of this kind.
+    pub(super) fn of(kind: Kind) -> Self {
         Self {
-            attempts: Insert::new("attempts", &[
+            attempts: Insert::new(kind, "attempts", &[
                 "position", "id", "outcome", "fact_type", "offer", "click_id", "txn_id", "customer_id",
                 "event_id", "event", "field", "detail", "differs", "endpoint", "address", "recorded_at",
             ]),
-            conversions: Insert::new("conversions", &[
+            conversions: Insert::new(kind, "conversions", &[
                 "position", "id", "offer", "kind", "txn_id", "click_id", "customer_id", "coupon_code",
                 "partner", "attributed_by", "attributed_click_id", "attribution_reason", "losers",
                 "status", "approves_at", "amount_minor", "refunded_minor", "over_refunded_minor",
                 "charged_back_minor", "currency", "occurred_at", "recorded_at", "sandbox",
             ]),
-            earnings: Insert::new("earnings", &[
+            earnings: Insert::new(kind, "earnings", &[
                 "conversion_position", "line", "rule", "terms_version", "partner", "amount_minor",
                 "currency", "state", "reason", "available_at", "earned_minor", "reversed_minor",
                 "clawed_back_minor", "recovered_minor", "written_off_minor", "carried_minor", "payout_id",
             ]),
-            postings: Insert::new("postings", &[
+            postings: Insert::new(kind, "postings", &[
                 "number", "cause", "kind", "conversion_id", "rule", "terms_version", "partner",
                 "currency", "payout_id", "effective_at", "recorded_at", "period", "corrects", "earned_minor",
                 "reversed_minor", "clawed_back_minor", "recovered_minor", "written_off_minor",
                 "adjusted_minor", "paid_minor",
             ]),
-            entries: Insert::new("entries", &[
+            entries: Insert::new(kind, "entries", &[
                 "posting", "side", "account_id", "currency", "amount_minor", "available_at",
                 "effective_at", "recorded_at",
             ]),
-            payouts: Insert::new("payouts", &[
+            payouts: Insert::new(kind, "payouts", &[
                 "position", "id", "partner", "currency", "amount_minor", "recovered_minor",
                 "line_count", "state", "reference", "proposed_at", "changed_at",
             ]),
-            parked: Insert::new("parked", &[
+            parked: Insert::new(kind, "parked", &[
                 "position", "waiting", "offer", "change", "txn_id", "click_id", "customer_id",
                 "recorded_at",
             ]),
-            payout_lines: Insert::new("payout_lines", &[
+            payout_lines: Insert::new(kind, "payout_lines", &[
                 "payout_id", "line", "subject_id", "rule", "amount_minor",
             ]),
-            adjustments: Insert::new("adjustments", &[
+            adjustments: Insert::new(kind, "adjustments", &[
                 "position", "id", "partner", "amount_minor", "currency", "reason", "occurred_at",
                 "recorded_at",
             ]),
-            carryovers: Insert::new("carryovers", &[
+            carryovers: Insert::new(kind, "carryovers", &[
                 "id", "partner", "currency", "offer", "month", "amount_minor", "ends_at",
                 "available_at",
             ]),
-            touches: Insert::new("touches", &["subject_id", "position"]),
-            periods: Insert::new("periods", &["position", "period", "actor", "reason", "closed_at"]),
-            issued: Insert::new("statements", &[
+            touches: Insert::new(kind, "touches", &["subject_id", "position"]),
+            periods: Insert::new(kind, "periods", &["position", "period", "actor", "reason", "closed_at"]),
+            issued: Insert::new(kind, "statements", &[
                 "position", "id", "partner", "currency", "period", "number", "opening_minor",
                 "closing_minor", "issued_at",
             ]),
@@ -89,15 +90,15 @@ impl Default for Statements {
     }
 }
 
-fn id(id: FactId) -> Vec<u8> {
-    id.as_bytes().to_vec()
+fn id(id: &FactId) -> &[u8] {
+    id.as_bytes()
 }
 
 impl Statements {
     pub(super) fn attempts(&self, rows: &[AttemptRow]) -> Insertions {
         self.attempts.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
-            values.push(id(row.id));
+            values.push(id(&row.id));
             values.push(row.outcome.code());
             values.push(row.fact_type.as_str());
             values.text(row.offer.as_ref().map(AsRef::as_ref));
@@ -141,16 +142,17 @@ impl Statements {
             values.push(row.number.cast_signed());
             values.push(row.cause.cast_signed());
             values.push(row.kind.code());
-            values.push(row.conversion_id.map(id));
+            values.push(row.conversion_id.as_ref().map(id));
             values.text(row.rule.as_deref());
             values.text(row.terms_version.as_deref());
             values.push(row.partner.as_str());
             values.push(row.currency.code());
-            values.push(row.payout_id.map(id));
+            values.push(row.payout_id.as_ref().map(id));
             values.push(row.effective_at.micros());
             values.push(row.recorded_at.micros());
-            values.push(row.period.month.to_string());
-            values.push(row.period.corrects.map(|month| month.to_string()));
+            values.push(row.period.month.to_string().as_str());
+            let corrects = row.period.corrects.map(|month| month.to_string());
+            values.text(corrects.as_deref());
             values.push(row.memo.earned_minor);
             values.push(row.memo.reversed_minor);
             values.push(row.memo.clawed_back_minor);
@@ -188,7 +190,7 @@ impl Statements {
     pub(super) fn payouts(&self, rows: &[&PayoutRow]) -> Insertions {
         self.payouts.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
-            values.push(id(row.id));
+            values.push(id(&row.id));
             values.push(row.partner.as_str());
             values.push(row.currency.code());
             values.push(row.amount_minor);
@@ -217,9 +219,9 @@ impl Statements {
     pub(super) fn carried_lines(&self, rows: &[CarriedLine]) -> Insertions {
         self.payout_lines
             .of(rows.iter(), rows.len(), |values, row| {
-                values.push(id(row.payout_id));
+                values.push(id(&row.payout_id));
                 values.push(row.line.cast_signed());
-                values.push(id(row.subject_id));
+                values.push(id(&row.subject_id));
                 values.text(row.rule.as_deref());
                 values.push(row.amount_minor);
             })
@@ -228,7 +230,7 @@ impl Statements {
     pub(super) fn adjustments(&self, rows: &[Adjustment]) -> Insertions {
         self.adjustments.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
-            values.push(id(row.id));
+            values.push(id(&row.id));
             values.push(row.partner.as_str());
             values.push(row.amount_minor);
             values.push(row.currency.code());
@@ -240,11 +242,11 @@ impl Statements {
 
     pub(super) fn carryovers(&self, rows: &[&CarryoverRow]) -> Insertions {
         self.carryovers.of(rows.iter(), rows.len(), |values, row| {
-            values.push(id(row.id));
+            values.push(id(&row.id));
             values.push(row.partner.as_str());
             values.push(row.currency.code());
             values.text(row.offer.as_ref().map(AsRef::as_ref));
-            values.push(row.month.to_string());
+            values.push(row.month.to_string().as_str());
             values.push(row.amount_minor);
             values.push(row.ends_at.micros());
             values.push(row.available_at.micros());
@@ -254,7 +256,7 @@ impl Statements {
     pub(super) fn periods(&self, rows: &[ClosedPeriod]) -> Insertions {
         self.periods.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
-            values.push(row.period.to_string());
+            values.push(row.period.to_string().as_str());
             values.push(row.actor.as_str());
             values.push(row.reason.as_str());
             values.push(row.closed_at.micros());
@@ -264,10 +266,10 @@ impl Statements {
     pub(super) fn statements(&self, rows: &[StatementRow]) -> Insertions {
         self.issued.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
-            values.push(id(row.id));
+            values.push(id(&row.id));
             values.push(row.partner.as_str());
             values.push(row.currency.code());
-            values.push(row.period.to_string());
+            values.push(row.period.to_string().as_str());
             values.push(row.number.cast_signed());
             values.push(row.opening_minor);
             values.push(row.closing_minor);
@@ -277,7 +279,7 @@ impl Statements {
 
     pub(super) fn touches(&self, rows: &[Touch]) -> Insertions {
         self.touches.of(rows.iter(), rows.len(), |values, row| {
-            values.push(id(row.subject_id));
+            values.push(id(&row.subject_id));
             values.push(row.position.cast_signed());
         })
     }
@@ -286,7 +288,7 @@ impl Statements {
 fn conversion(values: &mut Values, row: &ConversionRow) {
     let attribution = &row.attribution;
     values.push(row.position.cast_signed());
-    values.push(id(row.id));
+    values.push(id(&row.id));
     values.push(row.offer.as_str());
     values.push(row.kind.code());
     values.text(row.txn_id.as_deref());
@@ -297,9 +299,8 @@ fn conversion(values: &mut Values, row: &ConversionRow) {
     values.text(attribution.by.map(words::attributed_by));
     values.text(attribution.click_id.as_deref());
     values.push(attribution.reason.as_str());
-    values.push(
-        serde_json::to_string(&attribution.losers).expect("a list of texts can be written as JSON"),
-    );
+    let losers = serde_json::to_string(&attribution.losers);
+    values.push(&*losers.expect("a list of texts can be written as JSON"));
     values.push(row.status.code());
     values.push(row.approves_at.map(Instant::micros));
     values.push(row.amount_minor);
@@ -327,5 +328,5 @@ fn earning(values: &mut Values, line: &EarningLine) {
     values.push(line.recovered_minor);
     values.push(line.written_off_minor);
     values.push(line.carried_minor);
-    values.push(line.payout_id.map(id));
+    values.push(line.payout_id.as_ref().map(id));
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use postbook_projections::rows::{Account, Entry, Memo, Posting, PostingKind};
 use postbook_schemas::{Currency, Instant, Slug};
 
-use super::insert::{Insert, Insertions, Values};
+use super::insert::{Insert, Insertions, Kind, Values};
 
 /// An hour in microseconds.
 const HOUR_US: i64 = 3_600_000_000;
@@ -176,12 +176,14 @@ pub(super) struct SumStatements {
     hours: Insert,
 }
 
-impl Default for SumStatements {
-    fn default() -> Self {
+impl SumStatements {
+    /// The statements for tables of this kind.
+    pub(super) fn of(kind: Kind) -> Self {
         let (totals, hours) = (&AMOUNTS[..9], &AMOUNTS[..]);
         let with = |keys: &[&'static str], amounts: &[&'static str]| [keys, amounts].concat();
         Self {
             totals: Insert::adding(
+                kind,
                 "balance_totals",
                 &with(
                     &["partner", "currency", "recorded_at", "posting_count"],
@@ -190,6 +192,7 @@ impl Default for SumStatements {
                 &on_conflict("balance_totals", "partner, currency", totals),
             ),
             hours: Insert::adding(
+                kind,
                 "balance_hours",
                 &with(&["partner", "currency", "hour", "posting_count"], hours),
                 &on_conflict("balance_hours", "partner, currency, hour", hours),

@@ -5,62 +5,56 @@ use std::collections::HashMap;
 use futures_util::future::BoxFuture;
 use postbook_projections::rows::{Account, ConversionRow};
 use postbook_schemas::FactId;
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::{
-    Checkpoint, Stopped,
+    Checkpoint, Stopped, accounts,
     batch::Batch,
     checkpoint,
+    db::{Conn, Connection, Query},
     digest::Digest,
     error::TablesError,
+    insert::Kind,
+    server::Fence,
     statements::Statements,
     sums::{Added, SumStatements},
     words,
 };
 
-/// Writes one generation of the tables. There is one writer at a time.
+/// Writes one generation of the tables. There is one writer at a time: on a server, where there may be
+/// others, each batch is written only if nobody else has written one meanwhile and nobody else may.
 #[derive(Debug)]
 pub struct Writer {
-    connection: SqliteConnection,
+    connection: Connection,
     /// Rows with a position up to its own may be in the tables already.
     checkpoint: Checkpoint,
     accounts: HashMap<Account, i64>,
     statements: Statements,
     sums: SumStatements,
+    /// On a server: what makes sure that it still may.
+    fence: Option<Fence>,
+    /// The connection to the server is of no use any more.
+    is_lost: bool,
 }
 
 impl Writer {
     pub(super) async fn init(
-        mut connection: SqliteConnection,
+        mut connection: Connection,
         checkpoint: Checkpoint,
+        fence: Option<Fence>,
     ) -> Result<Self, TablesError> {
-        let reading = TablesError::sql("read");
-        let rows = sqlx::query("SELECT id, kind, partner, offer FROM accounts")
-            .fetch_all(&mut connection)
-            .await
-            .map_err(&reading)?;
-        let mut accounts = HashMap::new();
-        for row in rows {
-            let id: i64 = row.try_get(0).map_err(&reading)?;
-            let kind: &str = row.try_get(1).map_err(&reading)?;
-            let (partner, offer) = (
-                row.try_get(2).map_err(&reading)?,
-                row.try_get(3).map_err(&reading)?,
-            );
-            let account =
-                words::parse_account(kind, partner, offer).ok_or_else(|| TablesError::Damaged {
-                    table: "accounts",
-                    row: id.to_string(),
-                    what: format!("unknown account `{kind}`"),
-                })?;
-            accounts.insert(account, id);
-        }
+        let accounts = accounts::read(connection.hand()).await?;
+        let kind = match connection {
+            Connection::File(_) => Kind::File,
+            Connection::Server(..) => Kind::Server,
+        };
         Ok(Self {
             connection,
             checkpoint,
             accounts,
-            statements: Statements::default(),
-            sums: SumStatements::default(),
+            statements: Statements::of(kind),
+            sums: SumStatements::of(kind),
+            fence,
+            is_lost: false,
         })
     }
 
@@ -84,12 +78,37 @@ impl Writer {
     /// # Errors
     /// The tables cannot be written.
     pub async fn note_stop(&mut self, stopped: &Stopped) -> Result<(), TablesError> {
-        checkpoint::stop(&mut self.connection, stopped).await
+        self.restore().await?;
+        checkpoint::stop(self.connection.hand(), stopped).await
     }
 
     /// The connection, for work between batches.
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
+    pub(super) fn connection(&mut self) -> Conn<'_> {
+        self.connection.hand()
+    }
+
+    /// Connects again if the connection to a server is lost; the tables must stand where this writer
+    /// has left them.
+    ///
+    /// # Errors
+    /// As [`TablesError::Overtaken`] if they do not; or the server is away.
+    pub(super) async fn restore(&mut self) -> Result<(), TablesError> {
+        if self.is_lost && self.take_up().await? != self.checkpoint {
+            return Err(TablesError::Overtaken);
+        }
+        Ok(())
+    }
+
+    /// Puts the generation in force, on a server, and goes on writing it before everybody's eyes.
+    ///
+    /// # Errors
+    /// As [`TablesError::Overtaken`] if somebody else may write now or has put one in force.
+    pub(super) async fn put_in_force(&mut self) -> Result<(), TablesError> {
+        self.restore().await?;
+        match &mut self.fence {
+            Some(fence) => fence.put_in_force(self.connection.hand()).await,
+            None => Ok(()),
+        }
     }
 
     /// Closes the connection.
@@ -97,17 +116,62 @@ impl Writer {
     /// # Errors
     /// It cannot be closed in order.
     pub async fn close(self) -> Result<(), TablesError> {
-        let closing = TablesError::sql("closed");
-        self.connection.close().await.map_err(closing)
+        self.connection.close().await
     }
 
     /// Writes a batch and moves the checkpoint to its position, in one transaction.
+    ///
+    /// # Errors
+    /// As [`TablesError::Overtaken`] if somebody else has written meanwhile or may now; this writer is
+    /// of no use then. After every other error the batch may be handed in again.
     pub fn write<'w>(
         &'w mut self,
         batch: &'w Batch,
         digest: Digest,
     ) -> BoxFuture<'w, Result<(), TablesError>> {
-        Box::pin(self.write_in_transaction(batch, digest))
+        Box::pin(self.write_or_find(batch, digest))
+    }
+
+    /// A server may have written a batch and not been able to say so. Whoever comes back to it finds
+    /// out before writing again.
+    async fn write_or_find(&mut self, batch: &Batch, digest: Digest) -> Result<(), TablesError> {
+        if !self.is_lost {
+            match self.write_in_transaction(batch, digest).await {
+                // Perhaps by what this very writer has sent over a connection that broke.
+                Err(TablesError::Overtaken) if self.fence.is_some() => {}
+                done => return done,
+            }
+        }
+        let before = self.checkpoint;
+        let found = self.take_up().await?;
+        if found
+            == (Checkpoint {
+                position: batch.position,
+                digest,
+                ..before
+            })
+        {
+            self.checkpoint = found;
+            return Ok(());
+        }
+        if found != before {
+            return Err(TablesError::Overtaken);
+        }
+        self.write_in_transaction(batch, digest).await
+    }
+
+    /// Connects again, and says how far the tables have come.
+    async fn take_up(&mut self) -> Result<Checkpoint, TablesError> {
+        let Some(fence) = &self.fence else {
+            return Ok(self.checkpoint);
+        };
+        self.is_lost = true;
+        let mut connection = fence.connect().await?;
+        let found = checkpoint::read(connection.hand()).await?;
+        self.accounts = accounts::read(connection.hand()).await?;
+        self.connection = connection;
+        self.is_lost = false;
+        Ok(found)
     }
 
     async fn write_in_transaction(
@@ -115,31 +179,51 @@ impl Writer {
         batch: &Batch,
         digest: Digest,
     ) -> Result<(), TablesError> {
-        let writing = TablesError::sql("written");
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut self.connection)
-            .await
-            .map_err(&writing)?;
-        let mut new_accounts = Vec::new();
-        match self.write_all(batch, digest, &mut new_accounts).await {
-            Ok(()) => {
-                sqlx::query("COMMIT")
-                    .execute(&mut self.connection)
+        let begun = match &self.fence {
+            None => {
+                self.connection
+                    .hand()
+                    .run("BEGIN IMMEDIATE", "written")
                     .await
-                    .map_err(&writing)?;
+            }
+            Some(fence) => {
+                fence
+                    .begin(self.connection.hand(), self.checkpoint.position)
+                    .await
+            }
+        };
+        if let Err(error) = begun {
+            return Err(self.give_up(error).await);
+        }
+        let mut new_accounts = Vec::new();
+        let mut written = self.write_all(batch, digest, &mut new_accounts).await;
+        if written.is_ok() {
+            written = self.connection.hand().run("COMMIT", "written").await;
+        }
+        match written {
+            Ok(()) => {
                 self.checkpoint.position = batch.position;
                 self.checkpoint.digest = digest;
                 Ok(())
             }
-            Err(source) => {
+            Err(error) => {
                 // Numbers that were given out just now go with their rows.
                 for account in new_accounts {
                     self.accounts.remove(&account);
                 }
-                drop(sqlx::query("ROLLBACK").execute(&mut self.connection).await);
-                Err(writing(source))
+                Err(self.give_up(error).await)
             }
         }
+    }
+
+    /// Leaves the transaction. On a server with its connection: it may not even answer any more.
+    async fn give_up(&mut self, error: TablesError) -> TablesError {
+        if self.fence.is_some() {
+            self.is_lost = true;
+        } else {
+            drop(self.connection.hand().run("ROLLBACK", "written").await);
+        }
+        error
     }
 
     async fn write_all(
@@ -147,14 +231,15 @@ impl Writer {
         batch: &Batch,
         digest: Digest,
         new_accounts: &mut Vec<Account>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), TablesError> {
         self.write_accounts(batch, new_accounts).await?;
         self.write_conversions(batch).await?;
         self.replace_payouts(batch).await?;
         self.replace_parked(batch).await?;
         self.replace_carryovers(batch).await?;
         self.write_ledger(batch).await?;
-        let connection = &mut self.connection;
+        let from = self.checkpoint.position;
+        let connection = &mut self.connection.hand();
         let statements = &self.statements;
         statements
             .attempts(batch.attempts())
@@ -172,7 +257,7 @@ impl Writer {
         statements.periods(batch.periods()).run(connection).await?;
         let issued = statements.statements(batch.statements());
         issued.run(connection).await?;
-        checkpoint::advance(connection, batch.position, digest).await
+        checkpoint::advance(connection.lend(), from, batch.position, digest).await
     }
 
     /// Gives numbers to accounts that were not used before.
@@ -180,27 +265,28 @@ impl Writer {
         &mut self,
         batch: &Batch,
         new_accounts: &mut Vec<Account>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), TablesError> {
         for entry in batch.postings().iter().flat_map(|posting| &posting.entries) {
             if self.accounts.contains_key(&entry.account) {
                 continue;
             }
             let id = i64::try_from(self.accounts.len()).unwrap_or(i64::MAX) + 1;
-            sqlx::query("INSERT INTO accounts (id, name, kind, partner, offer) VALUES (?,?,?,?,?)")
+            let sql = "INSERT INTO accounts (id, name, kind, partner, offer) \
+                       VALUES ($1, $2, $3, $4, $5)";
+            let insert = Query::new(sql)
                 .bind(id)
                 .bind(entry.account.to_string())
                 .bind(words::account_kind(&entry.account))
                 .bind(words::account_partner(&entry.account))
-                .bind(words::account_offer(&entry.account))
-                .execute(&mut self.connection)
-                .await?;
+                .bind(words::account_offer(&entry.account));
+            self.connection.hand().execute(insert).await?;
             self.accounts.insert(entry.account.clone(), id);
             new_accounts.push(entry.account.clone());
         }
         Ok(())
     }
 
-    async fn write_conversions(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+    async fn write_conversions(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let rows: Vec<&ConversionRow> = batch.conversions().filter_map(|(_, row)| row).collect();
         let replaced: Vec<u64> = rows
             .iter()
@@ -217,74 +303,76 @@ impl Writer {
         }
         self.statements
             .conversions(&rows)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await?;
         self.statements
             .earnings(&rows)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await
     }
 
-    async fn remove_conversion(&mut self, id: FactId) -> Result<(), sqlx::Error> {
+    async fn remove_conversion(&mut self, id: FactId) -> Result<(), TablesError> {
         for sql in [
             "DELETE FROM earnings WHERE conversion_position IN \
-             (SELECT position FROM conversions WHERE id = ?)",
-            "DELETE FROM conversions WHERE id = ?",
+             (SELECT position FROM conversions WHERE id = $1)",
+            "DELETE FROM conversions WHERE id = $1",
         ] {
-            sqlx::query(sql)
-                .bind(id.as_bytes().to_vec())
-                .execute(&mut self.connection)
-                .await?;
+            let delete = Query::new(sql).bind(id);
+            self.connection.hand().execute(delete).await?;
         }
         Ok(())
     }
 
-    async fn replace_payouts(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+    async fn replace_payouts(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let rows: Vec<_> = batch.payouts().collect();
         let positions: Vec<u64> = rows.iter().map(|row| row.position).collect();
         self.delete("payouts", "position", &positions).await?;
         self.statements
             .payouts(&rows)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await
     }
 
-    async fn replace_parked(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+    async fn replace_parked(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let rows: Vec<_> = batch.parked().collect();
         let positions: Vec<u64> = rows.iter().map(|row| row.position).collect();
         self.delete("parked", "position", &positions).await?;
         self.statements
             .parked(&rows)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await
     }
 
-    async fn replace_carryovers(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+    async fn replace_carryovers(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let rows: Vec<_> = batch.carryovers().collect();
         for row in &rows {
-            sqlx::query("DELETE FROM carryovers WHERE id = ?")
-                .bind(row.id.as_bytes().to_vec())
-                .execute(&mut self.connection)
-                .await?;
+            let delete = Query::new("DELETE FROM carryovers WHERE id = $1").bind(row.id);
+            self.connection.hand().execute(delete).await?;
         }
         self.statements
             .carryovers(&rows)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await
     }
 
-    async fn write_ledger(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+    async fn write_ledger(&mut self, batch: &Batch) -> Result<(), TablesError> {
         let postings = batch.postings();
         let added = Added::by(postings);
-        self.sums.totals(&added).run(&mut self.connection).await?;
-        self.sums.hours(&added).run(&mut self.connection).await?;
+        self.sums
+            .totals(&added)
+            .run(&mut self.connection.hand())
+            .await?;
+        self.sums
+            .hours(&added)
+            .run(&mut self.connection.hand())
+            .await?;
         self.statements
             .postings(postings)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await?;
         self.statements
             .entries(postings, &self.accounts)
-            .run(&mut self.connection)
+            .run(&mut self.connection.hand())
             .await
     }
 
@@ -295,17 +383,14 @@ impl Writer {
         table: &'static str,
         key: &'static str,
         positions: &[u64],
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), TablesError> {
         let statement = |chunk: &[u64]| {
             let list: Vec<String> = chunk.iter().map(u64::to_string).collect();
             format!("DELETE FROM {table} WHERE {key} IN ({})", list.join(","))
         };
         let statements: Vec<String> = positions.chunks(1000).map(statement).collect();
         for sql in statements {
-            sqlx::query(AssertSqlSafe(sql))
-                .persistent(false)
-                .execute(&mut self.connection)
-                .await?;
+            self.connection.hand().run(sql, "written").await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
+use postbook::store::postgres::Server;
 use postbook_schemas::{Envelope, FactType, Outcome, ZeroReason, json_schema::fact_schema};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ fn sections(text: &str, depth: usize) -> Vec<(String, String)> {
 }
 
 /// The fenced blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let open = format!("```{language}\n");
     text.split(&open)
         .skip(1)
@@ -131,6 +132,36 @@ fn every_field_of_every_fact_is_explained() {
 }
 
 /// An invariant that names no test is a wish.
+#[test]
+fn every_column_of_the_read_models_is_explained() {
+    let text = read("docs/reference/read-models.md");
+    let explained = sections(&text, 3);
+    let mut tables = Vec::new();
+    for table in read("src/tables/schema.sql").split("CREATE TABLE ").skip(1) {
+        let (name, columns) = table.split_once(" (\n").expect("a table");
+        let (columns, _) = columns.split_once("\n)").expect("an end");
+        let text = explained.iter().find(|(title, _)| title == name);
+        let (_, text) = text.unwrap_or_else(|| panic!("{name} is not explained"));
+        let words = columns
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        for column in words.filter(|word| word.starts_with(char::is_lowercase)) {
+            let row = format!("| `{column}` | ");
+            assert!(text.contains(&row), "{name}.{column} is not explained");
+        }
+        tables.push(name.to_owned());
+    }
+    let titles: Vec<_> = explained.into_iter().map(|(title, _)| title).collect();
+    assert_eq!(titles, tables);
+    for view in read("src/tables/views.sql").split("CREATE VIEW ").skip(1) {
+        let name = view.split_whitespace().next().expect("a name");
+        assert!(
+            text.contains(&format!("| `{name}` | ")),
+            "{name} is not explained"
+        );
+    }
+}
+
 #[test]
 fn every_invariant_names_a_test_that_exists() {
     let sources = rust_files();
@@ -333,4 +364,24 @@ fn postbook_verb(line: &str) -> Option<&str> {
         .or_else(|| line.strip_prefix("cargo run --release -- "))?;
     let verb = rest.split_whitespace().next()?;
     verb.bytes().all(|b| b.is_ascii_lowercase()).then_some(verb)
+}
+
+#[test]
+fn compose_files_set_variables_that_there_are_to_values_that_can_be_read() {
+    let known = read("docs/reference/configuration.md");
+    for name in ["server", "cluster"] {
+        let text = read(&format!("docs/operating/{name}.compose.yaml"));
+        let settings = text.lines().filter_map(|line| line.trim().split_once(": "));
+        let settings: Vec<_> = settings
+            .filter(|(variable, _)| variable.starts_with("POSTBOOK_"))
+            .collect();
+        assert!(settings.len() >= 5, "{name}: {settings:?}");
+        for (variable, value) in settings {
+            assert!(known.contains(&format!("| `{variable}` |")), "{variable}");
+            let value = value.replace("${POSTGRES_PASSWORD:?}", "secret");
+            if value.starts_with("postgres:") {
+                Server::parse(&value).expect("the URL is one");
+            }
+        }
+    }
 }

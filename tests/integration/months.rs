@@ -23,7 +23,10 @@ use postbook_schemas::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
-use crate::support::app::{Sender, TestApp};
+use crate::support::{
+    app::{Sender, TestApp},
+    twin,
+};
 
 const PROGRAMME: &str = r#"
 [[brand]]
@@ -92,6 +95,9 @@ tiers = { by = "count", per = "month", mode = "all", steps = [{ from = 4, cpa = 
 
 const HOUR: i64 = 3_600_000_000;
 const STEPS: u64 = 100;
+
+/// So many stories are told to read models on a server as well.
+const TWINS: u64 = 4;
 
 #[tokio::test]
 async fn statements_add_up_to_the_books_lead_on_name_what_they_correct_and_never_change() {
@@ -173,6 +179,9 @@ impl Story {
         }
         let before = self.documents().await;
         self.check_statements(&before).await;
+        if self.seed <= TWINS {
+            twin::answers_alike(&self.app).await;
+        }
         let rebuilt = self
             .app
             .service

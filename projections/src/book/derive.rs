@@ -162,18 +162,27 @@ impl Book {
         if counts == conversion.counts {
             return;
         }
-        let kind = conversion.kind.clone();
-        let terms = self.programme.all_terms(&conversion.offer);
-        let of_interest = terms
-            .iter()
-            .any(|terms| terms.kinds_of_interest.contains(&kind));
-        let keys = conversion.keys;
+        let (kind, keys) = (conversion.kind.clone(), conversion.keys);
         self.conversion_mut(number).counts = counts;
         for key in [keys.click, keys.customer].into_iter().flatten() {
-            if of_interest && let Some(group) = self.groups.get(&key) {
-                touched.extend(group.conversions.iter().copied());
-            }
+            let first = |book: &Self| book.group(Some(key))?.firsts.values().min();
+            let before = first(self);
             self.derive_first(key, &kind);
+            let moved = first(self) != before;
+            self.touch_lookers(key, &kind, moved, touched);
+        }
+    }
+
+    /// Touches the conversions of a group whose terms look at others of this kind, or at when the first
+    /// of all happened, if that has `moved`.
+    fn touch_lookers(&self, key: GroupKey, kind: &Kind, moved: bool, touched: &mut Touched) {
+        let members = self.group(Some(key)).into_iter();
+        for &member in members.flat_map(|group| &group.conversions) {
+            let conversion = self.conversion(member);
+            let mut terms = self.programme.all_terms(&conversion.offer).iter();
+            if terms.any(|terms| terms.lookers.look(&conversion.kind, kind, moved)) {
+                touched.insert(member);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{
-    Currency, Instant, Kind, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
+    Currency, Instant, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
 };
 
 use super::{
@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     click::ClickSeen,
-    conditions::{Surroundings, Unmet, unmet},
+    conditions::{Unmet, unmet},
     conversion::Conversion,
-    groups::Group,
     numbers::ConversionNumber,
     payouts::{Carried, line_memo},
     posted::{Owed, PostedLine, Standing},
@@ -24,63 +23,6 @@ use crate::{
     rules::{CompiledRule, CompiledTerms},
     standing::{MoneyChange, StatusSince, taken},
 };
-
-pub(super) struct Around<'a> {
-    book: &'a Book,
-    conversion: &'a Conversion,
-    groups: [Option<&'a Group>; 2],
-}
-
-impl Surroundings for Around<'_> {
-    fn registered_at(&self) -> Option<Instant> {
-        self.groups
-            .iter()
-            .flatten()
-            .filter_map(|group| group.firsts.get(&Kind::Registration))
-            .min()
-    }
-
-    fn first_at(&self) -> Option<Instant> {
-        self.groups
-            .iter()
-            .flatten()
-            .flat_map(|group| group.firsts.values())
-            .min()
-    }
-
-    fn has(&self, kind: &Kind) -> bool {
-        self.groups
-            .iter()
-            .flatten()
-            .any(|group| group.firsts.get(kind).is_some())
-    }
-
-    fn amount_minor(&self) -> Option<i64> {
-        self.book.amount_in_offers(self.conversion)
-    }
-
-    fn exponent(&self) -> u32 {
-        let programme = &self.book.programme;
-        programme.offer_currency(&self.conversion.offer).exponent()
-    }
-
-    fn total_minor(&self, kind: &Kind, from: Instant, to: Instant) -> Option<i128> {
-        // The customer's conversions, else those of the click; never both, they overlap.
-        let [customer, click] = self.groups;
-        let members = customer
-            .or(click)
-            .into_iter()
-            .flat_map(|group| &group.conversions);
-        members
-            .map(|&number| self.book.conversion(number))
-            .filter(|member| member.counts && member.kind == *kind)
-            .filter(|member| (from..=to).contains(&member.occurred_at()))
-            .map(|member| self.book.amount_in_offers(member))
-            .try_fold(0_i128, |sum, amount| {
-                Some(sum.saturating_add(i128::from(amount?)))
-            })
-    }
-}
 
 impl Book {
     /// The rules that price a conversion for the partner who is so many levels above the credited
@@ -118,7 +60,9 @@ impl Book {
                 continue;
             }
             match unmet(&rule.when, conversion, click, &around) {
-                Some(Unmet::Not(_)) => unmet_rules.push((place, ZeroReason::ConditionUnmet)),
+                Some(Unmet::Not(_) | Unmet::Total(_)) => {
+                    unmet_rules.push((place, ZeroReason::ConditionUnmet));
+                }
                 Some(Unmet::AwaitsRate) => unmet_rules.push((place, ZeroReason::AwaitingFx)),
                 None => {
                     groups_taken.extend(rule.group.as_ref());
@@ -136,29 +80,9 @@ impl Book {
         })
     }
 
-    pub(super) fn around<'a>(&'a self, conversion: &'a Conversion) -> Around<'a> {
-        let keys = conversion.keys;
-        Around {
-            book: self,
-            conversion,
-            groups: [self.group(keys.customer), self.group(keys.click)],
-        }
-    }
-
     pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
         let id = conversion.references.click_id.as_deref()?;
         self.clicks.get(id).map(AsRef::as_ref)
-    }
-
-    /// A conversion's amount in the currency of its offer, at the rate of when it happened; nothing
-    /// if it has none, `None` without a rate.
-    fn amount_in_offers(&self, conversion: &Conversion) -> Option<i64> {
-        let amount = conversion.amount_minor.unwrap_or(0);
-        let to = self.programme.offer_currency(&conversion.offer);
-        if conversion.currency == to || amount == 0 {
-            return Some(amount);
-        }
-        self.exchanged(amount, conversion.currency, to, conversion.occurred_at())
     }
 
     /// A conversion's status and its changes of money in its own currency.

@@ -16,7 +16,7 @@ use super::{
     volume::{advance_pool, works_off},
 };
 use crate::{
-    conditions::unmet,
+    conditions::{Unmet, told, unmet},
     explain::trace::{AdvanceTrace, CapTrace, LineTrace, RateTrace, TierTrace, Trace, UnmetTrace},
     numbers::{ConversionNumber, PoolKey},
     pricing::{Exchange, exact, is_sliced, price_currency, reached},
@@ -203,7 +203,13 @@ impl Book {
         let (around, click) = (self.around(conversion), self.click_of(conversion));
         for (rule, _) in matched.unmet() {
             if let Some(unmet) = unmet(&rule.when, conversion, click, &around) {
+                let total = match unmet {
+                    Unmet::Total(place) => rule.when.total_at_least.0.get(place),
+                    Unmet::Not(_) | Unmet::AwaitsRate => None,
+                };
+                let currency = self.programme.offer_currency(&conversion.offer);
                 trace.unmet.push(UnmetTrace {
+                    total: total.map(|total| told(total, currency, &around)),
                     rule: rule.id.to_string(),
                     partner: partner.clone(),
                     unmet,

@@ -194,6 +194,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             Just(9_999),
             Just(333),
             Just(-500),
+            Just(-2_500),
             Just(0)
         ]
     };
@@ -202,10 +203,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0_u8..4, 0_u8..3, 0_u8..2, day())
             .prop_map(|(click, partner, offer, day)| H::Click { click, partner, offer, day }),
         12 => (
-            (0_u8..7, proptest::option::weighted(0.8, 0_u8..6), proptest::option::weighted(0.85, select(vec![0_u8, 0, 1, 1, 2, 3])),
+            (0_u8..8, proptest::option::weighted(0.8, 0_u8..6), proptest::option::weighted(0.85, select(vec![0_u8, 0, 1, 1, 2, 3])),
              proptest::option::weighted(0.75, 0_u8..3), proptest::bool::weighted(0.3), 0_u8..2),
             (proptest::option::weighted(0.8, amount()), proptest::bool::weighted(0.2), any::<bool>(),
-             proptest::option::weighted(0.15, select(Status::ALL)), prop_oneof![3 => 0_u8..30, 1 => day()]),
+             proptest::option::weighted(0.15, select(Status::ALL)), prop_oneof![2 => 0_u8..30, 1 => day()]),
         ).prop_map(|((kind, txn, click, customer, coupon, offer), (amount, euro, payout, status, day))| {
             H::Report { kind, txn, click, customer, coupon, offer, amount, euro, payout, status, day }
         }),
@@ -592,6 +593,7 @@ impl Writer {
             Kind::Revenue,
             Kind::Kyc,
             Kind::Trade,
+            Kind::Revenue,
         ][usize::from(kind)]
         .clone();
         let references = References {

@@ -182,11 +182,11 @@ pub(super) async fn generations(
 ) -> Result<Json<Generations>, Problem> {
     actor.author(Role::Viewer, "GET /v1/generations")?;
     params.done()?;
-    Ok(Json(Generations::of(&list(&actor.service)?)))
+    Ok(Json(Generations::of(&list(&actor.service).await?)))
 }
 
-fn list(service: &Arc<Service>) -> Result<Vec<Generation>, Problem> {
-    Ok(service.tables.generations()?)
+async fn list(service: &Arc<Service>) -> Result<Vec<Generation>, Problem> {
+    Ok(service.tables.generations().await?)
 }
 
 /// Removes the generation that was in force before, and one that was not finished.
@@ -197,6 +197,6 @@ fn list(service: &Arc<Service>) -> Result<Vec<Generation>, Problem> {
 pub(super) async fn release(actor: Actor, fields: Fields) -> Result<Json<Generations>, Problem> {
     actor.author(Role::Admin, "POST /v1/generations/release")?;
     fields.done()?;
-    let released = rebuild::release(&actor.service)?;
+    let released = rebuild::release(&actor.service).await?;
     Ok(Json(Generations::of(&released)))
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    AssertSqlSafe, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use tokio::time::timeout;
@@ -70,7 +70,7 @@ impl Server {
     }
 
     /// A connection of its own.
-    pub(in crate::store) async fn connect(&self) -> sqlx::Result<PgConnection> {
+    pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         let connecting = PgConnection::connect_with(&self.options);
         let connected = timeout(CONNECT_MAX, connecting).await;
         connected.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
@@ -78,11 +78,27 @@ impl Server {
 
     /// Connections that are made when they are needed.
     pub(crate) fn pool(&self, connections: u32) -> PgPool {
+        self.pool_with(connections, "")
+    }
+
+    /// The same, each with these settings from its beginning.
+    pub(crate) fn pool_with(&self, connections: u32, settings: impl Into<Arc<str>>) -> PgPool {
+        let settings: Arc<str> = settings.into();
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(CONNECT_MAX)
             // A query that meets a connection which has broken since is made again.
             .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                let settings = Arc::clone(&settings);
+                Box::pin(async move {
+                    if !settings.is_empty() {
+                        let set = sqlx::raw_sql(AssertSqlSafe(settings.to_string()));
+                        set.execute(connection).await?;
+                    }
+                    Ok(())
+                })
+            })
             .connect_lazy_with(PgConnectOptions::clone(&self.options))
     }
 }

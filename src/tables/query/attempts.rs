@@ -3,8 +3,8 @@
 use postbook_projections::rows::AttemptRow;
 use postbook_schemas::{FactId, Instant, OfferRef, Outcome};
 
-use super::{Slice, and, id_bytes, select};
-use crate::tables::{Tables, error::TablesError, row};
+use super::{Slice, and, select};
+use crate::tables::{Tables, db::Query, error::TablesError, row};
 
 /// How long after a request came in its fact is looked for: far longer than a writer ever takes,
 /// for the case that the machine's clock was put back in between.
@@ -62,32 +62,21 @@ impl Tables {
         rows.iter().map(row::attempt).collect()
     }
 
-    /// How SQLite goes about a search: for the tests that keep searches fast.
+    /// How the database goes about a search: for the tests that keep searches fast.
     ///
     /// # Errors
     /// The tables cannot be read.
     pub async fn attempts_plan(&self, filter: &AttemptFilter) -> Result<String, TablesError> {
         let first = Slice { after: 0, limit: 1 };
         let query = self.attempts_query(filter, first).await?;
-        let explained = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
-        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explained))
-            .fetch_all(&*self.readers())
-            .await
-            .map_err(TablesError::sql("read"))?;
-        let step = |row| {
-            row::Reader::new("plan", row)
-                .text("detail")
-                .map(str::to_owned)
-        };
-        let steps: Result<Vec<_>, _> = rows.iter().map(step).collect();
-        Ok(steps?.join("; "))
+        self.plan(query).await
     }
 
     async fn attempts_query(
         &self,
         filter: &AttemptFilter,
         slice: Slice,
-    ) -> Result<sqlx::QueryBuilder<sqlx::Sqlite>, TablesError> {
+    ) -> Result<Query, TablesError> {
         let mut after = slice.after;
         if let Some(from) = filter.from {
             after = after.max(self.last_attempt_before(from).await?);
@@ -177,7 +166,7 @@ impl Tables {
         let mut query = select("SELECT * FROM attempts WHERE position > ");
         query.push_bind(from.cast_signed());
         and(&mut query, "position <= ", Some(to.cast_signed()));
-        and(&mut query, "id = ", Some(id_bytes(id)));
+        and(&mut query, "id = ", Some(id));
         query.push(" ORDER BY position LIMIT 1");
         let rows = self.fetch(query).await?;
         rows.first().map(row::attempt).transpose()

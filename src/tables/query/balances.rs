@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use postbook_schemas::{Instant, Slug};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{fetch_from, running, select};
-use crate::tables::{Tables, error::TablesError, row::Reader};
+use super::{running, select};
+use crate::tables::{
+    Tables,
+    db::{Query, Row, Snapshot},
+    error::TablesError,
+    row::Reader,
+};
 
 /// The two times that a balance is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Tables {
         as_of: AsOf,
     ) -> Result<BTreeMap<String, Balance>, TablesError> {
         // All sums are of one moment.
-        read(&mut *self.snapshot().await?, partner, as_of).await
+        read(&mut self.snapshot().await?, partner, as_of).await
     }
 
     /// The sum of every account. Each currency adds up to zero, as of whatever time.
@@ -98,21 +102,22 @@ impl Tables {
     /// The tables cannot be read, or a sum is beyond 64 bits.
     pub async fn trial_balance(&self, as_of: AsOf) -> Result<Vec<AccountTotal>, TablesError> {
         let mut query = select(
-            "SELECT a.name AS name, e.currency AS currency, SUM(e.amount_minor) AS amount_minor \
+            "SELECT a.name AS name, e.currency AS currency, \
+             CAST(SUM(e.amount_minor) AS BIGINT) AS amount_minor \
              FROM entries e JOIN accounts a ON a.id = e.account_id WHERE e.effective_at <= ",
         );
         query
             .push_bind(as_of.effective.micros())
             .push(" AND e.recorded_at <= ")
             .push_bind(as_of.known.micros())
-            .push(" GROUP BY e.account_id, e.currency ORDER BY e.currency, a.name");
+            .push(" GROUP BY a.id, e.currency ORDER BY e.currency, a.name");
         let rows = self.fetch(query).await?;
         rows.iter()
             .map(|row| {
                 let row = Reader::new("entries", row);
                 Ok(AccountTotal {
-                    account: row.text("name")?.to_owned(),
-                    currency: row.text("currency")?.to_owned(),
+                    account: row.text("name")?.into_owned(),
+                    currency: row.text("currency")?.into_owned(),
                     amount_minor: row.number("amount_minor")?,
                 })
             })
@@ -153,18 +158,18 @@ impl Tables {
     /// # Errors
     /// The tables cannot be read.
     pub async fn has_partner(&self, partner: &Slug) -> Result<bool, TablesError> {
-        let mut query = select("SELECT EXISTS (SELECT 1 FROM accounts WHERE partner = ");
-        query.push_bind(partner.as_str().to_owned()).push(")");
-        let rows = self.fetch(query).await?;
-        let there = rows.first().map(|row| row.try_get::<bool, _>(0));
-        there.unwrap_or(Ok(false)).map_err(TablesError::sql("read"))
+        let mut query = select("SELECT id FROM accounts WHERE partner = ");
+        query
+            .push_bind(partner.as_str().to_owned())
+            .push(" LIMIT 1");
+        Ok(!self.fetch(query).await?.is_empty())
     }
 }
 
 /// A partner's balances by currency, from a snapshot: from running sums where they say it, else from
 /// postings.
 pub(super) async fn read(
-    snapshot: &mut SqliteConnection,
+    snapshot: &mut Snapshot,
     partner: &Slug,
     as_of: AsOf,
 ) -> Result<BTreeMap<String, Balance>, TablesError> {
@@ -176,29 +181,29 @@ pub(super) async fn read(
 
 /// A partner's balances by currency, added up from postings.
 pub(super) async fn added_up(
-    snapshot: &mut SqliteConnection,
+    snapshot: &mut Snapshot,
     partner: &Slug,
     as_of: AsOf,
 ) -> Result<BTreeMap<String, Balance>, TablesError> {
     let mut balances = BTreeMap::<String, Balance>::new();
-    for row in &fetch_from(snapshot, bucket_query(partner, as_of)).await? {
+    for row in &snapshot.fetch(bucket_query(partner, as_of)).await? {
         add_bucket(row, &mut balances)?;
     }
-    for row in &fetch_from(snapshot, memo_query(partner, as_of)).await? {
+    for row in &snapshot.fetch(memo_query(partner, as_of)).await? {
         add_memo(row, &mut balances)?;
     }
     Ok(balances)
 }
 
-fn bucket_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite> {
+fn bucket_query(partner: &Slug, as_of: AsOf) -> Query {
     let mut query = select(
-        "SELECT e.currency AS currency, a.kind AS kind, SUM(e.amount_minor) AS total_minor, \
-         SUM(CASE WHEN e.available_at > ",
+        "SELECT e.currency AS currency, a.kind AS kind, CAST(SUM(e.amount_minor) AS BIGINT) AS total_minor, \
+         CAST(SUM(CASE WHEN e.available_at > ",
     );
     query
         .push_bind(as_of.effective.micros())
         .push(
-            " THEN e.amount_minor ELSE 0 END) AS held_minor \
+            " THEN e.amount_minor ELSE 0 END) AS BIGINT) AS held_minor \
              FROM accounts a JOIN entries e ON e.account_id = a.id WHERE a.partner = ",
         )
         .push_bind(partner.as_str().to_owned())
@@ -210,12 +215,12 @@ fn bucket_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite>
     query
 }
 
-fn memo_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite> {
+fn memo_query(partner: &Slug, as_of: AsOf) -> Query {
     let mut query = select(
-        "SELECT currency, SUM(earned_minor) AS earned_minor, SUM(reversed_minor) AS reversed_minor, \
-         SUM(clawed_back_minor) AS clawed_back_minor, SUM(recovered_minor) AS recovered_minor, \
-         SUM(written_off_minor) AS written_off_minor, SUM(adjusted_minor) AS adjusted_minor, \
-         SUM(paid_minor) AS paid_minor FROM postings WHERE kind <> 'receivable' AND partner = ",
+        "SELECT currency, CAST(SUM(earned_minor) AS BIGINT) AS earned_minor, CAST(SUM(reversed_minor) AS BIGINT) AS reversed_minor, \
+         CAST(SUM(clawed_back_minor) AS BIGINT) AS clawed_back_minor, CAST(SUM(recovered_minor) AS BIGINT) AS recovered_minor, \
+         CAST(SUM(written_off_minor) AS BIGINT) AS written_off_minor, CAST(SUM(adjusted_minor) AS BIGINT) AS adjusted_minor, \
+         CAST(SUM(paid_minor) AS BIGINT) AS paid_minor FROM postings WHERE kind <> 'receivable' AND partner = ",
     );
     query
         .push_bind(partner.as_str().to_owned())
@@ -228,13 +233,10 @@ fn memo_query(partner: &Slug, as_of: AsOf) -> sqlx::QueryBuilder<sqlx::Sqlite> {
 }
 
 /// Liabilities are credits, which are negative in the ledger.
-fn add_bucket(
-    row: &SqliteRow,
-    balances: &mut BTreeMap<String, Balance>,
-) -> Result<(), TablesError> {
+fn add_bucket(row: &Row, balances: &mut BTreeMap<String, Balance>) -> Result<(), TablesError> {
     let row = Reader::new("entries", row);
     let balance = balances
-        .entry(row.text("currency")?.to_owned())
+        .entry(row.text("currency")?.into_owned())
         .or_default();
     let (total, held) = (row.number("total_minor")?, row.number("held_minor")?);
     if row.text("kind")? == "pending" {
@@ -246,10 +248,10 @@ fn add_bucket(
     Ok(())
 }
 
-fn add_memo(row: &SqliteRow, balances: &mut BTreeMap<String, Balance>) -> Result<(), TablesError> {
+fn add_memo(row: &Row, balances: &mut BTreeMap<String, Balance>) -> Result<(), TablesError> {
     let row = Reader::new("postings", row);
     let balance = balances
-        .entry(row.text("currency")?.to_owned())
+        .entry(row.text("currency")?.into_owned())
         .or_default();
     balance.earned_minor = row.number("earned_minor")?;
     balance.reversed_minor = row.number("reversed_minor")?;

@@ -1,10 +1,9 @@
 //! Earning lines that were clawed back, and which payouts recovered them.
 
 use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
-use sqlx::sqlite::SqliteRow;
 
 use super::{and, select};
-use crate::tables::{Tables, error::TablesError, row::Reader};
+use crate::tables::{Tables, db::Row, error::TablesError, row::Reader};
 
 /// Which clawbacks.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +91,7 @@ impl Tables {
         let offer = offer.map(|offer| offer.as_str().to_owned());
         and(&mut query, "c.offer = ", offer);
         query.push(
-            " GROUP BY e.conversion_position, e.line) t \
+            " GROUP BY c.position, e.conversion_position, e.line) t \
              ORDER BY partner, currency, occurred_at, conversion_id, rule",
         );
         let rows = self.fetch(query).await?;
@@ -106,25 +105,28 @@ impl Tables {
     pub async fn recoveries(&self, partner: Option<&Slug>) -> Result<Vec<Recovery>, TablesError> {
         let mut query = select(
             "SELECT p.partner AS partner, l.subject_id AS conversion_id, l.rule AS rule, l.payout_id AS payout_id, \
-             -SUM(l.amount_minor) AS amount_minor FROM payouts p \
+             CAST(-SUM(l.amount_minor) AS BIGINT) AS amount_minor FROM payouts p \
              JOIN payout_lines l ON l.payout_id = p.id \
              WHERE p.state IN ('sent', 'settled') AND l.amount_minor < 0 AND l.rule IS NOT NULL",
         );
         let partner = partner.map(|partner| partner.as_str().to_owned());
         and(&mut query, "p.partner = ", partner);
-        query.push(" GROUP BY l.subject_id, l.rule, l.payout_id ORDER BY p.position");
+        query.push(
+            " GROUP BY p.position, l.subject_id, l.rule, l.payout_id \
+             ORDER BY p.position, l.subject_id, l.rule",
+        );
         let rows = self.fetch(query).await?;
         rows.iter().map(recovery).collect()
     }
 }
 
-fn clawed_back(row: &SqliteRow) -> Result<ClawedBack, TablesError> {
+fn clawed_back(row: &Row) -> Result<ClawedBack, TablesError> {
     let row = Reader::new("earnings", row);
     Ok(ClawedBack {
         conversion_id: row.id("conversion_id")?,
         txn_id: row.text_option("txn_id")?,
         offer: row.parsed("offer")?,
-        rule: row.text("rule")?.to_owned(),
+        rule: row.text("rule")?.into_owned(),
         partner: row.parsed("partner")?,
         currency: row.parsed("currency")?,
         payout_id: row.id_option("payout_id")?,
@@ -138,12 +140,12 @@ fn clawed_back(row: &SqliteRow) -> Result<ClawedBack, TablesError> {
     })
 }
 
-fn recovery(row: &SqliteRow) -> Result<Recovery, TablesError> {
+fn recovery(row: &Row) -> Result<Recovery, TablesError> {
     let row = Reader::new("payout_lines", row);
     Ok(Recovery {
         partner: row.parsed("partner")?,
         conversion_id: row.id("conversion_id")?,
-        rule: row.text("rule")?.to_owned(),
+        rule: row.text("rule")?.into_owned(),
         payout_id: row.id("payout_id")?,
         amount_minor: row.number("amount_minor")?,
     })

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use postbook_projections::rows::ConversionRow;
 use postbook_schemas::{FactId, Instant, OfferRef, Slug, Status};
 
-use super::{Slice, and, and_in, id_bytes, select};
-use crate::tables::{Tables, error::TablesError, row};
+use super::{Slice, and, and_in, select};
+use crate::tables::{Tables, db::Query, error::TablesError, row};
 
 /// Which conversions.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn conversion(&self, id: FactId) -> Result<Option<ConversionRow>, TablesError> {
         let mut query = select("SELECT * FROM conversions WHERE id = ");
-        query.push_bind(id_bytes(id));
+        query.push_bind(id);
         let rows = self.fetch(query).await?;
         let conversions = rows.iter().map(row::conversion).collect::<Result<_, _>>()?;
         Ok(self.with_earnings(conversions).await?.pop())
@@ -119,7 +119,7 @@ impl Tables {
 }
 
 /// A pending conversion whose time has come counts as approved.
-fn and_status(query: &mut sqlx::QueryBuilder<sqlx::Sqlite>, status: Status, now: Instant) {
+fn and_status(query: &mut Query, status: Status, now: Instant) {
     match status {
         Status::Approved => {
             query

@@ -2,13 +2,18 @@
 
 use postbook_projections::{payable::DueLine, rows::LineState};
 use postbook_schemas::{Currency, Instant, Slug};
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     balances::{self, AsOf, Balance},
-    fetch_from, select,
+    select,
 };
-use crate::tables::{Tables, error::TablesError, row::Reader, words};
+use crate::tables::{
+    Tables,
+    db::{Row, Snapshot},
+    error::TablesError,
+    row::Reader,
+    words,
+};
 
 /// What can be paid to a partner in one currency, all of one moment: figures of different moments
 /// would contradict each other while somebody else proposes a payout.
@@ -59,10 +64,10 @@ impl Tables {
     }
 }
 
-async fn payouts(from: &mut SqliteConnection, partner: &Slug) -> Result<u64, TablesError> {
+async fn payouts(from: &mut Snapshot, partner: &Slug) -> Result<u64, TablesError> {
     let mut query = select("SELECT COUNT(*) AS payouts FROM payouts WHERE partner = ");
     query.push_bind(partner.as_str().to_owned());
-    let rows = fetch_from(from, query).await?;
+    let rows = from.fetch(query).await?;
     let count = rows
         .first()
         .map_or(Ok(0), |row| Reader::new("payouts", row).number("payouts"));
@@ -70,7 +75,7 @@ async fn payouts(from: &mut SqliteConnection, partner: &Slug) -> Result<u64, Tab
 }
 
 async fn earning_lines(
-    from: &mut SqliteConnection,
+    from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
 ) -> Result<Vec<DueLine>, TablesError> {
@@ -79,9 +84,9 @@ async fn earning_lines(
          e.state AS state, \
          e.amount_minor + e.written_off_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
          c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
-         (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+         (SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
           JOIN payouts p ON p.id = l.payout_id \
-          WHERE l.subject_id = c.id AND l.rule IS e.rule AND p.partner = e.partner \
+          WHERE l.subject_id = c.id AND l.rule IS NOT DISTINCT FROM e.rule AND p.partner = e.partner \
           AND p.state IN ",
     );
     query
@@ -95,19 +100,19 @@ async fn earning_lines(
         .push_bind(partner.as_str().to_owned())
         .push(" AND e.currency = ")
         .push_bind(currency.code().to_owned());
-    let rows = fetch_from(from, query).await?;
+    let rows = from.fetch(query).await?;
     rows.iter().map(earning).collect()
 }
 
 async fn adjustment_lines(
-    from: &mut SqliteConnection,
+    from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
 ) -> Result<Vec<DueLine>, TablesError> {
     let mut query = select(
         "SELECT a.position AS position, a.id AS subject_id, a.amount_minor AS open_minor, \
          a.occurred_at AS occurred_at, \
-         (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+         (SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
           JOIN payouts p ON p.id = l.payout_id \
           WHERE l.subject_id = a.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
     );
@@ -117,21 +122,21 @@ async fn adjustment_lines(
         .push_bind(partner.as_str().to_owned())
         .push(" AND a.currency = ")
         .push_bind(currency.code().to_owned());
-    let rows = fetch_from(from, query).await?;
+    let rows = from.fetch(query).await?;
     rows.iter().map(adjustment).collect()
 }
 
 /// What a month below zero gets is payable when all lines of the month are; what a later month gives
 /// back is set against what it has earned at once, as debts are.
 async fn carryover_lines(
-    from: &mut SqliteConnection,
+    from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
 ) -> Result<Vec<DueLine>, TablesError> {
     let mut query = select(
         "SELECT 0 AS position, k.id AS subject_id, k.offer AS offer, \
          k.amount_minor AS open_minor, k.ends_at AS ends_at, k.available_at AS available_at, \
-         (SELECT COALESCE(SUM(l.amount_minor), 0) FROM payout_lines l \
+         (SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
           JOIN payouts p ON p.id = l.payout_id \
           WHERE l.subject_id = k.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
     );
@@ -141,37 +146,37 @@ async fn carryover_lines(
         .push_bind(partner.as_str().to_owned())
         .push(" AND k.currency = ")
         .push_bind(currency.code().to_owned());
-    let rows = fetch_from(from, query).await?;
+    let rows = from.fetch(query).await?;
     rows.iter().map(carryover).collect()
 }
 
 /// What was given up of debts that were named; only what was clawed back has any.
 async fn written_off_minor(
-    from: &mut SqliteConnection,
+    from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
 ) -> Result<i64, TablesError> {
     let mut query = select(
-        "SELECT COALESCE(SUM(written_off_minor), 0) AS written_off_minor FROM earnings \
+        "SELECT CAST(COALESCE(SUM(written_off_minor), 0) AS BIGINT) AS written_off_minor FROM earnings \
          WHERE clawed_back_minor <> 0 AND partner = ",
     );
     query
         .push_bind(partner.as_str().to_owned())
         .push(" AND currency = ")
         .push_bind(currency.code().to_owned());
-    let rows = fetch_from(from, query).await?;
+    let rows = from.fetch(query).await?;
     rows.first().map_or(Ok(0), |row| {
         Reader::new("earnings", row).number("written_off_minor")
     })
 }
 
 async fn reserved_minor(
-    from: &mut SqliteConnection,
+    from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
 ) -> Result<i64, TablesError> {
     let mut query = select(
-        "SELECT COALESCE(SUM(amount_minor), 0) AS reserved_minor FROM payouts WHERE state IN ",
+        "SELECT CAST(COALESCE(SUM(amount_minor), 0) AS BIGINT) AS reserved_minor FROM payouts WHERE state IN ",
     );
     query
         .push(OPEN)
@@ -179,13 +184,13 @@ async fn reserved_minor(
         .push_bind(partner.as_str().to_owned())
         .push(" AND currency = ")
         .push_bind(currency.code().to_owned());
-    let rows = fetch_from(from, query).await?;
+    let rows = from.fetch(query).await?;
     rows.first().map_or(Ok(0), |row| {
         Reader::new("payouts", row).number("reserved_minor")
     })
 }
 
-fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
+fn earning(row: &Row) -> Result<DueLine, TablesError> {
     let row = Reader::new("earnings", row);
     let time = |column| {
         row.number_option(column)
@@ -193,7 +198,7 @@ fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
     };
     let occurred_at = Instant::from_micros(row.number("occurred_at")?);
     let (available_at, approves_at) = (time("available_at")?, time("approves_at")?);
-    let available_at = match words::parse_line_state(row.text("state")?) {
+    let available_at = match words::parse_line_state(&row.text("state")?) {
         Some(LineState::Approved) => Some(available_at.unwrap_or(occurred_at)),
         Some(LineState::Pending) => approves_at.map(|at| available_at.map_or(at, |to| to.max(at))),
         Some(LineState::Zero) | None => None,
@@ -208,7 +213,7 @@ fn earning(row: &SqliteRow) -> Result<DueLine, TablesError> {
     })
 }
 
-fn adjustment(row: &SqliteRow) -> Result<DueLine, TablesError> {
+fn adjustment(row: &Row) -> Result<DueLine, TablesError> {
     let row = Reader::new("adjustments", row);
     let occurred_at = Instant::from_micros(row.number("occurred_at")?);
     Ok(DueLine {
@@ -221,7 +226,7 @@ fn adjustment(row: &SqliteRow) -> Result<DueLine, TablesError> {
     })
 }
 
-fn carryover(row: &SqliteRow) -> Result<DueLine, TablesError> {
+fn carryover(row: &Row) -> Result<DueLine, TablesError> {
     let row = Reader::new("carryovers", row);
     Ok(DueLine {
         subject_id: row.id("subject_id")?,

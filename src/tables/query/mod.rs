@@ -13,10 +13,7 @@ mod running;
 mod sorts;
 pub mod timeline;
 
-use postbook_schemas::FactId;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
-
-use super::{Tables, error::TablesError};
+use super::db::{Query, value::Value};
 
 /// A part of a list: what comes after a key, at most so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,55 +32,24 @@ impl Slice {
     };
 }
 
-impl Tables {
-    async fn fetch(&self, mut query: QueryBuilder<Sqlite>) -> Result<Vec<SqliteRow>, TablesError> {
-        query
-            .build()
-            .fetch_all(&*self.readers())
-            .await
-            .map_err(TablesError::sql("read"))
-    }
-
-    /// The tables as they are at one moment, for several queries.
-    async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, TablesError> {
-        let begun = self.readers().begin().await;
-        begun.map_err(TablesError::sql("read"))
-    }
-}
-
-async fn fetch_from(
-    connection: &mut SqliteConnection,
-    mut query: QueryBuilder<Sqlite>,
-) -> Result<Vec<SqliteRow>, TablesError> {
-    let rows = query.build().fetch_all(connection).await;
-    rows.map_err(TablesError::sql("read"))
-}
-
 /// A query that can be given conditions one by one.
-fn select(sql: &'static str) -> QueryBuilder<Sqlite> {
-    QueryBuilder::new(sql)
+fn select(sql: &'static str) -> Query {
+    Query::new(sql)
 }
 
 /// Adds a condition if there is a value for it; `sql` ends where the value goes.
-fn and<'v, T>(query: &mut QueryBuilder<Sqlite>, sql: &'static str, value: Option<T>)
-where
-    T: sqlx::Encode<'v, Sqlite> + sqlx::Type<Sqlite> + 'v,
-{
+fn and(query: &mut Query, sql: &'static str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         query.push(" AND ").push(sql).push_bind(value);
     }
 }
 
-fn id_bytes(id: FactId) -> Vec<u8> {
-    id.as_bytes().to_vec()
-}
-
 /// Adds `column IN (…)` with numbers.
-fn and_in(query: &mut QueryBuilder<Sqlite>, column: &'static str, numbers: &[u64]) {
+fn and_in(query: &mut Query, column: &'static str, numbers: &[u64]) {
     query.push(" AND ").push(column).push(" IN (");
-    let mut list = query.separated(",");
-    for number in numbers {
-        list.push_bind(number.cast_signed());
+    for (place, number) in numbers.iter().enumerate() {
+        query.push(if place == 0 { "" } else { "," });
+        query.push_bind(number.cast_signed());
     }
     query.push(")");
 }

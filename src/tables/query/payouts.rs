@@ -3,7 +3,7 @@
 use postbook_projections::rows::{PayoutRow, PayoutState};
 use postbook_schemas::{FactId, Slug};
 
-use super::{Slice, and, id_bytes, select};
+use super::{Slice, and, select};
 use crate::tables::{Tables, batch::CarriedLine, error::TablesError, row};
 
 /// Which payouts.
@@ -49,7 +49,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn payout(&self, id: FactId) -> Result<Option<PayoutRow>, TablesError> {
         let mut query = select("SELECT * FROM payouts WHERE id = ");
-        query.push_bind(id_bytes(id));
+        query.push_bind(id);
         self.fetch(query)
             .await?
             .first()
@@ -63,7 +63,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn payout_lines(&self, id: FactId) -> Result<Vec<CarriedLine>, TablesError> {
         let mut query = select("SELECT * FROM payout_lines WHERE payout_id = ");
-        query.push_bind(id_bytes(id)).push(" ORDER BY line");
+        query.push_bind(id).push(" ORDER BY line");
         let rows = self.fetch(query).await?;
         rows.iter().map(row::carried_line).collect()
     }
@@ -77,9 +77,7 @@ impl Tables {
             "SELECT * FROM payouts WHERE id IN \
              (SELECT payout_id FROM payout_lines WHERE subject_id = ",
         );
-        query
-            .push_bind(id_bytes(subject))
-            .push(") ORDER BY position");
+        query.push_bind(subject).push(") ORDER BY position");
         let rows = self.fetch(query).await?;
         rows.iter().map(row::payout).collect()
     }

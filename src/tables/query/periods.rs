@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use postbook_projections::rows::PostingKind;
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
-use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
-use super::{Slice, and, fetch_from, id_bytes, select};
+use super::{Slice, and, select};
 use crate::tables::{
     Tables,
     batch::{ClosedPeriod, StatementRow},
+    db::{Query, Row},
     error::TablesError,
     row::{self, Reader},
     words,
@@ -72,14 +72,19 @@ pub struct Standing {
 
 /// The sides of postings that are a partner's balance.
 /// In this order, from the postings that are asked for: SQLite would read all entries instead.
-const OWED: &str = "FROM postings p CROSS JOIN entries e ON e.posting = p.number \
-     CROSS JOIN accounts a ON a.id = e.account_id AND a.kind IN ('pending', 'approved') ";
+const OWED: &str = "FROM postings p CROSS JOIN entries e CROSS JOIN accounts a ";
+
+/// What makes them so.
+const IS_OWED: &str = "WHERE e.posting = p.number AND a.id = e.account_id \
+     AND a.kind IN ('pending', 'approved') ";
 
 /// Whom and what sums are of, up to where the time goes from which on amounts are not held.
 const SUMS: &str = "SELECT a.partner AS partner, e.currency AS currency, \
-     -SUM(CASE WHEN a.kind = 'pending' THEN e.amount_minor ELSE 0 END) AS pending_minor, \
-     -SUM(CASE WHEN a.kind = 'approved' THEN e.amount_minor ELSE 0 END) AS approved_minor, \
-     -SUM(CASE WHEN a.kind = 'approved' AND e.available_at >= ";
+     CAST(-SUM(CASE WHEN a.kind = 'pending' THEN e.amount_minor ELSE 0 END) AS BIGINT) \
+     AS pending_minor, \
+     CAST(-SUM(CASE WHEN a.kind = 'approved' THEN e.amount_minor ELSE 0 END) AS BIGINT) \
+     AS approved_minor, \
+     CAST(-SUM(CASE WHEN a.kind = 'approved' AND e.available_at >= ";
 
 impl Tables {
     /// Closed months in the order in which they were closed.
@@ -148,7 +153,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn statement(&self, id: FactId) -> Result<Option<StatementRow>, TablesError> {
         let mut query = select("SELECT * FROM statements WHERE id = ");
-        query.push_bind(id_bytes(id));
+        query.push_bind(id);
         let rows = self.fetch(query).await?;
         rows.first().map(row::statement).transpose()
     }
@@ -165,12 +170,12 @@ impl Tables {
         before: u64,
     ) -> Result<(Vec<Movement>, Vec<Standing>), TablesError> {
         let mut snapshot = self.snapshot().await?;
-        let moved = fetch_from(&mut snapshot, movements(after, period, before)).await?;
+        let moved = snapshot.fetch(movements(after, period, before)).await?;
         let mut standings = BTreeMap::new();
-        for row in &fetch_from(&mut snapshot, all_sums(period)).await? {
+        for row in &snapshot.fetch(all_sums(period)).await? {
             add(&mut standings, row, 1)?;
         }
-        for row in &fetch_from(&mut snapshot, later_sums(period)).await? {
+        for row in &snapshot.fetch(later_sums(period)).await? {
             add(&mut standings, row, -1)?;
         }
         let moved: Result<_, _> = moved.iter().map(movement).collect();
@@ -183,8 +188,8 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn waiting(&self, from: Instant, to: Instant) -> Result<(u64, u64), TablesError> {
         let mut query = select(
-            "SELECT COALESCE(SUM(e.state = 'pending'), 0) AS pending, \
-             COALESCE(SUM(e.reason = 'awaiting_fx'), 0) AS awaiting_fx \
+            "SELECT COUNT(CASE WHEN e.state = 'pending' THEN 1 END) AS pending, \
+             COUNT(CASE WHEN e.reason = 'awaiting_fx' THEN 1 END) AS awaiting_fx \
              FROM conversions c JOIN earnings e ON e.conversion_position = c.position \
              WHERE c.sandbox = 0 AND c.occurred_at >= ",
         );
@@ -196,14 +201,12 @@ impl Tables {
         let Some(row) = rows.first() else {
             return Ok((0, 0));
         };
-        let reading = TablesError::sql("read");
-        let pending: i64 = row.try_get("pending").map_err(&reading)?;
-        let awaiting_fx: i64 = row.try_get("awaiting_fx").map_err(&reading)?;
-        Ok((pending.unsigned_abs(), awaiting_fx.unsigned_abs()))
+        let row = Reader::new("earnings", row);
+        Ok((row.position("pending")?, row.position("awaiting_fx")?))
     }
 }
 
-fn movements(after: Option<Month>, period: Month, before: u64) -> QueryBuilder<Sqlite> {
+fn movements(after: Option<Month>, period: Month, before: u64) -> Query {
     let mut query = select(
         "SELECT p.partner AS partner, p.currency AS currency, p.kind AS kind, \
          p.corrects AS corrects, c.offer AS offer, p.rule AS rule, \
@@ -211,40 +214,47 @@ fn movements(after: Option<Month>, period: Month, before: u64) -> QueryBuilder<S
          CASE WHEN p.kind = 'write_off' OR p.conversion_id IS NULL AND p.kind <> 'carryover' \
          THEN p.cause END AS cause, \
          MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, \
-         -SUM(e.amount_minor) AS amount_minor ",
+         CAST(-SUM(e.amount_minor) AS BIGINT) AS amount_minor ",
     );
     query
         .push(OWED)
-        .push("LEFT JOIN conversions c ON c.id = p.conversion_id WHERE p.period > ")
+        .push("LEFT JOIN conversions c ON c.id = p.conversion_id ")
+        .push(IS_OWED)
+        .push("AND p.period > ")
         .push_bind(after.map_or_else(String::new, |month| month.to_string()))
         .push(" AND p.period <= ")
         .push_bind(period.to_string())
         .push(" AND p.cause < ")
         .push_bind(i64::try_from(before).unwrap_or(i64::MAX))
-        .push(" GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 8");
+        .push(
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 \
+             ORDER BY 1, 2, 3, 4 NULLS FIRST, 5 NULLS FIRST, 6 NULLS FIRST, \
+             8 NULLS FIRST, 7 NULLS FIRST",
+        );
     query
 }
 
 /// What partners have coming by all that is in the book: read from one index.
-fn all_sums(period: Month) -> QueryBuilder<Sqlite> {
+fn all_sums(period: Month) -> Query {
     let mut query = select(SUMS);
     query.push_bind(period.end().micros()).push(
-        " THEN e.amount_minor ELSE 0 END) AS held_minor FROM accounts a \
-             CROSS JOIN entries e ON e.account_id = a.id \
-             WHERE a.kind IN ('pending', 'approved') GROUP BY 1, 2",
+        " THEN e.amount_minor ELSE 0 END) AS BIGINT) AS held_minor FROM accounts a \
+             CROSS JOIN entries e \
+             WHERE e.account_id = a.id AND a.kind IN ('pending', 'approved') GROUP BY 1, 2",
     );
     query
 }
 
 /// How much of this is of the months after `period`. A closed month gets no more postings, so what
 /// is left is what there was when it was closed.
-fn later_sums(period: Month) -> QueryBuilder<Sqlite> {
+fn later_sums(period: Month) -> Query {
     let mut query = select(SUMS);
     query
         .push_bind(period.end().micros())
-        .push(" THEN e.amount_minor ELSE 0 END) AS held_minor ")
+        .push(" THEN e.amount_minor ELSE 0 END) AS BIGINT) AS held_minor ")
         .push(OWED)
-        .push("WHERE p.period > ")
+        .push(IS_OWED)
+        .push("AND p.period > ")
         .push_bind(period.to_string())
         .push(" GROUP BY 1, 2");
     query
@@ -253,7 +263,7 @@ fn later_sums(period: Month) -> QueryBuilder<Sqlite> {
 /// Adds the sums in a row to a partner's standing, or takes them off.
 fn add(
     standings: &mut BTreeMap<(Slug, Currency), Standing>,
-    row: &SqliteRow,
+    row: &Row,
     sign: i64,
 ) -> Result<(), TablesError> {
     let row = Reader::new("entries", row);
@@ -274,7 +284,7 @@ fn add(
     Ok(())
 }
 
-fn movement(row: &SqliteRow) -> Result<Movement, TablesError> {
+fn movement(row: &Row) -> Result<Movement, TablesError> {
     let row = Reader::new("postings", row);
     Ok(Movement {
         partner: row.parsed("partner")?,
@@ -296,14 +306,8 @@ mod tests {
     use super::*;
 
     /// What SQLite would do for a query, as a text.
-    async fn plan(tables: &Tables, query: QueryBuilder<Sqlite>) -> String {
-        let sql = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
-        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .fetch_all(&*tables.readers())
-            .await
-            .expect("the query can be planned");
-        let steps = rows.iter().map(|row| row.get::<String, _>("detail"));
-        steps.collect::<Vec<_>>().join("; ")
+    async fn plan(tables: &Tables, query: Query) -> String {
+        tables.plan(query).await.expect("the query can be planned")
     }
 
     #[tokio::test]

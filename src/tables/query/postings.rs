@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postbook_projections::rows::{Entry, Posting};
 use postbook_schemas::{FactId, Month, Slug};
 
-use super::{Slice, and, and_in, id_bytes, select};
+use super::{Slice, and, and_in, select};
 use crate::tables::{Tables, error::TablesError, row};
 
 /// Which postings.
@@ -46,11 +46,7 @@ impl Tables {
             "period = ",
             filter.period.map(|period| period.to_string()),
         );
-        and(
-            &mut query,
-            "conversion_id = ",
-            filter.conversion_id.map(id_bytes),
-        );
+        and(&mut query, "conversion_id = ", filter.conversion_id);
         if filter.only_theirs {
             query.push(" AND kind <> 'receivable'");
         }

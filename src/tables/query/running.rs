@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postbook_projections::rows::Account;
 use postbook_schemas::{Instant, Slug};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     balances::{AsOf, Balance, added_up},
-    fetch_from, select,
+    select,
 };
 use crate::tables::{
     Tables,
+    db::{Query, Snapshot},
     error::TablesError,
     row::Reader,
     sums::{hour_of, next_hour},
@@ -28,15 +28,18 @@ struct Sums {
 }
 
 /// The columns of memo totals.
-const MEMO: &str = "SUM(earned_minor) AS earned_minor, SUM(reversed_minor) AS reversed_minor, \
-    SUM(clawed_back_minor) AS clawed_back_minor, SUM(recovered_minor) AS recovered_minor, \
-    SUM(written_off_minor) AS written_off_minor, SUM(adjusted_minor) AS adjusted_minor, \
-    SUM(paid_minor) AS paid_minor";
+const MEMO: &str = "CAST(SUM(earned_minor) AS BIGINT) AS earned_minor, \
+    CAST(SUM(reversed_minor) AS BIGINT) AS reversed_minor, \
+    CAST(SUM(clawed_back_minor) AS BIGINT) AS clawed_back_minor, \
+    CAST(SUM(recovered_minor) AS BIGINT) AS recovered_minor, \
+    CAST(SUM(written_off_minor) AS BIGINT) AS written_off_minor, \
+    CAST(SUM(adjusted_minor) AS BIGINT) AS adjusted_minor, \
+    CAST(SUM(paid_minor) AS BIGINT) AS paid_minor";
 
 /// A partner's balances by currency; `None` if the running sums do not say them: of a time before the
 /// last posting, or where a sum is too large to be kept.
 pub(super) async fn read(
-    snapshot: &mut SqliteConnection,
+    snapshot: &mut Snapshot,
     partner: &Slug,
     as_of: AsOf,
 ) -> Result<Option<BTreeMap<String, Balance>>, TablesError> {
@@ -46,7 +49,10 @@ pub(super) async fn read(
     if sums.is_empty() || as_of.effective == Instant::MAX {
         return Ok(Some(balances(sums)));
     }
-    for row in &fetch_from(snapshot, later_hours(partner, as_of.effective)).await? {
+    for row in &snapshot
+        .fetch(later_hours(partner, as_of.effective))
+        .await?
+    {
         let row = Reader::new("balance_hours", row);
         if row.number("hours")? != row.number("kept")? {
             return Ok(None);
@@ -66,7 +72,7 @@ pub(super) async fn read(
         ("entries", later_effects(partner, as_of.effective)),
         ("entries", later_payables(partner, as_of.effective)),
     ] {
-        for row in &fetch_from(snapshot, query).await? {
+        for row in &snapshot.fetch(query).await? {
             let row = Reader::new(table, row);
             subtract(&mut sums, &row, later(table, &row)?)?;
         }
@@ -75,14 +81,14 @@ pub(super) async fn read(
 }
 
 async fn totals(
-    snapshot: &mut SqliteConnection,
+    snapshot: &mut Snapshot,
     partner: &Slug,
     as_of: AsOf,
 ) -> Result<Option<BTreeMap<String, Sums>>, TablesError> {
     let mut query = select("SELECT * FROM balance_totals WHERE partner = ");
     query.push_bind(partner.as_str().to_owned());
     let mut totals = BTreeMap::new();
-    for row in &fetch_from(snapshot, query).await? {
+    for row in &snapshot.fetch(query).await? {
         let row = Reader::new("balance_totals", row);
         let recorded_at = row.time("recorded_at")?;
         let Some(sums) = total(&row)? else {
@@ -91,7 +97,7 @@ async fn totals(
         if as_of.effective < recorded_at || as_of.known < recorded_at {
             return Ok(None);
         }
-        totals.insert(row.text("currency")?.to_owned(), sums);
+        totals.insert(row.text("currency")?.into_owned(), sums);
     }
     Ok(Some(totals))
 }
@@ -136,15 +142,15 @@ fn memo(row: &Reader<'_>) -> Result<Balance, TablesError> {
     })
 }
 
-fn later_hours(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+fn later_hours(partner: &Slug, at: Instant) -> Query {
     // A sum that is not kept makes its row's sum absent.
     let mut query = select(
         "SELECT currency, COUNT(*) AS hours, COUNT(pending_minor + approved_minor + payable_minor \
          + earned_minor + reversed_minor + clawed_back_minor + recovered_minor + written_off_minor \
-         + adjusted_minor + paid_minor) AS kept, SUM(posting_count) AS posting_count, \
-         COALESCE(SUM(pending_minor), 0) AS pending_minor, \
-         COALESCE(SUM(approved_minor), 0) AS approved_minor, \
-         COALESCE(SUM(payable_minor), 0) AS payable_minor, ",
+         + adjusted_minor + paid_minor) AS kept, CAST(SUM(posting_count) AS BIGINT) AS posting_count, \
+         CAST(COALESCE(SUM(pending_minor), 0) AS BIGINT) AS pending_minor, \
+         CAST(COALESCE(SUM(approved_minor), 0) AS BIGINT) AS approved_minor, \
+         CAST(COALESCE(SUM(payable_minor), 0) AS BIGINT) AS payable_minor, ",
     );
     query
         .push(MEMO)
@@ -156,7 +162,7 @@ fn later_hours(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
     query
 }
 
-fn later_memos(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+fn later_memos(partner: &Slug, at: Instant) -> Query {
     let mut query = select("SELECT currency, COUNT(*) AS posting_count, ");
     query
         .push(MEMO)
@@ -170,10 +176,11 @@ fn later_memos(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
 }
 
 /// What takes effect later within the hour, and what of it is not held any longer then.
-fn later_effects(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+fn later_effects(partner: &Slug, at: Instant) -> Query {
     let mut query = select(
-        "SELECT e.currency AS currency, a.kind AS kind, SUM(e.amount_minor) AS total_minor, \
-         SUM(CASE WHEN e.available_at > e.effective_at THEN 0 ELSE e.amount_minor END) \
+        "SELECT e.currency AS currency, a.kind AS kind, \
+         CAST(SUM(e.amount_minor) AS BIGINT) AS total_minor, \
+         CAST(SUM(CASE WHEN e.available_at > e.effective_at THEN 0 ELSE e.amount_minor END) AS BIGINT) \
          AS payable_minor FROM balance_totals t \
          JOIN accounts a ON a.name IN (",
     );
@@ -191,10 +198,10 @@ fn later_effects(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
 }
 
 /// What is held until later within the hour.
-fn later_payables(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
+fn later_payables(partner: &Slug, at: Instant) -> Query {
     let mut query = select(
         "SELECT e.currency AS currency, 'held' AS kind, 0 AS total_minor, \
-         SUM(e.amount_minor) AS payable_minor FROM accounts a JOIN entries e ON e.account_id = a.id \
+         CAST(SUM(e.amount_minor) AS BIGINT) AS payable_minor FROM accounts a JOIN entries e ON e.account_id = a.id \
          AND e.available_at > e.recorded_at AND e.available_at > e.effective_at WHERE a.name = ",
     );
     query.push_bind(Account::Approved(partner.clone()).to_string());
@@ -203,7 +210,7 @@ fn later_payables(partner: &Slug, at: Instant) -> QueryBuilder<Sqlite> {
     query
 }
 
-fn within(query: &mut QueryBuilder<Sqlite>, column: &'static str, at: Instant) {
+fn within(query: &mut Query, column: &'static str, at: Instant) {
     query
         .push(" AND ")
         .push(column)
@@ -224,7 +231,7 @@ fn later(table: &'static str, row: &Reader<'_>) -> Result<Sums, TablesError> {
     }
     let (total, payable) = (row.number("total_minor")?, row.number("payable_minor")?);
     // Liabilities are credits, which are negative in the ledger.
-    match row.text("kind")? {
+    match &*row.text("kind")? {
         "pending" => later.pending_minor = -total,
         kind => {
             later.payable_minor = -payable;
@@ -241,7 +248,7 @@ fn subtract(
     later: Sums,
 ) -> Result<(), TablesError> {
     let currency = row.text("currency")?;
-    let Some(sums) = sums.get_mut(currency) else {
+    let Some(sums) = sums.get_mut(&*currency) else {
         return Err(row.damaged("currency", "there is no total"));
     };
     sums.less(later)
@@ -300,9 +307,9 @@ impl Tables {
              ORDER BY 1",
         );
         let mut partners = BTreeSet::new();
-        for row in &fetch_from(&mut snapshot, query).await? {
+        for row in &snapshot.fetch(query).await? {
             let row = Reader::new("balance_totals", row);
-            let partner = Slug::try_new(row.text("partner")?);
+            let partner = Slug::try_new(&row.text("partner")?);
             partners.insert(partner.map_err(|error| row.damaged("partner", error))?);
         }
         let times = [now, now.plus_days(1), now.plus_days(30), Instant::MAX];

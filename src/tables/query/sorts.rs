@@ -3,7 +3,7 @@
 use postbook_projections::explain::sums::Sort;
 use postbook_schemas::{Currency, FactId, Slug};
 
-use super::{balances::AsOf, id_bytes, select};
+use super::{balances::AsOf, select};
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 impl Tables {
@@ -19,7 +19,7 @@ impl Tables {
     ) -> Result<Vec<Sort>, TablesError> {
         let mut query = select(
             "SELECT p.period AS period, p.corrects AS corrects, p.kind AS kind, p.rule AS rule, \
-             COUNT(DISTINCT p.number) AS count, -SUM(e.amount_minor) AS amount_minor, \
+             COUNT(DISTINCT p.number) AS count, CAST(-SUM(e.amount_minor) AS BIGINT) AS amount_minor, \
              MIN(p.cause) AS first, MAX(p.cause) AS last \
              FROM postings p JOIN entries e ON e.posting = p.number \
              JOIN accounts a ON a.id = e.account_id AND a.kind IN ('pending', 'approved') \
@@ -33,7 +33,7 @@ impl Tables {
             .push_bind(as_of.effective.micros())
             .push(" AND e.recorded_at <= ")
             .push_bind(as_of.known.micros())
-            .push(" GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4");
+            .push(" GROUP BY 1, 2, 3, 4 ORDER BY 1, 2 NULLS FIRST, 3, 4 NULLS FIRST");
         let rows = self.fetch(query).await?;
         rows.iter()
             .map(|row| {
@@ -41,7 +41,7 @@ impl Tables {
                 Ok(Sort {
                     period: row.parsed("period")?,
                     corrects: row.parsed_option("corrects")?,
-                    kind: row.text("kind")?.to_owned(),
+                    kind: row.text("kind")?.into_owned(),
                     rule: row.text_option("rule")?,
                     count: row.number("count")?.cast_unsigned(),
                     amount_minor: row.number("amount_minor")?,
@@ -58,9 +58,7 @@ impl Tables {
     /// The tables cannot be read.
     pub async fn touched(&self, subject: FactId) -> Result<Vec<u64>, TablesError> {
         let mut query = select("SELECT position FROM touches WHERE subject_id = ");
-        query
-            .push_bind(id_bytes(subject))
-            .push(" ORDER BY position");
+        query.push_bind(subject).push(" ORDER BY position");
         let rows = self.fetch(query).await?;
         rows.iter()
             .map(|row| Reader::new("touches", row).position("position"))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use postbook_projections::rows::ConversionRow;
 
-use super::{id_bytes, select};
+use super::select;
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 impl Tables {
@@ -14,7 +14,7 @@ impl Tables {
     /// # Errors
     /// The tables cannot be read.
     pub async fn timeline(&self, conversion: &ConversionRow) -> Result<BTreeSet<u64>, TablesError> {
-        let id = || id_bytes(conversion.id);
+        let id = || conversion.id;
         let mut query = select("SELECT position FROM touches WHERE subject_id = ");
         query
             .push_bind(id())

@@ -14,7 +14,7 @@ use postbook::{
     secrets::{Role, Scope, Secrets},
     service::{ServerOptions, Service},
     store::{Append, Filter, LogStore, memory::MemoryStore},
-    tables::Tables,
+    tables::{Tables, location::Location},
 };
 use postbook_schemas::{
     ClickIdKey, Envelope, Fact, Instant, OfferRef,
@@ -23,6 +23,8 @@ use postbook_schemas::{
     programme::Programme,
 };
 use tower::ServiceExt;
+
+use super::postgres::Schema;
 
 /// When tests begin, on the service's clock.
 pub(crate) const NOW: &str = "2026-06-15T12:00:00Z";
@@ -34,6 +36,8 @@ pub(crate) struct TestApp {
     pub(crate) router: Router,
     /// Held until the test ends: the directory goes with it.
     data: tempfile::TempDir,
+    /// Likewise: where the read models are, if not in the directory.
+    _schema: Option<Schema>,
 }
 
 /// An answer, read to its end.
@@ -100,7 +104,13 @@ impl TestApp {
         let now = Instant::parse_rfc3339(NOW).expect("a time");
         let clock = Arc::new(ManualClock::new(now, seed));
         let secrets = Secrets::open(data.path()).await.expect("secrets open");
-        let tables = Tables::open(data.path()).await.expect("tables open");
+        let schema = shared_read_models().await;
+        let location = match &schema {
+            Some(schema) => schema.read_models(),
+            None => Location::Directory(data.path().to_owned()),
+        };
+        let tables = Tables::open_at(&location, data.path()).await;
+        let tables = tables.expect("tables open");
         let click_ids = ids(&secrets);
         let store = store(Arc::clone(&click_ids));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
@@ -113,9 +123,42 @@ impl TestApp {
             service,
             clock,
             data,
+            _schema: schema,
         };
         app.apply(programme).await;
         app
+    }
+
+    /// Another node on the same log, with read models in this schema.
+    pub(crate) async fn beside(&self, schema: Schema) -> Self {
+        let location = schema.read_models();
+        self.beside_at(&location, schema).await
+    }
+
+    /// The same, which goes to its schema another way.
+    pub(crate) async fn beside_at(&self, location: &Location, schema: Schema) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory can be made");
+        let clock = Arc::new(ManualClock::new(self.clock.now(), 2));
+        let secrets = Secrets::open(self.data()).await.expect("secrets open");
+        let tables = Tables::open_at(location, data.path()).await;
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let service = Service::assemble(
+            shared,
+            Arc::clone(self.service.log.store()),
+            Arc::clone(&self.service.click_ids),
+            secrets,
+            tables.expect("tables open"),
+        )
+        .await
+        .expect("the log can be read");
+        let service = Arc::new(service);
+        Self {
+            router: http::router(Arc::clone(&service), ServerOptions::default()),
+            service,
+            clock,
+            data,
+            _schema: Some(schema),
+        }
     }
 
     /// The data directory.
@@ -156,6 +199,7 @@ impl TestApp {
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         };
         self.service.append(append).await.expect("the fact is kept");
     }
@@ -256,6 +300,16 @@ impl TestApp {
             headers: parts.headers,
             body: body.to_bytes().to_vec(),
         }
+    }
+}
+
+/// A schema for the read models, if all tests are to have them on a server: `postgres` in
+/// `POSTBOOK_TEST_PROJECTIONS`.
+#[expect(clippy::disallowed_methods, reason = "tests have no command line")]
+async fn shared_read_models() -> Option<Schema> {
+    match std::env::var("POSTBOOK_TEST_PROJECTIONS").as_deref() {
+        Ok("postgres") => Some(Schema::make().await.expect("TEST_POSTGRES_URL is set")),
+        _ => None,
     }
 }
 

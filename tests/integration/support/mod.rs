@@ -5,9 +5,13 @@ pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
 pub(crate) mod gated_store;
+pub(crate) mod homes;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod repository;
 pub(crate) mod stores;
+#[cfg(feature = "kurrentdb")]
+pub(crate) mod stream;
 pub(crate) mod table;
+pub(crate) mod twin;

@@ -1,7 +1,8 @@
 //! The PostgreSQL that tests are given, each in a schema of its own.
 
-use std::str::FromStr;
+use std::{path::Path, str::FromStr};
 
+use postbook::tables::location::Location;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 /// A schema of its own on the server of `TEST_POSTGRES_URL`; it goes when it is dropped.
@@ -31,6 +32,22 @@ impl Schema {
     pub(crate) fn url(&self) -> String {
         let sign = if self.server.contains('?') { '&' } else { '?' };
         format!("{}{sign}options[search_path]={}", self.server, self.name)
+    }
+
+    /// Read models in the schema.
+    pub(crate) fn read_models(&self) -> Location {
+        Location::choose(Some(&self.url()), Path::new("")).expect("the URL is one")
+    }
+
+    /// The same, by way of another address.
+    pub(crate) fn read_models_by_way_of(&self, address: std::net::SocketAddr) -> Location {
+        let url = self.url_by_way_of(address);
+        Location::choose(Some(&url), Path::new("")).expect("the URL is one")
+    }
+
+    /// The name of the schema.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The same, by way of another address.
@@ -82,9 +99,12 @@ async fn run_at(server: &str, statement: &str) {
 impl Drop for Schema {
     #[expect(clippy::print_stderr, reason = "somebody may want to clean up")]
     fn drop(&mut self) {
-        let (server, statement) = (
-            self.server.clone(),
-            format!("DROP SCHEMA {} CASCADE", self.name),
+        // With the generations of read models that are kept beside it.
+        let (server, name) = (self.server.clone(), &self.name);
+        let statement = format!(
+            "DO $$ DECLARE one text; BEGIN FOR one IN SELECT nspname FROM pg_namespace \
+             WHERE nspname = '{name}' OR starts_with(nspname, '{name}_g') LOOP \
+             EXECUTE 'DROP SCHEMA ' || quote_ident(one) || ' CASCADE'; END LOOP; END $$"
         );
         // The test's own runtime may be ending.
         let dropping = std::thread::spawn(move || {
