@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use postbook_schemas::Outcome;
 
 pub use self::network::{Cut, Network};
-use crate::projector::Progress;
+use crate::projector::{Progress, lease::Role};
 
 const APPEND_SECONDS: &str = "postbook_append_seconds";
 
@@ -35,6 +35,8 @@ pub struct Meters {
     log_head: Gauge,
     projector_position: Gauge,
     projector_failed: Gauge,
+    projecting: Gauge,
+    projector_term: Gauge,
     building: [Gauge; 3],
 }
 
@@ -93,6 +95,14 @@ impl Meters {
             projector_failed: gauge(
                 "postbook_projector_failed",
                 "1 if the projector has stopped at a fact it cannot read",
+            ),
+            projecting: gauge(
+                "postbook_projecting",
+                "1 if this node writes the read models, 0 if it follows another that does",
+            ),
+            projector_term: gauge(
+                "postbook_projector_term",
+                "Grows whenever another node takes over; 0 where there are no others",
             ),
             building: [
                 gauge(
@@ -153,6 +163,16 @@ impl Meters {
         self.log_head.absolute(log_head);
         self.projector_position.absolute(projector_position);
         self.projector_failed.set(f64::from(projector_failed));
+    }
+
+    /// Sets what this node is to the read models.
+    pub fn role(&self, role: &Role) {
+        let (projecting, term) = match role {
+            Role::Projecting(term) => (1.0, *term),
+            Role::Following(by) => (0.0, by.as_ref().map_or(0, |by| by.term)),
+        };
+        self.projecting.set(projecting);
+        self.projector_term.absolute(term.unsigned_abs());
     }
 
     /// Sets how far read models under construction are.

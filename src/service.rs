@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,7 +25,7 @@ use crate::{
         rate::{Limits, Rate},
     },
     meters::Meters,
-    projector::Projector,
+    projector::{Projector, lease::Lease},
     secrets::{MasterKey, Place, Secrets, SecretsError},
     store::{
         Append, Appended, Filter, LogStore, StoreError,
@@ -65,6 +68,8 @@ pub struct Options {
     pub projections: Option<String>,
     /// The file of the key that seals offers' secrets.
     pub secrets_key_file: Option<PathBuf>,
+    /// How other nodes name this one; by machine and process if absent.
+    pub node: Option<String>,
 }
 
 impl Options {
@@ -74,6 +79,14 @@ impl Options {
     /// Its URL cannot be understood.
     pub fn location(&self) -> Result<Location, StoreError> {
         Location::choose(self.log.as_deref(), &self.data)
+    }
+
+    /// Where secrets are.
+    ///
+    /// # Errors
+    /// A URL cannot be understood.
+    pub fn secrets_place(&self) -> Result<Place, StoreError> {
+        Place::beside(&self.location()?, self.projections.as_deref(), &self.data)
     }
 
     /// Where the read models are.
@@ -154,6 +167,15 @@ impl Default for NetworkLimits {
     }
 }
 
+/// What a node has in common with others.
+#[derive(Debug)]
+pub struct Among {
+    /// Who writes the read models.
+    pub lease: Lease,
+    /// What-ifs that wait for somebody to adopt them.
+    pub whatifs: Whatifs,
+}
+
 /// The parts of the running service.
 #[derive(Debug)]
 pub struct Service {
@@ -184,6 +206,8 @@ pub struct Service {
     /// The last time that the read models were built again beside the live ones.
     pub rebuilds: Rebuilds,
     refreshing: tokio::sync::Mutex<()>,
+    /// Up to here the log was looked at for definitions by other nodes.
+    looked_to: AtomicU64,
 }
 
 impl Service {
@@ -195,14 +219,18 @@ impl Service {
     pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let master = options.master_key()?;
         let location = options.location()?;
-        let place = Place::beside(&location, &options.data);
+        let place = options.secrets_place()?;
         let secrets = Secrets::open_with(&place, master).await?;
         secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
         let tables = options.tables()?;
         let store = open::open(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_at(&tables, &options.data).await?;
-        Ok(Self::assemble(clock, store, click_ids, secrets, tables).await?)
+        let shared = tables.server().or(location.postgres());
+        let whatifs = shared.map_or_else(|| Whatifs::of(&options.data), Whatifs::on);
+        let lease = Lease::of(&tables, options.node.as_deref());
+        let among = Among { lease, whatifs };
+        Ok(Self::assemble_among(among, clock, store, click_ids, secrets, tables).await?)
     }
 
     /// The service out of its parts: reads the programme, starts the writer and the projector.
@@ -216,20 +244,42 @@ impl Service {
         secrets: Secrets,
         tables: Tables,
     ) -> Result<Self, DirectoryError> {
+        let among = Among {
+            lease: Lease::of(&tables, None),
+            whatifs: Whatifs::of(tables.directory()),
+        };
+        Self::assemble_among(among, clock, store, click_ids, secrets, tables).await
+    }
+
+    /// The service of a node among others out of its parts.
+    ///
+    /// # Errors
+    /// The programme cannot be read.
+    pub async fn assemble_among(
+        among: Among,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn LogStore>,
+        click_ids: Arc<ClickIdKey>,
+        secrets: Secrets,
+        tables: Tables,
+    ) -> Result<Self, DirectoryError> {
+        let Among { lease, whatifs } = among;
         let directory = Directory::load(&*store).await?;
         if let Some(told) = derivation::told(directory.derivation()) {
             tracing::warn!("{told}");
         }
         let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
         derivation::begin(&log, &*clock, Derivation::newest().version).await?;
-        let projector = Projector::start(store, Arc::clone(&click_ids), tables.clone());
+        let projector =
+            Projector::start_under(lease, store, Arc::clone(&click_ids), tables.clone());
         Ok(Self {
+            looked_to: AtomicU64::new(directory.head()),
             clock,
             log,
             click_ids,
             secrets: Arc::new(secrets),
             directory: Arc::new(ArcSwap::from_pointee(directory)),
-            whatifs: Whatifs::of(tables.directory()),
+            whatifs,
             tables,
             projector,
             meters: Meters::new(),
@@ -254,6 +304,20 @@ impl Service {
         Ok(())
     }
 
+    /// Takes notice of what other nodes have appended up to now, definitions included. Returns at once
+    /// where nobody else appends to the log.
+    ///
+    /// # Errors
+    /// The log or the programme cannot be read.
+    pub async fn look(&self) -> Result<(), DirectoryError> {
+        let store = self.log.store();
+        if !store.is_shared() {
+            return Ok(());
+        }
+        store.look().await?;
+        self.take_up_programme().await
+    }
+
     /// Takes up what other nodes change in the programme, for as long as it is polled; returns at once
     /// where nobody else appends to the log.
     pub async fn watch_programme(self: Arc<Self>) {
@@ -262,29 +326,34 @@ impl Service {
             return;
         }
         let mut head = store.follow();
-        let mut looked_to = self.directory.load().head();
         loop {
             let to = *head.borrow_and_update();
-            if to > looked_to {
-                match self.take_up_programme(looked_to, to).await {
-                    Ok(()) => looked_to = to,
-                    Err(error) => tracing::error!(%error, "a changed programme was not taken up"),
-                }
+            let taken_up = self.take_up_programme().await;
+            if let Err(error) = &taken_up {
+                tracing::error!(%error, "a changed programme was not taken up");
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            if to <= looked_to && head.changed().await.is_err() {
+            let is_up_to_date = taken_up.is_ok() && store.head() <= to;
+            if is_up_to_date && head.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    async fn take_up_programme(&self, after: u64, to: u64) -> Result<(), DirectoryError> {
-        let filter = Filter::only(directory::FACT_TYPES);
-        let news = self.log.store().read(after + 1, to, filter, 1).await?;
-        if news.ends.is_empty() {
+    /// Brings the directory up to date if definitions have come since it was looked last.
+    async fn take_up_programme(&self) -> Result<(), DirectoryError> {
+        let store = self.log.store();
+        let (after, to) = (self.looked_to.load(Ordering::Acquire), store.head());
+        if to <= after {
             return Ok(());
         }
-        self.refresh_directory().await
+        let filter = Filter::only(directory::FACT_TYPES);
+        let news = store.read(after + 1, to, filter, 1).await?;
+        if !news.ends.is_empty() {
+            self.refresh_directory().await?;
+        }
+        self.looked_to.fetch_max(to, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Appends one fact and times it; returns once it is durable.

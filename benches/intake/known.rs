@@ -57,6 +57,7 @@ async fn append(data: &Path, keys: u64) -> anyhow::Result<()> {
                 not_at: Vec::new(),
                 references: Vec::new(),
                 seat: None,
+                with_previous: false,
             }
         });
         store.append(group.collect(), clock.now()).await?;

@@ -167,6 +167,7 @@ impl Filler {
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         }
     }
 

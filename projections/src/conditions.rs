@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use postbook_schemas::{
-    Exact, Instant,
+    Currency, Instant,
     instant::DAY_US,
-    terms::{Total, When},
+    terms::{Measure, Total, When},
 };
 
+use rust_decimal::Decimal;
+
 use crate::{click::ClickSeen, conversion::Conversion, exact::minor_rounded_up};
+
+/// Quantities are added in units of this many decimals: as many as a quantity may have.
+pub const QUANTITY_DECIMALS: u32 = 12;
 
 /// What a condition looks at besides the conversion.
 pub trait Surroundings {
@@ -24,14 +29,10 @@ pub trait Surroundings {
     /// The conversion's amount in the currency of its offer; `None` without a rate.
     fn amount_minor(&self) -> Option<i64>;
 
-    /// The sum of the customer's amounts of a kind from one instant to another, both included, in
-    /// the currency of the offer; `None` if one of them is without a rate.
-    fn total_minor(
-        &self,
-        kind: &postbook_schemas::Kind,
-        from: Instant,
-        to: Instant,
-    ) -> Option<i128>;
+    /// What the customer's conversions of a kind come to from one instant to another, both included:
+    /// amounts in minor units of the offer's currency, quantities in units of [`QUANTITY_DECIMALS`] decimals.
+    /// `None` if an amount is without a rate.
+    fn total(&self, total: &Total, from: Instant, to: Instant) -> Option<i128>;
 
     /// The decimals of the offer's currency.
     fn exponent(&self) -> u32;
@@ -42,6 +43,8 @@ pub trait Surroundings {
 pub enum Unmet {
     /// The condition of this key does not hold.
     Not(&'static str),
+    /// The total at this place does not come to what it must.
+    Total(usize),
     /// Nobody knows before there is an exchange rate.
     AwaitsRate,
 }
@@ -112,32 +115,77 @@ fn unmet_history(
 }
 
 fn unmet_amount(when: &When, around: &dyn Surroundings) -> Option<Unmet> {
-    // More decimals than the currency has: no whole amount lies between, so round up.
-    let least = |amount: Exact| minor_rounded_up(amount.decimal(), around.exponent());
     let own = when.amount_at_least.map(|amount| {
+        // More decimals than the currency has: no whole amount lies between, so round up.
+        let least = minor_rounded_up(amount.decimal(), around.exponent());
         let given = around.amount_minor().map(i128::from);
-        ("amount_at_least", given, least(amount))
+        (Unmet::Not("amount_at_least"), given, least)
     });
-    let total = when.total_at_least.as_ref();
-    let total = total.map(|total| {
-        let given = total_minor(total, around);
-        ("total_at_least", given, least(total.amount))
+    let totals = when.total_at_least.0.iter().enumerate();
+    let totals = totals.map(|(place, total)| {
+        let least = least_total(total, around.exponent());
+        (Unmet::Total(place), given_total(total, around), least)
     });
-    let mut unmet = [own, total]
+    let mut unmet = own
         .into_iter()
-        .flatten()
-        .filter_map(|(key, given, least)| {
+        .chain(totals)
+        .filter_map(|(which, given, least)| {
             let given = given.ok_or(Unmet::AwaitsRate);
-            given.map_or_else(Some, |given| (given < least).then_some(Unmet::Not(key)))
+            given.map_or_else(Some, |given| (given < least).then_some(which))
         });
     let first = unmet.next()?;
     // What does not hold settles it; a rate would change nothing.
-    Some(unmet.find(|_| first == Unmet::AwaitsRate).unwrap_or(first))
+    Some(
+        std::iter::once(first)
+            .chain(unmet)
+            .find(|it| *it != Unmet::AwaitsRate)
+            .unwrap_or(first),
+    )
 }
 
-fn total_minor(total: &Total, around: &dyn Surroundings) -> Option<i128> {
+/// What a total must come to, in the units in which it is added; a quantity that nothing measures is
+/// never reached.
+fn least_total(total: &Total, exponent: u32) -> i128 {
+    match total.measure() {
+        Some(Measure::Amount(amount)) => minor_rounded_up(amount.decimal(), exponent),
+        Some(Measure::Count(count)) => i128::from(count),
+        Some(Measure::Quantity(quantity)) => {
+            minor_rounded_up(quantity.decimal(), QUANTITY_DECIMALS)
+        }
+        None => i128::MAX,
+    }
+}
+
+fn given_total(total: &Total, around: &dyn Surroundings) -> Option<i128> {
+    let Some(days) = total.within_days else {
+        return around.total(total, Instant::MIN, Instant::MAX);
+    };
     let Some(from) = around.registered_at().or_else(|| around.first_at()) else {
         return Some(i128::MIN);
     };
-    around.total_minor(&total.kind, from, from.plus_days(total.within_days))
+    around.total(total, from, from.plus_days(days))
+}
+
+/// What a total that is not reached comes to, for people.
+pub fn told(total: &Total, currency: Currency, around: &dyn Surroundings) -> String {
+    let kind = &total.kind;
+    let given = given_total(total, around).unwrap_or(0).max(0);
+    let says = match total.measure() {
+        Some(Measure::Amount(least)) => {
+            let given = i64::try_from(given).unwrap_or(i64::MAX);
+            let given = currency.format_major(given);
+            format!("amounts of `{kind}` come to {given} of {least} {currency}")
+        }
+        Some(Measure::Count(least)) => format!("there are {given} of {least} `{kind}`"),
+        Some(Measure::Quantity(least)) => {
+            let given = Decimal::try_from_i128_with_scale(given, QUANTITY_DECIMALS);
+            let given = given.map_or_else(|_| String::new(), |it| it.normalize().to_string());
+            format!("quantities of `{kind}` come to {given} of {least}")
+        }
+        None => format!("nothing measures `{kind}`"),
+    };
+    match total.within_days {
+        Some(days) => format!("{says} within {days} days"),
+        None => says,
+    }
 }

@@ -1,6 +1,8 @@
 //! Months below zero: what is given up, or set aside within its fence, at a month's end (SPEC 6,
 //! `carryover`).
 
+mod players;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
@@ -8,9 +10,9 @@ use std::{
 
 use chrono::TimeZone;
 use chrono_tz::Tz;
-use postbook_schemas::{Currency, Instant, Month, OfferRef, Slug};
+use postbook_schemas::{BALANCE_MINOR_MAX, Currency, Instant, Month, OfferRef, Slug};
 
-use crate::posted::Overflow;
+use players::{Debts, Players};
 
 /// What a fence is around: whose earnings, and what becomes of a month below zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,17 @@ pub struct FencedMonth {
     pub around: FenceAround,
     /// When the month ends.
     pub ends_at: Instant,
+    /// Whose loss it may be, where its terms carry what high rollers lose.
+    pub player: Option<Player>,
+}
+
+/// A customer whose losses may be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Player {
+    /// The offer, and the customer's id or else the click's; nothing that nobody is behind.
+    pub name: Option<Box<str>>,
+    /// What makes a high roller: a month's loss of at least this much.
+    pub from_minor: i64,
 }
 
 /// A partner's earnings within one fence, month by month.
@@ -61,6 +74,7 @@ struct Earned {
     /// When its lines are payable, and how many are then.
     available: BTreeMap<Instant, u32>,
     posted: Option<AtEnd>,
+    players: Players,
 }
 
 /// What is posted at a month's end.
@@ -94,16 +108,19 @@ impl Fence {
     }
 
     /// Adds a line to what a month has earned.
-    pub fn add(&mut self, ends_at: Instant, minor: i64, available_at: Instant) {
-        let month = self.months.entry(ends_at).or_default();
+    pub fn add(&mut self, line: &FencedMonth, minor: i64, available_at: Instant) {
+        let month = self.months.entry(line.ends_at).or_default();
         month.minor = month.minor.saturating_add(i128::from(minor));
         let count = month.available.entry(available_at).or_default();
         *count = count.saturating_add(1);
+        if let Some(player) = &line.player {
+            month.players.add(player, minor);
+        }
     }
 
     /// Takes a line out that [`Self::add`] put in.
-    pub fn remove(&mut self, ends_at: Instant, minor: i64, available_at: Instant) {
-        let month = self.months.entry(ends_at).or_default();
+    pub fn remove(&mut self, line: &FencedMonth, minor: i64, available_at: Instant) {
+        let month = self.months.entry(line.ends_at).or_default();
         month.minor = month.minor.saturating_sub(i128::from(minor));
         if let Entry::Occupied(mut count) = month.available.entry(available_at) {
             *count.get_mut() = count.get().saturating_sub(1);
@@ -111,22 +128,30 @@ impl Fence {
                 count.remove();
             }
         }
+        if let Some(player) = &line.player {
+            month.players.remove(player, minor);
+        }
     }
 
     /// Brings what is posted at the months' ends to what they have earned.
     ///
     /// A month below zero gets what it lacks. If that is carried, months above zero give it back, as
-    /// far as they can.
-    ///
-    /// # Errors
-    /// An amount does not fit 64 bits.
-    pub fn settle(&mut self) -> Result<Vec<Ended>, Overflow> {
-        let mut carried = 0_i128;
+    /// far as they can. What is given up is carried against the high rollers of the month, and what they
+    /// earn later gives it back.
+    pub fn settle(&mut self) -> Vec<Ended> {
+        // Sums cannot come near it before an offer reports a hundred of the largest amounts; they are
+        // then as if they came to this.
+        let most = i128::from(BALANCE_MINOR_MAX);
+        let (mut carried, mut debts) = (0_i128, Debts::default());
         let mut changed = Vec::new();
         for (&ends_at, month) in &mut self.months {
-            let lacking = carried.saturating_sub(month.minor).max(0);
-            let due = i64::try_from(lacking.saturating_sub(carried)).map_err(|_| Overflow)?;
+            let worked_off = debts.work_off(&month.players);
+            let left = month.minor.saturating_sub(worked_off);
+            let lacking = carried.saturating_sub(left).clamp(0, most);
+            let due = lacking.saturating_sub(carried).saturating_sub(worked_off);
+            let due = i64::try_from(due.clamp(most.saturating_neg(), most)).unwrap_or(0);
             carried = if self.around.around.resets {
+                debts.carry(lacking, &month.players);
                 0
             } else {
                 lacking
@@ -148,7 +173,7 @@ impl Fence {
         }
         self.months
             .retain(|_, month| !month.available.is_empty() || month.posted.is_some());
-        Ok(changed)
+        changed
     }
 }
 
@@ -156,7 +181,7 @@ impl Fence {
 mod tests {
     use super::*;
 
-    fn fence(resets: bool) -> Fence {
+    fn month(end: i64, resets: bool) -> FencedMonth {
         let around = FenceAround {
             scope: 1,
             partner: Slug::try_new("p1").expect("a slug"),
@@ -165,10 +190,15 @@ mod tests {
             time_zone: Tz::UTC,
             resets,
         };
-        Fence::new(Arc::new(FencedMonth {
+        FencedMonth {
             around,
-            ends_at: Instant::EPOCH,
-        }))
+            ends_at: at(end),
+            player: None,
+        }
+    }
+
+    fn fence(resets: bool) -> Fence {
+        Fence::new(Arc::new(month(0, resets)))
     }
 
     fn at(micros: i64) -> Instant {
@@ -178,9 +208,9 @@ mod tests {
     fn ends(months: &[i64], resets: bool) -> Vec<i64> {
         let mut fence = fence(resets);
         for (end, &earned) in (1..).zip(months) {
-            fence.add(at(end), earned, at(0));
+            fence.add(&month(end, resets), earned, at(0));
         }
-        let settled = fence.settle().expect("small amounts");
+        let settled = fence.settle();
         let of = |end: i64| settled.iter().find(|ended| ended.ends_at == at(end));
         (1..)
             .zip(months)
@@ -204,13 +234,13 @@ mod tests {
     #[test]
     fn what_makes_up_for_a_loss_is_payable_when_the_whole_month_is() {
         let mut fence = fence(true);
-        fence.add(at(10), -100, at(3));
-        fence.add(at(10), 70, at(24));
+        fence.add(&month(10, true), -100, at(3));
+        fence.add(&month(10, true), 70, at(24));
         let end = |minor, micros| AtEnd {
             minor,
             available_at: at(micros),
         };
-        let settled = fence.settle().expect("small amounts");
+        let settled = fence.settle();
         assert_eq!(
             settled,
             [Ended {
@@ -220,9 +250,9 @@ mod tests {
             }]
         );
         // Sooner, since what was held longest was taken back.
-        fence.remove(at(10), 70, at(24));
-        fence.add(at(10), 60, at(5));
-        let settled = fence.settle().expect("small amounts");
+        fence.remove(&month(10, true), 70, at(24));
+        fence.add(&month(10, true), 60, at(5));
+        let settled = fence.settle();
         assert_eq!(
             settled,
             [Ended {
@@ -231,6 +261,69 @@ mod tests {
                 after: end(40, 10)
             }]
         );
-        assert_eq!(fence.settle(), Ok(Vec::new()));
+        assert_eq!(fence.settle(), Vec::new());
+    }
+
+    /// What players earn month by month, and what the ends of the months add.
+    fn ends_of(from_minor: i64, months: &[&[(&str, i64)]]) -> Vec<i64> {
+        let mut fence = fence(true);
+        for (end, players) in (1..).zip(months) {
+            for &(name, minor) in *players {
+                let player = Some(Player {
+                    name: Some(name).filter(|name| !name.is_empty()).map(Box::from),
+                    from_minor,
+                });
+                let line = FencedMonth {
+                    player,
+                    ..month(end, true)
+                };
+                fence.add(&line, minor, at(0));
+            }
+        }
+        let settled = fence.settle();
+        let of = |end: i64| settled.iter().find(|ended| ended.ends_at == at(end));
+        (1..)
+            .zip(months)
+            .map(|(month, _)| of(month).map_or(0, |ended| ended.after.minor))
+            .collect()
+    }
+
+    #[test]
+    fn what_high_rollers_lose_is_carried_against_them_alone() {
+        // HR1: a large loss in a month that is above zero in all is nobody's debt.
+        assert_eq!(
+            ends_of(50, &[&[("u", -60), ("v", 70)], &[("u", 60)]]),
+            [0, 0]
+        );
+        // HR1: nor is a small one in a month below zero.
+        assert_eq!(ends_of(50, &[&[("u", -49)], &[("u", 60)]]), [49, 0]);
+        // HR2, HR6: a large one is, and is worked off over months.
+        let months: &[&[(&str, i64)]] = &[&[("u", -60)], &[("u", 40)], &[("u", 40)]];
+        assert_eq!(ends_of(50, months), [60, -40, -20]);
+        // HR3: others earn beside it.
+        assert_eq!(ends_of(50, &[&[("u", -60)], &[("v", 40)]]), [60, 0]);
+        // HR4: no more than the month lacks in all.
+        assert_eq!(
+            ends_of(50, &[&[("u", -60), ("v", 45)], &[("u", 40)]]),
+            [15, -15]
+        );
+        // HR5: of 50, one who lost 60 and one who lost 90 carry 20 and 30.
+        let months: &[&[(&str, i64)]] = &[
+            &[("u", -60), ("v", -90), ("w", 100)],
+            &[("u", 25), ("v", 25)],
+            &[("v", 25)],
+        ];
+        assert_eq!(ends_of(50, months), [50, -45, -5]);
+        // What nobody is behind counts in the month, and is nobody's debt.
+        assert_eq!(ends_of(50, &[&[("", -60)], &[("", 70)]]), [60, 0]);
+    }
+
+    #[test]
+    fn a_debt_that_is_worked_off_in_a_month_below_zero_takes_nothing_from_the_partner() {
+        // v works off 10 of its debt, and the rest of the month, −30, is given up.
+        assert_eq!(
+            ends_of(50, &[&[("v", -60)], &[("v", 10), ("w", -30)]]),
+            [60, 20]
+        );
     }
 }

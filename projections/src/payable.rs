@@ -5,7 +5,7 @@
 //! larger: it makes it carry less of both, so that debts are recovered over several payouts.
 
 use postbook_schemas::{
-    Currency, FactId, Instant, OfferRef, bank::RecoveryLimit, payout::PayoutLine,
+    AMOUNT_MINOR_MAX, Currency, FactId, Instant, OfferRef, bank::RecoveryLimit, payout::PayoutLine,
 };
 
 /// An earning line, adjustment or end of a month whose amount is not what payouts carry of it.
@@ -59,11 +59,13 @@ impl Available {
         }
         debts.retain(|debt| debt.amount_minor != 0);
         let all = debts.iter().chain(&earned);
-        let sum = all.fold(0_i64, |sum, line| sum.saturating_add(line.amount_minor));
+        let sum: i128 = all.map(|line| i128::from(line.amount_minor)).sum();
+        // No payout is larger than amounts may be: the rest is paid by another.
+        let most = sum.min(i128::from(free)).min(i128::from(AMOUNT_MINOR_MAX));
         Self {
             debts,
             earned,
-            most_minor: sum.min(free),
+            most_minor: i64::try_from(most).unwrap_or(i64::MIN),
         }
     }
 
@@ -79,36 +81,46 @@ impl Available {
         limit: Option<RecoveryLimit>,
         currency: Currency,
     ) -> Vec<PayoutLine> {
-        let owed = self
-            .debts
-            .iter()
-            .fold(0_i64, |sum, debt| sum.saturating_sub(debt.amount_minor));
-        let recovered = limit.map_or(owed, |limit| limit.most_minor(sent, currency).min(owed));
+        let debts = self.debts.iter();
+        let owed: i128 = debts.map(|debt| i128::from(debt.amount_minor)).sum();
+        let owed = owed.saturating_neg();
+        let most = limit.map(|limit| i128::from(limit.most_minor(sent, currency)));
+        let recovered = most.map_or(owed, |most| most.min(owed));
         let mut taken = part(self.debts, recovered.saturating_neg());
-        taken.extend(part(self.earned, sent.saturating_add(recovered)));
+        taken.extend(part(
+            self.earned,
+            recovered.saturating_add(i128::from(sent)),
+        ));
         taken
     }
 }
 
-/// Lines from the front that add up to `wanted`, all of its sign; the last is split.
-fn part(lines: Vec<DueLine>, wanted: i64) -> Vec<PayoutLine> {
+/// Lines from the front that add up to `wanted`, all of its sign; the last is split, and so is one that is
+/// larger than amounts may be.
+fn part(lines: Vec<DueLine>, wanted: i128) -> Vec<PayoutLine> {
     let mut left = wanted;
     let mut taken = Vec::new();
     for line in lines {
         if left == 0 {
             break;
         }
-        let amount_minor = if wanted < 0 {
-            line.amount_minor.max(left)
+        let own = i128::from(line.amount_minor);
+        let mut rest = if wanted < 0 {
+            own.max(left)
         } else {
-            line.amount_minor.min(left)
+            own.min(left)
         };
-        left = left.saturating_sub(amount_minor);
-        taken.push(PayoutLine {
-            subject_id: line.subject_id,
-            rule: line.rule,
-            amount_minor,
-        });
+        left = left.saturating_sub(rest);
+        while rest != 0 {
+            let most = i128::from(AMOUNT_MINOR_MAX);
+            let amount = rest.clamp(most.saturating_neg(), most);
+            rest = rest.saturating_sub(amount);
+            taken.push(PayoutLine {
+                subject_id: line.subject_id,
+                rule: line.rule.clone(),
+                amount_minor: i64::try_from(amount).unwrap_or(0),
+            });
+        }
     }
     taken
 }
@@ -152,6 +164,18 @@ mod tests {
         assert_eq!(chosen(&[-30, 100, -50, 20], Some("0.45")), [-30, -15, 85]);
         assert_eq!(chosen(&[-30, 100, -50, 20], Some("50%")), [-30, -10, 80]);
         assert_eq!(chosen(&[-30, 100, -50, 20], Some("0%")), [40]);
+    }
+
+    #[test]
+    fn what_is_larger_than_amounts_may_be_is_paid_in_parts() {
+        let most = AMOUNT_MINOR_MAX;
+        assert_eq!(chosen(&[3 * most], None), [most]);
+        let lines = chosen(&[-3 * most, 3 * most, 3 * most], None);
+        assert!(lines.iter().all(|line| line.abs() <= most), "{lines:?}");
+        let sum: i128 = lines.iter().map(|&line| i128::from(line)).sum();
+        assert_eq!(sum, i128::from(most));
+        let many = vec![i64::MAX / 2; 40];
+        assert_eq!(chosen(&many, None), [most]);
     }
 
     proptest! {

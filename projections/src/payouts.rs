@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postbook_schemas::{
-    Currency, FactId, Slug, decision::BalanceWrittenOff, payout::PayoutProposed,
+    BALANCE_MINOR_MAX, Currency, FactId, Slug, decision::BalanceWrittenOff, payout::PayoutProposed,
 };
 
 use crate::{
@@ -109,7 +109,7 @@ impl Carriers {
             let key = (order.clone(), payout.payout_id);
             if carried {
                 let amount = payouts.entry(key).or_insert(0);
-                *amount = amount.saturating_add(line.amount_minor);
+                *amount = bounded(amount.saturating_add(line.amount_minor));
             } else {
                 payouts.remove(&key);
                 if payouts.is_empty() {
@@ -126,7 +126,7 @@ impl Carriers {
             let of_line = self.given_up.entry(subject).or_default();
             let owner = (written_off.partner.clone(), written_off.currency);
             let sum = of_line.entry(owner).or_insert(0);
-            *sum = sum.saturating_add(line.amount_minor);
+            *sum = bounded(sum.saturating_add(line.amount_minor));
         }
     }
 
@@ -192,7 +192,7 @@ impl Carriers {
         payouts
             .into_iter()
             .fold(nothing, |so_far, ((_, payout), amount)| {
-                let now_minor = so_far.now_minor.saturating_add(amount);
+                let now_minor = bounded(so_far.now_minor.saturating_add(amount));
                 let payout_id = if amount > 0 {
                     Some(*payout)
                 } else {
@@ -220,6 +220,12 @@ impl Carriers {
             })
             .fold(0, |sum, minor| sum.saturating_add(*minor))
     }
+}
+
+/// What payouts carry of one line, held within what differences of such sums still fit 64 bits. No payout
+/// that was proposed here carries a line twice, so that nothing comes near it.
+fn bounded(minor: i64) -> i64 {
+    minor.clamp(-BALANCE_MINOR_MAX, BALANCE_MINOR_MAX)
 }
 
 /// The lines of one conversion.

@@ -65,10 +65,11 @@ impl Pool {
 
     /// Where a conversion stands or would stand.
     pub fn stand(&self, order: &OrderKey) -> Stand {
+        let (before, sits) = self.seats.look(order);
         Stand {
-            before: self.seats.before(order),
+            before,
             total: self.seats.total(),
-            is_member: self.seats.get(order).is_some_and(|seat| seat.is_member),
+            is_member: sits.is_some_and(|seat| seat.is_member),
         }
     }
 
@@ -92,25 +93,24 @@ impl Pool {
         let kept = known.map_or((0, (0, 0)), |seat| (seat.own_minor, seat.reach));
         let (own_minor, reach) = weight.unwrap_or(kept);
         let seat = Seat {
-            order: order.clone(),
             conversion,
             own_minor,
             reach,
             is_member,
         };
-        if known == Some(&seat) {
+        if known == Some(seat) {
             return;
         }
-        let (old, before) = (known.cloned(), self.seats.total());
-        self.forget_ghost(old.as_ref());
+        let before = self.seats.total();
+        self.forget_ghost(order, known);
         if !is_member {
             let key = (seat.own_minor, order.clone());
             self.ghosts.insert(key, conversion);
         }
-        if old.is_some() {
-            self.seats.replace(seat);
+        if known.is_some() {
+            self.seats.replace(order, seat);
         } else {
-            self.seats.add(seat);
+            self.seats.add(order, seat);
         }
         self.tell(order, before, touched);
     }
@@ -126,8 +126,8 @@ impl Pool {
 
     /// Takes a conversion out, with what was paid in advance for it.
     pub fn remove(&mut self, order: &OrderKey, touched: &mut Touched) {
-        let (old, before) = (self.seats.get(order).cloned(), self.seats.total());
-        self.forget_ghost(old.as_ref());
+        let (sits, before) = (self.seats.get(order), self.seats.total());
+        self.forget_ghost(order, sits);
         self.seats.remove(order);
         self.tell(order, before, touched);
         self.advance(order, 0, touched);
@@ -150,7 +150,8 @@ impl Pool {
         }
         let after = self.advanced();
         if was_empty != self.advances.is_empty() {
-            touched.extend(self.seats.iter().map(|seat| seat.conversion));
+            self.seats
+                .each(&mut |seat| _ = touched.insert(seat.conversion));
         } else if before != after {
             let window = Window::Sums(before.min(after)..=before.max(after));
             let mut find = |seat: &Seat| _ = touched.insert(seat.conversion);
@@ -167,9 +168,9 @@ impl Pool {
         }
     }
 
-    fn forget_ghost(&mut self, seat: Option<&Seat>) {
+    fn forget_ghost(&mut self, order: &OrderKey, seat: Option<Seat>) {
         if let Some(seat) = seat.filter(|seat| !seat.is_member) {
-            self.ghosts.remove(&(seat.own_minor, seat.order.clone()));
+            self.ghosts.remove(&(seat.own_minor, order.clone()));
         }
     }
 
@@ -234,8 +235,11 @@ impl Pool {
     }
 
     fn touch_members(&self, touched: &mut Touched) {
-        let members = self.seats.iter().filter(|seat| seat.is_member);
-        touched.extend(members.map(|seat| seat.conversion));
+        self.seats.each(&mut |seat| {
+            if seat.is_member {
+                touched.insert(seat.conversion);
+            }
+        });
     }
 
     fn touch(&self, from: &OrderKey, window: &Window, touched: &mut Touched) {

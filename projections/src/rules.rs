@@ -1,6 +1,9 @@
 //! Terms made ready for pricing: exact amounts instead of texts, defaults filled in.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{Datelike, Months, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -9,7 +12,7 @@ use postbook_schemas::{
     configuration::TermsPublished,
     terms::{
         Approval, Cap, Carryover, Fence, OnAbuse, OnChargeback, OnRefund, PartnerScope, Period,
-        Rule, TierBy, TierMode, Tiers, When,
+        Rule, TierBy, TierMode, Tiers, Total, When,
     },
 };
 use rust_decimal::Decimal;
@@ -26,7 +29,7 @@ pub struct CompiledTerms {
     /// Where its publication stands among the facts.
     pub order: OrderKey,
     /// Its name.
-    pub version: String,
+    pub version: Arc<str>,
     /// For whom.
     pub scope: PartnerScope,
     /// From when, in event time.
@@ -37,6 +40,8 @@ pub struct CompiledTerms {
     pub carryover: Carryover,
     /// Whose month it is.
     pub fence: Fence,
+    /// What a high roller loses in a month, at least, in major units of the partner's currency.
+    pub high_roller_from: Option<Decimal>,
     /// The rules, in order.
     pub rules: Vec<CompiledRule>,
     /// What the advertiser owes, as rules.
@@ -45,15 +50,24 @@ pub struct CompiledTerms {
     pub looks_at_amounts: bool,
     /// Whether a condition looks at sums of the customer's amounts.
     pub looks_at_totals: bool,
-    /// The kinds of conversion whose presence or amounts decide about others of the same customer.
-    pub kinds_of_interest: BTreeSet<Kind>,
+    /// Which kinds of conversion are looked at by conditions on which others of the same customer.
+    pub lookers: Lookers,
+}
+
+/// Which conversions look at others of the same customer, by their kinds.
+#[derive(Clone, Debug, Default)]
+pub struct Lookers {
+    /// A kind that is looked at, and the kinds whose conditions do.
+    at_kinds: BTreeMap<Kind, BTreeSet<Kind>>,
+    /// The kinds whose conditions look at when the first conversion of the customer happened.
+    at_firsts: BTreeSet<Kind>,
 }
 
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct CompiledRule {
     /// Its name.
-    pub id: String,
+    pub id: Arc<str>,
     /// The kind it prices.
     pub on: Kind,
     /// What it pays.
@@ -117,13 +131,17 @@ impl CompiledTerms {
         };
         Self {
             looks_at_amounts: any(|when| when.amount_at_least.is_some()),
-            looks_at_totals: any(|when| when.total_at_least.is_some()),
-            kinds_of_interest: kinds_of_interest(rules.iter().chain(&prices)),
+            looks_at_totals: any(|when| {
+                let mut totals = when.total_at_least.0.iter();
+                totals.any(|total| total.amount.is_some())
+            }),
+            lookers: Lookers::of(rules.iter().chain(&prices)),
             carryover: terms.carryover,
             fence: terms.fence,
+            high_roller_from: terms.high_roller_from.map(postbook_schemas::Exact::decimal),
             prices,
             order,
-            version: published.version.clone(),
+            version: published.version.as_str().into(),
             scope: terms.partner.clone(),
             effective_from: terms.effective_from,
             time_zone: terms.time_zone,
@@ -196,19 +214,37 @@ impl CompiledTerms {
     }
 }
 
-fn kinds_of_interest<'a>(rules: impl Iterator<Item = &'a CompiledRule>) -> BTreeSet<Kind> {
-    let mut kinds = BTreeSet::new();
-    for rule in rules {
-        kinds.extend(rule.when.requires.iter().cloned());
-        if let Some(total) = &rule.when.total_at_least {
-            kinds.insert(total.kind.clone());
-            kinds.insert(Kind::Registration);
+impl Lookers {
+    fn of<'a>(rules: impl Iterator<Item = &'a CompiledRule>) -> Self {
+        let mut all = Self::default();
+        for rule in rules {
+            let when = &rule.when;
+            let mut looks = |at: &Kind| {
+                let lookers = all.at_kinds.entry(at.clone()).or_default();
+                lookers.insert(rule.on.clone());
+            };
+            when.requires.iter().for_each(&mut looks);
+            let totals = &when.total_at_least.0;
+            totals.iter().map(|total| &total.kind).for_each(&mut looks);
+            let is_timed = |total: &Total| total.within_days.is_some();
+            let is_timed = totals.iter().any(is_timed);
+            if is_timed || when.within_days_of_registration.is_some() {
+                looks(&Kind::Registration);
+            }
+            if is_timed {
+                all.at_firsts.insert(rule.on.clone());
+            }
         }
-        if rule.when.within_days_of_registration.is_some() {
-            kinds.insert(Kind::Registration);
-        }
+        all
     }
-    kinds
+
+    /// Whether a conversion of the kind `on` looks at others of the kind `at`, or at when the first of
+    /// the customer happened, if that has `moved`.
+    pub fn look(&self, on: &Kind, at: &Kind, moved: bool) -> bool {
+        let at_kind = self.at_kinds.get(at);
+        at_kind.is_some_and(|lookers| lookers.contains(on))
+            || (moved && self.at_firsts.contains(on))
+    }
 }
 
 impl CompiledRule {
@@ -234,7 +270,7 @@ impl CompiledRule {
             }
         };
         Some(Self {
-            id: rule.id.clone(),
+            id: rule.id.as_str().into(),
             on: rule.on.0.clone(),
             price,
             level: rule.level,

@@ -1,341 +1,331 @@
 //! Seats: places in the order of facts with sums up to each, found and changed in O(log n).
 //!
-//! A treap over an arena. Its shape hangs on numbers that are drawn from the seats' places in the
-//! arena, so that the same facts make the same tree; what is asked of it does not depend on its shape.
+//! A tree of wide nodes: a leaf holds neighbours side by side, and a node above knows of each of its
+//! children where it begins and what it sums up to. A search reads a few stretches of memory from
+//! front to back instead of many single places, so that it costs about the same in a pool of a million
+//! as in one of ten thousand.
 
+mod leaf;
 mod seat;
-
-use std::{cmp::Ordering, collections::BTreeSet};
-
-use postbook_schemas::Instant;
 
 pub use seat::{Before, Reach, Seat, Window};
 
-use self::seat::Summary;
+use self::{leaf::Leaf, seat::Summary};
 use crate::{numbers::ConversionNumber, order::OrderKey};
 
-type Link = Option<u32>;
-
-/// What a search reads of a seat, apart from the rest, so that it stays in the processor's caches.
-#[derive(Clone, Copy, Debug)]
-struct Fork {
-    occurred_at: Instant,
-    left: Link,
-    right: Link,
-}
-
-/// A seat, with the sums of what is below it: whoever changes a seat below need not look at the
-/// other side.
-#[derive(Clone, Debug)]
-struct Node {
-    seat: Seat,
-    left: Summary,
-    right: Summary,
-}
+/// How many neighbours a node holds: few enough to be read at once, and many, so that the tree is flat.
+const WIDTH: usize = 32;
 
 /// Seats in the order of facts.
 #[derive(Clone, Debug, Default)]
 pub struct Seats {
-    forks: Vec<Fork>,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
-    root: Link,
+    root: Node,
+    all: Summary,
+}
+
+/// A node with what is below it.
+#[derive(Clone, Debug)]
+enum Node {
+    Leaf(Leaf),
+    Inner(Inner),
+}
+
+/// Children side by side, all of the same height.
+#[derive(Clone, Debug, Default)]
+struct Inner {
+    /// No place of a child is before its own of these; the first child has what is before all of them too.
+    firsts: Vec<OrderKey>,
+    summaries: Vec<Summary>,
+    children: Vec<Node>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::Leaf(Leaf::default())
+    }
 }
 
 impl Seats {
     /// All members: how many, and what they weigh.
     pub fn total(&self) -> Before {
-        self.summary(self.root).after(Before::default())
+        self.all.after(Before::default())
     }
 
     /// Who sits at a place in the order of facts.
-    pub fn get(&self, order: &OrderKey) -> Option<&Seat> {
-        let mut at = self.root;
-        while let Some(here) = at {
-            at = match self.compare(order, here) {
-                Ordering::Less => self.fork(here).left,
-                Ordering::Equal => return Some(&self.node(here).seat),
-                Ordering::Greater => self.fork(here).right,
-            };
-        }
-        None
+    pub fn get(&self, order: &OrderKey) -> Option<Seat> {
+        self.look(order).1
     }
 
     /// The members before a place, whether or not somebody sits there.
     pub fn before(&self, order: &OrderKey) -> Before {
+        self.look(order).0
+    }
+
+    /// The members before a place, and who sits there.
+    pub fn look(&self, order: &OrderKey) -> (Before, Option<Seat>) {
         let mut before = Before::default();
-        let mut at = self.root;
-        while let Some(here) = at {
-            if self.compare(order, here) == Ordering::Greater {
-                let node = self.node(here);
-                before = node.seat.summary().after(node.left.after(before));
-                at = self.fork(here).right;
-            } else {
-                at = self.fork(here).left;
+        let mut node = &self.root;
+        loop {
+            match node {
+                Node::Leaf(leaf) => return leaf.look(order, before),
+                Node::Inner(inner) => {
+                    let at = inner.place_of(order);
+                    for summary in inner.summaries.iter().take(at) {
+                        before = summary.after(before);
+                    }
+                    node = inner.child(at);
+                }
             }
         }
-        before
     }
 
     /// The member before whom so many members sit.
-    pub fn member(&self, mut place: usize) -> Option<&Seat> {
-        let mut at = self.root;
-        while let Some(here) = at {
-            let node = self.node(here);
-            if place < node.left.count {
-                at = self.fork(here).left;
-                continue;
-            }
-            place = place.saturating_sub(node.left.count);
-            if node.seat.is_member {
-                if place == 0 {
-                    return Some(&node.seat);
+    pub fn member(&self, mut place: usize) -> Option<Seat> {
+        let mut node = &self.root;
+        loop {
+            match node {
+                Node::Leaf(leaf) => return leaf.member(place),
+                Node::Inner(inner) => {
+                    let mut children = inner.summaries.iter().zip(&inner.children);
+                    let (_, child) = children.find(|(summary, _)| {
+                        let is_there = place < summary.count;
+                        if !is_there {
+                            place = place.saturating_sub(summary.count);
+                        }
+                        is_there
+                    })?;
+                    node = child;
                 }
-                place = place.saturating_sub(1);
             }
-            at = self.fork(here).right;
         }
-        None
     }
 
     /// Seats somebody where nobody sits.
-    pub fn add(&mut self, seat: Seat) {
-        let new = self.allocate(seat);
-        self.root = Some(self.insert(self.root, new));
+    pub fn add(&mut self, order: &OrderKey, seat: Seat) {
+        if let Some((first, right)) = self.root.add(order, seat) {
+            let left = std::mem::take(&mut self.root);
+            let mut inner = Inner::default();
+            inner.insert(0, OrderKey::first(), left);
+            inner.insert(1, first, right);
+            self.root = Node::Inner(inner);
+        }
+        self.all = self.root.summary();
     }
 
     /// Seats somebody in place of whoever sits there.
-    pub fn replace(&mut self, seat: Seat) {
-        self.replace_below(self.root, seat);
+    pub fn replace(&mut self, order: &OrderKey, seat: Seat) {
+        self.root.replace(order, seat);
+        self.all = self.root.summary();
     }
 
     /// Takes somebody out.
     pub fn remove(&mut self, order: &OrderKey) {
-        if self.get(order).is_some() {
-            self.root = self.without(self.root, order);
+        self.root.remove(order);
+        while let Node::Inner(inner) = &mut self.root
+            && inner.children.len() <= 1
+        {
+            self.root = inner.children.pop().unwrap_or_default();
         }
+        self.all = self.root.summary();
     }
 
-    /// All seats, in no order that matters.
-    pub fn iter(&self) -> impl Iterator<Item = &Seat> {
-        let freed: BTreeSet<u32> = self.free.iter().copied().collect();
-        let numbered = (0_u32..).zip(&self.nodes);
-        numbered
-            .filter(move |(place, _)| !freed.contains(place))
-            .map(|(_, node)| &node.seat)
+    /// All seats in their order.
+    pub fn each(&self, found: &mut impl FnMut(&Seat)) {
+        self.root.each(found);
     }
 
     /// Gives the conversions that sit here other numbers.
     pub fn renumber(&mut self, new: impl Fn(ConversionNumber) -> ConversionNumber) {
-        for node in &mut self.nodes {
-            node.seat.conversion = new(node.seat.conversion);
-        }
+        self.root.renumber(&new);
     }
 
-    /// The seats from a place on that a window meets.
+    /// The seats from a place on that a window meets, in their order.
     pub fn visit(&self, from: &OrderKey, window: &Window, found: &mut impl FnMut(&Seat)) {
-        if let Some(root) = self.root {
-            self.visit_below(root, Before::default(), from, window, found);
+        self.root
+            .visit(Before::default(), Some(from), window, found);
+    }
+}
+
+impl Node {
+    fn summary(&self) -> Summary {
+        match self {
+            Self::Leaf(leaf) => leaf.summary(),
+            Self::Inner(inner) => {
+                let all = inner.summaries.iter();
+                all.fold(Summary::default(), |so_far, next| so_far.then(next))
+            }
         }
     }
 
-    fn visit_below(
+    /// Adds a seat; a node that is full hands half of what it holds to a new one beside it.
+    fn add(&mut self, order: &OrderKey, seat: Seat) -> Option<(OrderKey, Self)> {
+        match self {
+            Self::Leaf(leaf) => {
+                let (first, right) = leaf.add(order, seat, WIDTH)?;
+                Some((first, Self::Leaf(right)))
+            }
+            Self::Inner(inner) => {
+                let at = inner.place_of(order);
+                let split = inner.child_mut(at).add(order, seat);
+                inner.sum_up(at);
+                let (first, child) = split?;
+                let (first, right) = inner.add(at.saturating_add(1), first, child)?;
+                Some((first, Self::Inner(right)))
+            }
+        }
+    }
+
+    fn replace(&mut self, order: &OrderKey, seat: Seat) {
+        match self {
+            Self::Leaf(leaf) => leaf.replace(order, seat),
+            Self::Inner(inner) => {
+                let at = inner.place_of(order);
+                inner.child_mut(at).replace(order, seat);
+                inner.sum_up(at);
+            }
+        }
+    }
+
+    fn remove(&mut self, order: &OrderKey) {
+        match self {
+            Self::Leaf(leaf) => leaf.remove(order),
+            Self::Inner(inner) => {
+                let at = inner.place_of(order);
+                inner.child_mut(at).remove(order);
+                inner.sum_up(at);
+                inner.merge(at.saturating_sub(1));
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Leaf(leaf) => leaf.len(),
+            Self::Inner(inner) => inner.children.len(),
+        }
+    }
+
+    /// Takes over what a neighbour of the same height holds, which begins at `first`.
+    fn append(&mut self, first: OrderKey, right: Self) {
+        match (self, right) {
+            (Self::Leaf(left), Self::Leaf(right)) => left.append(right),
+            (Self::Inner(left), Self::Inner(mut right)) => {
+                // Its first child has what is before its own beginning too.
+                if let Some(begins) = right.firsts.first_mut() {
+                    *begins = first;
+                }
+                left.firsts.append(&mut right.firsts);
+                left.summaries.append(&mut right.summaries);
+                left.children.append(&mut right.children);
+            }
+            (Self::Leaf(_), Self::Inner(_)) | (Self::Inner(_), Self::Leaf(_)) => {
+                unreachable!("neighbours are of the same height")
+            }
+        }
+    }
+
+    fn each(&self, found: &mut impl FnMut(&Seat)) {
+        match self {
+            Self::Leaf(leaf) => leaf.seats().iter().for_each(found),
+            Self::Inner(inner) => inner.children.iter().for_each(|child| child.each(found)),
+        }
+    }
+
+    fn renumber(&mut self, new: &impl Fn(ConversionNumber) -> ConversionNumber) {
+        match self {
+            Self::Leaf(leaf) => leaf.renumber(new),
+            Self::Inner(inner) => {
+                for child in &mut inner.children {
+                    child.renumber(new);
+                }
+            }
+        }
+    }
+
+    /// `from` is where it begins, of the node in which that lies.
+    fn visit(
         &self,
-        here: u32,
-        before: Before,
-        from: &OrderKey,
+        mut before: Before,
+        from: Option<&OrderKey>,
         window: &Window,
         found: &mut impl FnMut(&Seat),
     ) {
-        let (node, fork) = (self.node(here), self.fork(here));
-        let at_seat = node.left.after(before);
-        if self.compare(from, here) != Ordering::Greater {
-            if let Some(left) = fork.left
-                && window.may_meet(before, &node.left)
-            {
-                self.visit_below(left, before, from, window, found);
+        let inner = match self {
+            Self::Leaf(leaf) => return leaf.visit(before, from, window, found),
+            Self::Inner(inner) => inner,
+        };
+        let begin = from.map_or(0, |from| inner.place_of(from));
+        let children = inner.summaries.iter().zip(&inner.children);
+        for (at, (summary, child)) in children.enumerate() {
+            if at >= begin && window.may_meet(before, summary) {
+                let from = from.filter(|_| at == begin);
+                child.visit(before, from, window, found);
             }
-            // Of a single seat the test is exact, but for its place: that is the members before it.
-            let own = Summary {
-                count: 0,
-                ..node.seat.summary()
-            };
-            if window.may_meet(at_seat, &own) {
-                found(&node.seat);
-            }
-        }
-        let after = node.seat.summary().after(at_seat);
-        if let Some(right) = fork.right
-            && window.may_meet(after, &node.right)
-        {
-            self.visit_below(right, after, from, window, found);
+            before = summary.after(before);
         }
     }
 }
 
-/// The tree itself.
-impl Seats {
-    fn fork(&self, at: u32) -> &Fork {
-        self.forks.get(place(at)).expect("links lead to nodes")
+impl Inner {
+    /// The child in which a place lies.
+    fn place_of(&self, order: &OrderKey) -> usize {
+        let after = self.firsts.partition_point(|first| first <= order);
+        after.saturating_sub(1)
     }
 
-    fn node(&self, at: u32) -> &Node {
-        self.nodes.get(place(at)).expect("links lead to nodes")
+    fn child(&self, at: usize) -> &Node {
+        self.children.get(at).expect("a node has children")
     }
 
-    fn compare(&self, order: &OrderKey, at: u32) -> Ordering {
-        let by_time = order.occurred_at.cmp(&self.fork(at).occurred_at);
-        by_time.then_with(|| order.cmp(&self.node(at).seat.order))
+    fn child_mut(&mut self, at: usize) -> &mut Node {
+        self.children.get_mut(at).expect("a node has children")
     }
 
-    /// Of a subtree; reads its topmost seat only.
-    fn summary(&self, at: Link) -> Summary {
-        at.map_or_else(Summary::default, |at| {
-            let node = self.node(at);
-            node.left.then(&node.seat.summary()).then(&node.right)
-        })
+    fn sum_up(&mut self, at: usize) {
+        let summary = self.child(at).summary();
+        if let Some(known) = self.summaries.get_mut(at) {
+            *known = summary;
+        }
     }
 
-    fn set_left(&mut self, at: u32, left: Link) {
-        let summary = self.summary(left);
-        let (forks, nodes) = (&mut self.forks, &mut self.nodes);
-        forks.get_mut(place(at)).expect("links lead to nodes").left = left;
-        nodes.get_mut(place(at)).expect("links lead to nodes").left = summary;
+    fn insert(&mut self, at: usize, first: OrderKey, child: Node) {
+        self.firsts.insert(at, first);
+        self.summaries.insert(at, child.summary());
+        self.children.insert(at, child);
     }
 
-    fn set_right(&mut self, at: u32, right: Link) {
-        let summary = self.summary(right);
-        let (forks, nodes) = (&mut self.forks, &mut self.nodes);
-        forks.get_mut(place(at)).expect("links lead to nodes").right = right;
-        nodes.get_mut(place(at)).expect("links lead to nodes").right = summary;
-    }
-
-    fn allocate(&mut self, seat: Seat) -> u32 {
-        let fork = Fork {
-            occurred_at: seat.order.occurred_at,
-            left: None,
-            right: None,
+    /// Adds a child; if there are too many then, the later half with where it begins.
+    fn add(&mut self, at: usize, first: OrderKey, child: Node) -> Option<(OrderKey, Self)> {
+        self.insert(at, first, child);
+        if self.children.len() <= WIDTH {
+            return None;
+        }
+        let half = WIDTH / 2;
+        let right = Self {
+            firsts: self.firsts.split_off(half),
+            summaries: self.summaries.split_off(half),
+            children: self.children.split_off(half),
         };
-        let node = Node {
-            seat,
-            left: Summary::default(),
-            right: Summary::default(),
+        let first = right.firsts.first().cloned();
+        Some((first.expect("half of many is not nothing"), right))
+    }
+
+    /// Merges a child with the one after it if both together fill no more than half a node, or one of
+    /// them nothing.
+    fn merge(&mut self, at: usize) {
+        let next = at.saturating_add(1);
+        let len = |at: usize| self.children.get(at).map(Node::len);
+        let Some((left, right)) = len(at).zip(len(next)) else {
+            return;
         };
-        let Some(free) = self.free.pop() else {
-            self.forks.push(fork);
-            self.nodes.push(node);
-            let last = self.nodes.len().saturating_sub(1);
-            return u32::try_from(last).expect("a pool has fewer than 2^32 seats");
-        };
-        *self
-            .forks
-            .get_mut(place(free))
-            .expect("what is free was used") = fork;
-        *self
-            .nodes
-            .get_mut(place(free))
-            .expect("what is free was used") = node;
-        free
-    }
-
-    fn insert(&mut self, at: Link, new: u32) -> u32 {
-        let Some(here) = at else { return new };
-        let order = self.node(new).seat.order.clone();
-        if priority(new) > priority(here) {
-            let (left, right) = self.split(at, &order);
-            self.set_left(new, left);
-            self.set_right(new, right);
-            return new;
+        if left.min(right) != 0 && left.saturating_add(right) > WIDTH / 2 {
+            return;
         }
-        if self.compare(&order, here) == Ordering::Less {
-            let left = self.insert(self.fork(here).left, new);
-            self.set_left(here, Some(left));
-        } else {
-            let right = self.insert(self.fork(here).right, new);
-            self.set_right(here, Some(right));
-        }
-        here
+        let (first, right) = (self.firsts.remove(next), self.children.remove(next));
+        self.summaries.remove(next);
+        self.child_mut(at).append(first, right);
+        self.sum_up(at);
     }
-
-    /// The seats before a place, and those from it on.
-    fn split(&mut self, at: Link, order: &OrderKey) -> (Link, Link) {
-        let Some(here) = at else { return (None, None) };
-        if self.compare(order, here) == Ordering::Greater {
-            let (left, right) = self.split(self.fork(here).right, order);
-            self.set_right(here, left);
-            (Some(here), right)
-        } else {
-            let (left, right) = self.split(self.fork(here).left, order);
-            self.set_left(here, right);
-            (left, Some(here))
-        }
-    }
-
-    fn merge(&mut self, left: Link, right: Link) -> Link {
-        let (Some(first), Some(second)) = (left, right) else {
-            return left.or(right);
-        };
-        if priority(first) > priority(second) {
-            let below = self.merge(self.fork(first).right, right);
-            self.set_right(first, below);
-            Some(first)
-        } else {
-            let below = self.merge(left, self.fork(second).left);
-            self.set_left(second, below);
-            Some(second)
-        }
-    }
-
-    fn without(&mut self, at: Link, order: &OrderKey) -> Link {
-        let here = at?;
-        let Fork { left, right, .. } = *self.fork(here);
-        match self.compare(order, here) {
-            Ordering::Equal => {
-                self.free.push(here);
-                return self.merge(left, right);
-            }
-            Ordering::Less => {
-                let left = self.without(left, order);
-                self.set_left(here, left);
-            }
-            Ordering::Greater => {
-                let right = self.without(right, order);
-                self.set_right(here, right);
-            }
-        }
-        Some(here)
-    }
-
-    fn replace_below(&mut self, at: Link, seat: Seat) {
-        let Some(here) = at else { return };
-        let Fork { left, right, .. } = *self.fork(here);
-        match self.compare(&seat.order, here) {
-            Ordering::Equal => {
-                let node = self.nodes.get_mut(place(here));
-                node.expect("links lead to nodes").seat = seat;
-            }
-            Ordering::Less => {
-                self.replace_below(left, seat);
-                self.set_left(here, left);
-            }
-            Ordering::Greater => {
-                self.replace_below(right, seat);
-                self.set_right(here, right);
-            }
-        }
-    }
-}
-
-fn place(at: u32) -> usize {
-    usize::try_from(at).unwrap_or(usize::MAX)
-}
-
-/// A number that looks as if it were drawn by lot, the same for the same place.
-fn priority(at: u32) -> u32 {
-    let mut mixed = u64::from(at).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or(0)
 }
 
 #[cfg(test)]

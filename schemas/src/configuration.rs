@@ -199,7 +199,8 @@ pub struct Partner {
     /// The account that payouts are made to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<Bank>,
-    /// Adjustments and write-offs of more than this, in major units, take a second person.
+    /// Adjustments and write-offs that bring what one person posted alone within 24 hours to more than
+    /// this, in major units, take a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_person_above: Option<Exact>,
 }

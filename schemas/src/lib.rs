@@ -43,7 +43,7 @@ pub use envelope::{Envelope, Source};
 pub use fact::{DecodeError, Fact, FactType};
 pub use instant::Instant;
 pub use kind::{Abuse, Change, Event, Kind};
-pub use money::{AMOUNT_MINOR_MAX, AmountError, Currency, Exact, Rate};
+pub use money::{AMOUNT_MINOR_MAX, AmountError, BALANCE_MINOR_MAX, Currency, Exact, Rate};
 pub use month::Month;
 pub use name::{NameError, OfferRef, Slug};
 pub use outcome::Outcome;

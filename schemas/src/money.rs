@@ -11,6 +11,10 @@ use thiserror::Error;
 /// currency with cents. Sums of 9,000 such amounts still fit the ledger's 64 bits.
 pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
 
+/// How far from zero people may bring what a partner has coming, in minor units: a hundred of the largest
+/// amounts. What many requests at once bring beyond it is far from the end of 64 bits still.
+pub const BALANCE_MINOR_MAX: i64 = 100_000_000_000_000_000;
+
 /// Why a text is not an amount.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AmountError {

@@ -132,7 +132,7 @@ pub struct StatementIssued {
 
 impl StatementIssued {
     /// The form that is written now.
-    pub const FORM: u32 = 2;
+    pub const FORM: u32 = 3;
 
     /// Its name for people: the partner and its number, `p1-0007`.
     pub fn name(&self) -> String {

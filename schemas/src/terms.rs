@@ -1,10 +1,14 @@
 //! Terms: a version of the commercial rules of an offer, as written in TOML and kept in the log.
 
+mod total;
+
 use std::{borrow::Cow, fmt};
 
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use total::{Measure, Total, Totals};
 
 use crate::{Currency, Exact, Instant, Kind, OfferRef, Rate, Slug, traffic::Device};
 
@@ -30,6 +34,10 @@ pub struct Terms {
     /// Whose month it is.
     #[serde(default, skip_serializing_if = "Fence::is_partner")]
     pub fence: Fence,
+    /// With `carryover = "reset"`: whoever loses at least this much in a month that is below zero in all is
+    /// a high roller, against whom it is carried; in major units of the partner's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_roller_from: Option<Exact>,
     /// The rules, in order.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
@@ -331,9 +339,9 @@ pub struct When {
     /// The customer has conversions of all these kinds, whenever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Kind>,
-    /// The customer's amounts of a kind add up to something.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_at_least: Option<Total>,
+    /// What the customer has done of a kind adds up to something: amounts, conversions or quantities.
+    #[serde(default, skip_serializing_if = "Totals::is_empty")]
+    pub total_at_least: Totals,
 }
 
 impl When {
@@ -343,19 +351,6 @@ impl When {
             .iter()
             .any(|wanted| !wanted.is_empty())
     }
-}
-
-/// The customer's amounts of one kind add up to at least this much.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Total {
-    /// The kind whose amounts are added.
-    pub kind: Kind,
-    /// At least this much, in major units of the offer's currency.
-    pub amount: Exact,
-    /// Counted over this many days from the customer's registration; without one, from the first
-    /// conversion of the customer.
-    pub within_days: u32,
 }
 
 /// A time over which something is counted.

@@ -23,7 +23,8 @@ use crate::{
 /// Copies a log and its secrets to another store, and verifies the copy.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
-    /// The log to copy: `sqlite:DIRECTORY` or `postgres://HOST/DATABASE`; a server may go on appending
+    /// The log to copy: `sqlite:DIRECTORY`, `postgres://HOST/DATABASE` or `kurrentdb://HOST`; a server may
+    /// go on appending
     #[arg(long, value_name = "URL")]
     from: String,
     /// Where to: empty, or a copy that was interrupted or has fallen behind
@@ -46,12 +47,12 @@ impl End {
         let location = Location::choose(Some(url), &global.data)?;
         let data = match &location {
             Location::Directory(directory) => directory.clone(),
-            Location::Memory | Location::Server(..) => global.data.clone(),
+            _ => global.data.clone(),
         };
         let tables = tables::location::Location::choose(global.projections.as_deref(), &data)?;
         Ok(Self {
             tables,
-            place: Place::beside(&location, &data),
+            place: Place::beside(&location, global.options().projections.as_deref(), &data)?,
             location,
             data,
         })

@@ -11,7 +11,7 @@ use crate::{
     clock::SystemClock,
     commands::credential::{self, CredentialError, Keys},
     directory::Directory,
-    secrets::{Place, Secrets},
+    secrets::Secrets,
     service::Service,
 };
 
@@ -38,7 +38,7 @@ impl Desk {
 
     async fn beside(global: &Global) -> Result<Self, CliError> {
         let options = global.options();
-        let place = Place::beside(&options.location()?, &options.data);
+        let place = options.secrets_place()?;
         let secrets = Secrets::open_beside(&place, options.master_key()?).await?;
         secrets.require_unlocked()?;
         let store = reader::open_log(global).await?;

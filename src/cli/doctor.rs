@@ -1,5 +1,7 @@
 //! `postbook doctor`: looks at what usually goes wrong.
 
+#[cfg(feature = "kurrentdb")]
+mod cluster;
 mod files;
 mod server;
 
@@ -19,8 +21,9 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     commands,
-    store::open::Location,
-    tables::{generation::Purpose, query::Slice},
+    projector::lease,
+    store::postgres::Server,
+    tables::{self, generation::Purpose, query::Slice},
 };
 
 /// Looks at disk, clock, files, log and read models.
@@ -74,13 +77,16 @@ impl Doctor {
             format!("postbook {}", env!("CARGO_PKG_VERSION")),
         )];
         let location = global.options().location()?;
-        let on_server = match &location {
-            Location::Server(server, _) => Some(server),
-            Location::Directory(_) | Location::Memory => None,
-        };
-        findings.extend(files::look(&global.data, on_server.is_none()));
-        if let Some(server) = on_server {
+        findings.extend(files::look(&global.data, location.postgres().is_none()));
+        if let Some(server) = location.postgres() {
             findings.extend(server::findings(server).await);
+        }
+        #[cfg(feature = "kurrentdb")]
+        if let Some(server) = location.kurrentdb() {
+            findings.extend(cluster::findings(server).await);
+        }
+        if let tables::location::Location::Server(server) = global.options().tables()? {
+            findings.extend(lease(&server).await);
         }
         match Reader::open(global).await {
             Ok(reader) => {
@@ -185,6 +191,29 @@ async fn poison(reader: &Reader) -> Result<Option<Finding>, CliError> {
         );
         Finding::new("projector", Health::Bad, detail)
     }))
+}
+
+/// Which node writes read models that nodes share.
+async fn lease(server: &Server) -> Option<Finding> {
+    let (health, detail) = match lease::look(server).await {
+        Ok(None) => return None,
+        Ok(Some((holder, true))) => (
+            Health::Good,
+            format!(
+                "node {} writes the read models, in term {}",
+                holder.node, holder.term
+            ),
+        ),
+        Ok(Some((holder, false))) => (
+            Health::Note,
+            format!(
+                "no node writes the read models; the last was {}",
+                holder.node
+            ),
+        ),
+        Err(error) => (Health::Bad, error.to_string()),
+    };
+    Some(Finding::new("projecting node", health, detail))
 }
 
 /// Generations that only take room.

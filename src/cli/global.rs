@@ -26,6 +26,9 @@ pub(super) struct Global {
     /// The file of the key that seals offers' secrets: 64 hexadecimal digits
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) secrets_key_file: Option<PathBuf>,
+    /// How other nodes name this one; by machine and process if absent
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) node: Option<String>,
     /// Print JSON for programs instead of tables for people
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -39,6 +42,7 @@ impl Global {
             log: self.log.clone(),
             projections: self.projections.clone(),
             secrets_key_file: self.secrets_key_file.clone(),
+            node: self.node.clone(),
         }
     }
 }

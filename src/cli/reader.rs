@@ -207,11 +207,8 @@ impl Unprojected {
 /// date.
 fn are_shared(log: &Location, global: &Global) -> Result<bool, CliError> {
     let tables = global.options().tables()?;
-    let on_servers = (log, &tables);
-    Ok(matches!(
-        on_servers,
-        (Location::Server(..), tables::location::Location::Server(_))
-    ))
+    let are_on_server = matches!(tables, tables::location::Location::Server(_));
+    Ok(log.server_name().is_some() && are_on_server)
 }
 
 /// How many facts the read models of a running server are behind, once it had time to catch up.
@@ -233,7 +230,7 @@ pub(super) async fn open_log(global: &Global) -> Result<Arc<dyn LogStore>, CliEr
 
 /// The secrets of a data directory that is there.
 pub(super) async fn secrets(global: &Global) -> Result<Secrets, CliError> {
-    let place = Place::beside(&global.options().location()?, &global.data);
+    let place = global.options().secrets_place()?;
     if let Place::Directory(data) = &place
         && !data.join("secrets.sqlite").exists()
     {
@@ -251,18 +248,16 @@ struct Keys {
 /// Where the log is, and the keys of its ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = global.options().location()?;
-    let is_there = match &location {
-        Location::Directory(_) | Location::Memory => global.data.is_dir(),
-        // A node may begin with nothing but the server's address.
-        Location::Server(..) => true,
-    };
+    let server = location.server_name();
+    // A node may begin with nothing but the server's address.
+    let is_there = server.is_some() || global.data.is_dir();
     if !is_there || !is_there_at(&location).await? {
-        return Err(match &location {
-            Location::Server(server, _) => nothing_there(server),
-            Location::Directory(_) | Location::Memory => nothing_there(global.data.display()),
+        return Err(match server {
+            Some(server) => nothing_there(server),
+            None => nothing_there(global.data.display()),
         });
     }
-    let place = Place::beside(&location, &global.data);
+    let place = global.options().secrets_place()?;
     let secrets = Secrets::open_with(&place, None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),
@@ -297,7 +292,7 @@ impl From<crate::projector::ProjectorError> for CliError {
             ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
             ProjectorError::Store(error) => error.into(),
             ProjectorError::Tables(error) => error.into(),
-            ProjectorError::Cancelled | ProjectorError::UnderWay => {
+            ProjectorError::Cancelled | ProjectorError::UnderWay | ProjectorError::Elsewhere(_) => {
                 Self::new(Exit::Unavailable, error)
             }
             ProjectorError::Stopped(_) => Self::failed(error),
@@ -312,7 +307,7 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
             ApplyError::Problems(_) => Self::new(Exit::Refused, error),
             ApplyError::Store(error) => error.into(),
             ApplyError::Unreadable { .. } => Self::new(Exit::Unsound, error),
-            ApplyError::History(error) => error.into(),
+            ApplyError::Command(error) => error.into(),
             ApplyError::Directory(_) => Self::failed(error),
         }
     }

@@ -18,7 +18,7 @@ use super::{
     output, own, reader,
     values::{self, Span},
 };
-use crate::secrets::{KeyBytes, KeyKind, MasterKey, OfferKeyInfo, Place, Secrets};
+use crate::secrets::{KeyBytes, KeyKind, MasterKey, OfferKeyInfo, Secrets};
 
 /// Longest file of a secret that is read.
 const FILE_BYTES_MAX: u64 = 4_096;
@@ -202,7 +202,7 @@ async fn reseal(new: Option<&Path>, global: &Global) -> Result<(), CliError> {
     let service = own::open(global).await?;
     let options = global.options();
     let master = options.master_key()?;
-    let place = Place::beside(&options.location()?, &options.data);
+    let place = options.secrets_place()?;
     let resealed = match Secrets::open_with(&place, master).await {
         Ok(secrets) => secrets.reseal(new.as_ref()).await,
         Err(error) => Err(error),

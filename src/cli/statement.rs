@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
-use postbook_schemas::{Month, Slug};
+use postbook_schemas::{Instant, Month, Slug};
 use serde_json::json;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     global::Global,
     output,
     reader::Reader,
+    values,
 };
 use crate::{
     statement::{Format, Issued, StatementError},
@@ -34,6 +35,12 @@ pub(super) struct Statement {
     /// Which currency, where there are several statements for the month
     #[arg(long, value_name = "CUR")]
     currency: Option<postbook_schemas::Currency>,
+    /// Only of months that had ended by then
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    as_of: Option<Instant>,
+    /// Only what was issued by then
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    known_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,6 +73,8 @@ impl Statement {
         let filter = StatementFilter {
             partner: Some(self.partner.clone()),
             period: self.period,
+            ended_by: self.as_of,
+            issued_by: self.known_at,
         };
         let mut rows = reader.tables.statements(&filter, Slice::ALL).await?;
         rows.retain(|row| self.currency.is_none_or(|wanted| wanted == row.currency));

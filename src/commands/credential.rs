@@ -251,6 +251,7 @@ pub async fn record(service: &Service) -> Result<(), CredentialError> {
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         };
         while let Appended::Known { position } = service.append(append.clone()).await? {
             // Appended before, but not forgotten here; or a key that only looks alike.
@@ -269,10 +270,15 @@ pub async fn record(service: &Service) -> Result<(), CredentialError> {
 pub async fn watch(service: Arc<Service>) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     let mut due = true;
+    let mut seen = service.secrets.version();
     loop {
         looks.tick().await;
         match service.secrets.refresh().await {
-            Ok(changed) => due |= changed,
+            // Whoever was about to be refused may have taken it up before.
+            Ok(_) => {
+                let version = service.secrets.version();
+                due |= std::mem::replace(&mut seen, version) != version;
+            }
             Err(error) => tracing::error!(%error, "changed secrets could not be taken up"),
         }
         if due {

@@ -85,6 +85,7 @@ pub async fn begin(log: &Log, clock: &dyn Clock, version: u32) -> Result<(), Sto
         not_at: Vec::new(),
         references: Vec::new(),
         seat: None,
+        with_previous: false,
     };
     log.append(append).await.map(|_| ())
 }

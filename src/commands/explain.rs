@@ -160,6 +160,7 @@ async fn statements(sources: Sources<'_>, postings: &[Posting]) -> Result<Vec<To
         let filter = StatementFilter {
             partner: Some(partner),
             period: Some(period),
+            ..StatementFilter::default()
         };
         let all = Slice {
             after: 0,

@@ -16,4 +16,5 @@ pub mod programme;
 pub mod rebuild;
 pub mod record;
 pub mod requeue;
+mod seats;
 pub mod whatif;

@@ -10,7 +10,7 @@ use postbook_projections::{
     rows::{Account, ConversionRow, EarningLine, LineState, Posting},
 };
 use postbook_schemas::{
-    Envelope, Fact, FactType, Instant, OfferRef, Slug, configuration::TermsPublished,
+    Envelope, Fact, FactId, FactType, Instant, OfferRef, Slug, configuration::TermsPublished,
     envelope::Recorded, terms::PartnerScope,
 };
 
@@ -142,26 +142,53 @@ pub async fn conversion(
     row: &ConversionRow,
     as_of: AsOf,
 ) -> Result<Option<ConversionRow>, CommandError> {
+    let rows = std::slice::from_ref(row);
+    Ok(conversions(sources, projector, rows, as_of).await?.pop())
+}
+
+/// Conversions as of one time, as known at another, in the same order, without those that were not known
+/// or had not happened.
+///
+/// # Errors
+/// The log or the read models cannot be read.
+pub async fn conversions(
+    sources: Sources<'_>,
+    projector: &Projector,
+    rows: &[ConversionRow],
+    as_of: AsOf,
+) -> Result<Vec<ConversionRow>, CommandError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let definitions = read(sources.store, Filter::only(DEFINITIONS), as_of.known).await?;
     let mut facts: BTreeMap<u64, Envelope> = BTreeMap::new();
     facts.extend(definitions.into_iter().map(|it| (it.position, it.envelope)));
-    for position in concerning(sources, row).await? {
+    let mut positions = BTreeSet::new();
+    for row in rows {
+        positions.extend(concerning(sources, row).await?);
+    }
+    for position in positions {
         let Recorded { envelope, .. } = record::read_from(sources.store, position).await?;
         if envelope.recorded_at <= as_of.known && envelope.occurred_at <= as_of.effective {
             facts.insert(position, envelope);
         }
     }
-    let Some(mut then) = fold(projector, row, &facts).await? else {
-        return Ok(None);
-    };
-    let filter = PostingFilter {
-        conversion_id: Some(row.id),
-        ..PostingFilter::default()
-    };
-    let mut postings = sources.tables.postings(&filter, ALL).await?;
-    postings.retain(|it| it.effective_at <= as_of.effective && it.recorded_at <= as_of.known);
-    then.earnings = earnings(&then.earnings, &postings);
-    Ok(Some(then))
+    let mut folded = fold(projector, &facts).await?;
+    let mut found = Vec::new();
+    for row in rows {
+        let Some(mut then) = folded.remove(&row.id) else {
+            continue;
+        };
+        let filter = PostingFilter {
+            conversion_id: Some(row.id),
+            ..PostingFilter::default()
+        };
+        let mut postings = sources.tables.postings(&filter, ALL).await?;
+        postings.retain(|it| it.effective_at <= as_of.effective && it.recorded_at <= as_of.known);
+        then.earnings = earnings(&then.earnings, &postings);
+        found.push(then);
+    }
+    Ok(found)
 }
 
 /// The facts about the conversion and about others of its customer and click: they share bonds and
@@ -191,17 +218,16 @@ async fn concerning(
     Ok(positions)
 }
 
-/// Folds the facts in a book of their own; the row of the conversion at the end.
+/// Folds the facts in a book of their own; the rows of the conversions at the end.
 async fn fold(
     projector: &Projector,
-    row: &ConversionRow,
     facts: &BTreeMap<u64, Envelope>,
-) -> Result<Option<ConversionRow>, CommandError> {
+) -> Result<BTreeMap<FactId, ConversionRow>, CommandError> {
     let mut book = Book::new();
-    let mut then = None;
+    let mut then = BTreeMap::new();
     for (position, envelope) in facts {
         let failed = |what: String| {
-            tracing::error!(what, "how a conversion was cannot be folded");
+            tracing::error!(what, "how conversions were cannot be folded");
             CommandError::Late
         };
         if let Some(id) = book.wanted_click(envelope).map(str::to_owned) {
@@ -214,8 +240,10 @@ async fn fold(
         let mut changes = Changes::default();
         book.apply(*position, envelope, &mut changes)
             .map_err(|error| failed(error.to_string()))?;
-        let of_it = changes.conversions.into_iter().rfind(|it| it.id == row.id);
-        then = of_it.or(then);
+        for merged in &changes.merged {
+            then.remove(merged);
+        }
+        then.extend(changes.conversions.into_iter().map(|row| (row.id, row)));
     }
     Ok(then)
 }

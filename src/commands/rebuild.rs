@@ -136,12 +136,13 @@ enum Begun {
 /// Begins a rebuild beside the live read models, and returns at once.
 ///
 /// # Errors
-/// One is under way.
+/// One is under way, or another node projects.
 pub fn begin(
     service: &Arc<Service>,
     actor: &Arc<str>,
     idempotency_key: Option<String>,
 ) -> Result<Rebuild, CommandError> {
+    service.projector.require_lease().map_err(refused)?;
     if service.projector.building().is_some() {
         return Err(under_way());
     }
@@ -163,15 +164,15 @@ pub fn begin(
 /// # Errors
 /// One is under construction.
 pub async fn release(service: &Service) -> Result<Vec<Generation>, CommandError> {
-    service
-        .projector
-        .release()
-        .await
-        .map_err(|error| match error {
-            ProjectorError::Tables(TablesError::UnderWay) => under_way(),
-            ProjectorError::Tables(error) => CommandError::Tables(error),
-            error => CommandError::Conflict(error.to_string()),
-        })
+    service.projector.release().await.map_err(refused)
+}
+
+fn refused(error: ProjectorError) -> CommandError {
+    match error {
+        ProjectorError::Tables(TablesError::UnderWay) => under_way(),
+        ProjectorError::Tables(error) => CommandError::Tables(error),
+        error => CommandError::Conflict(error.to_string()),
+    }
 }
 
 fn under_way() -> CommandError {

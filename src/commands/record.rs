@@ -132,6 +132,7 @@ pub async fn append(
             not_at: Vec::new(),
             references,
             seat: None,
+            with_previous: false,
         })
         .await?;
     let (position, is_repeat) = match appended {

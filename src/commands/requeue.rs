@@ -3,6 +3,7 @@
 //! An attempt is judged as it was when it came in: who sent it and when stay as they were, only what
 //! it says is read anew. A repeat stays a repeat, so doing it twice is harmless.
 
+mod once;
 mod row;
 
 use std::sync::Arc;
@@ -33,8 +34,8 @@ use crate::{
     store::{Filter, LogStore},
 };
 
-/// Two at once would both find an attempt not requeued yet. A log has one writing process, so a
-/// lock within it is enough.
+/// Two at once would both find an attempt not requeued yet, and both say that they requeue it. Between
+/// nodes the log lets one in, and the other keeps a repeat, or nothing.
 static REQUEUING: Mutex<()> = Mutex::const_new(());
 
 /// How much of the log is read at a time.
@@ -321,6 +322,10 @@ impl Run<'_> {
 
     async fn conclude(&self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
         let id = self.service.clock.new_id();
+        let candidate = intake::candidate(self.service, evidence, id)?;
+        if candidate.dedupe_key.is_none() {
+            return self.keep_once(evidence, &candidate).await;
+        }
         let concluded = intake::conclude(self.service, evidence, id).await?;
         Ok(match concluded {
             Concluded::New(candidate, position) => Becomes::Fact {
@@ -352,9 +357,13 @@ pub async fn became(
         return Ok(None);
     };
     let recorded = record::read_from(store, position).await?;
-    let attempt = recorded.envelope.fact.attempt();
-    let requeued = attempt.and_then(|attempt| attempt.requeued.as_ref());
     // A key may only look alike.
-    let is_it = requeued.is_some_and(|requeued| requeued.attempt_id == attempt_id);
+    let is_it = is_requeued(&recorded.envelope, attempt_id);
     Ok(is_it.then_some(recorded))
+}
+
+fn is_requeued(envelope: &Envelope, attempt_id: FactId) -> bool {
+    let attempt = envelope.fact.attempt();
+    let requeued = attempt.and_then(|attempt| attempt.requeued.as_ref());
+    requeued.is_some_and(|requeued| requeued.attempt_id == attempt_id)
 }

@@ -9,7 +9,7 @@ use axum::{
 
 use super::problem::Problem;
 use crate::{
-    secrets::{Caller, Role, Scope},
+    secrets::{Caller, Role, Scope, Secrets},
     service::Service,
 };
 
@@ -69,12 +69,23 @@ where
                 "a token is missing: send Authorization: Bearer",
             ));
         };
-        service
-            .secrets
-            .verify_token(&token)
+        let secrets = &service.secrets;
+        let mut caller = secrets.verify_token(&token);
+        // It may have been made a moment ago, by another process.
+        if caller.is_none() && looked_again(secrets).await? {
+            caller = secrets.verify_token(&token);
+        }
+        caller
             .map(Self)
             .ok_or_else(|| Problem::unauthorized("the token is unknown or revoked"))
     }
+}
+
+async fn looked_again(secrets: &Secrets) -> Result<bool, Problem> {
+    secrets.look_again().await.map_err(|error| {
+        tracing::error!(%error, "changed secrets could not be taken up");
+        Problem::unavailable("it cannot be told whose token this is")
+    })
 }
 
 /// The bearer token of a request; empty where `Authorization` has another scheme, so that it is

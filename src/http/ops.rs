@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{commands::rebuild::Outcome, service::Service};
+use crate::{commands::rebuild::Outcome, projector::lease::Role, service::Service};
 
 /// Facts that the read models may be behind before the service calls itself not ready.
 const LAG_MAX: u64 = 100_000;
@@ -20,13 +20,26 @@ const LAG_MAX: u64 = 100_000;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     status: &'static str,
+    /// `projecting` if this node writes the read models, `following` if another one does.
+    role: &'static str,
+}
+
+/// The word for what a node is to the read models.
+fn word(role: &Role) -> &'static str {
+    match role {
+        Role::Projecting(_) => "projecting",
+        Role::Following(_) => "following",
+    }
 }
 
 /// The process answers.
 #[utoipa::path(get, path = "/healthz", tag = "operation",
     responses((status = 200, body = Health, description = "it does")))]
-pub(super) async fn healthz() -> impl IntoResponse {
-    Json(Health { status: "ok" })
+pub(super) async fn healthz(State(service): State<Arc<Service>>) -> impl IntoResponse {
+    Json(Health {
+        status: "ok",
+        role: word(&service.projector.role()),
+    })
 }
 
 /// Whether the service can do its work.
@@ -34,6 +47,20 @@ pub(super) async fn healthz() -> impl IntoResponse {
 pub(super) struct Readiness {
     /// `ready` or `not_ready`.
     status: &'static str,
+    /// `projecting` if this node writes the read models, `following` if another one does.
+    role: &'static str,
+    /// How other nodes name this one, where they share its read models.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    /// The node that writes the shared read models, as far as is known.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projecting_node: Option<String>,
+    /// Grows whenever another node takes over.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<i64>,
     log_head: u64,
     projector_position: u64,
     lag: u64,
@@ -87,8 +114,18 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
+    let role = service.projector.role();
+    let node = service.projector.node().map(ToString::to_string);
+    let (projecting_node, term) = match &role {
+        Role::Projecting(term) => (node.clone(), node.is_some().then_some(*term)),
+        Role::Following(by) => by.as_ref().map(|by| (by.node.to_string(), by.term)).unzip(),
+    };
     let body = Readiness {
         status,
+        role: word(&role),
+        node,
+        projecting_node,
+        term,
         log_head,
         projector_position,
         lag,
@@ -114,6 +151,7 @@ pub(super) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
     let rebuild = rebuild.map(|last| last.progress);
     let building = service.projector.building().or(rebuild);
     service.meters.building(building.unwrap_or_default());
+    service.meters.role(&service.projector.role());
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],

@@ -26,7 +26,7 @@ pub mod request;
 pub mod scrub;
 pub mod signature;
 
-use postbook_schemas::{Envelope, Fact, FactId, Outcome};
+use postbook_schemas::{Envelope, Fact, FactId, Instant, Outcome};
 
 use self::{
     answer::{Answer, Taken},
@@ -67,12 +67,12 @@ pub async fn postback(service: &Service, request: &Request) -> Answer {
 
 async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer), StoreError> {
     let now = service.clock.now();
-    let mut evidence = evidence::gather(service, request, now).await?;
+    let (mut evidence, refusal) = judge(service, request, now).await?;
     if evidence.fields.personal {
         service.meters.redacted();
     }
     let id = service.clock.new_id();
-    if let Some(refusal) = decide::refusal(&evidence) {
+    if let Some(refusal) = refusal {
         let limited = refusal.outcome == Outcome::RateLimited;
         if limited && !service.limits.keeps_another(now) {
             service.meters.network.attempt_beyond_limits();
@@ -91,6 +91,33 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
         Concluded::New(candidate, _) => accepted(service, &evidence, &candidate).await,
         Concluded::Repeat(repeat) => duplicate(service, &evidence, &repeat).await,
     }
+}
+
+/// What is known of a request, and whether it is refused. Nobody is refused for a credential before it was
+/// looked whether it was made a moment ago.
+async fn judge<'r>(
+    service: &Service,
+    request: &'r Request,
+    now: Instant,
+) -> Result<(Evidence<'r>, Option<Refusal>), StoreError> {
+    let evidence = evidence::gather(service, request, now).await?;
+    let refusal = decide::refusal(&evidence);
+    let is_unknown = refusal.as_ref().is_some_and(|refusal| {
+        matches!(
+            refusal.outcome,
+            Outcome::BadCredentials | Outcome::BadSignature
+        )
+    });
+    let looked = async || {
+        let changed = service.secrets.look_again().await;
+        changed.map_err(|error| StoreError::failed("read", error))
+    };
+    if !is_unknown || !looked().await? {
+        return Ok((evidence, refusal));
+    }
+    let evidence = evidence::gather(service, request, now).await?;
+    let refusal = decide::refusal(&evidence);
+    Ok((evidence, refusal))
 }
 
 /// What became of an attempt that nothing refuses.

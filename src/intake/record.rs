@@ -275,6 +275,7 @@ impl Candidate {
             not_at: not_at.to_vec(),
             references: self.references.clone(),
             seat: None,
+            with_previous: false,
         }
     }
 }
@@ -298,6 +299,7 @@ fn plain_append(draft: Draft) -> Append {
         not_at: Vec::new(),
         references: Vec::new(),
         seat: None,
+        with_previous: false,
     }
 }
 

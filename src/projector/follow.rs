@@ -11,18 +11,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     ProjectorError, Standing,
     ask::Question,
-    construct::{Construction, Parts},
-    course::{Control, Course},
+    course::Course,
     engine::{Engine, Patience},
+    lease::{Lease, Role},
     status::Status,
 };
 use crate::{
-    store::LogStore,
-    tables::{Checkpoint, Stopped, Tables, error::TablesError, write::Writer},
+    store::{LogStore, StoreError},
+    tables::{Stopped, Tables, error::TablesError, write::Writer},
 };
 
 /// How many facts are taken at once while nobody waits: a fraction of a second of work.
-const STEP: u64 = 50_000;
+pub(super) const STEP: u64 = 50_000;
 
 /// How many are taken at once while intake is busy as well: a small part of a second, so that the
 /// rest in between is felt.
@@ -36,7 +36,10 @@ const REST_MAX: Duration = Duration::from_secs(2);
 const REST_MIN: Duration = Duration::from_millis(5);
 
 /// How long news of what others have appended may take.
-const NEWS_MAX: Duration = Duration::from_secs(5);
+pub(super) const NEWS_MAX: Duration = Duration::from_secs(5);
+
+/// How long it is waited before the read models are taken up again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What the task is asked.
 #[derive(Debug)]
@@ -80,11 +83,26 @@ impl Successor {
 /// The state of the task.
 #[derive(Debug)]
 pub(super) struct Follower {
-    store: Arc<dyn LogStore>,
-    click_ids: Arc<ClickIdKey>,
-    tables: Tables,
-    status: Arc<Status>,
-    commands: mpsc::Receiver<Command>,
+    pub(super) store: Arc<dyn LogStore>,
+    pub(super) click_ids: Arc<ClickIdKey>,
+    pub(super) tables: Tables,
+    pub(super) status: Arc<Status>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) lease: Lease,
+    pub(super) role: watch::Receiver<Role>,
+    /// The position that somebody waits for on another node.
+    wanted: watch::Receiver<u64>,
+    /// The book, between one turn and the next; absent if there is none or it is of no use.
+    pub(super) book: Option<Engine>,
+}
+
+/// Why a turn is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// This node is something else to the read models now.
+    Changed,
+    /// The task is to end.
+    Ended,
 }
 
 impl Follower {
@@ -94,6 +112,7 @@ impl Follower {
         tables: Tables,
         status: Arc<Status>,
         commands: mpsc::Receiver<Command>,
+        lease: Lease,
     ) -> Self {
         Self {
             store,
@@ -101,30 +120,16 @@ impl Follower {
             tables,
             status,
             commands,
+            role: lease.watch(),
+            wanted: lease.wanted(),
+            lease,
+            book: None,
         }
     }
 
     /// Follows the log until told to stop or nobody holds a handle any more.
     pub(super) async fn run(mut self) {
-        let result = loop {
-            let result = match self.catch_up().await {
-                Ok(successor) => self.keep_up(successor).await,
-                Err(error) => Err(error),
-            };
-            match result {
-                Err(ProjectorError::Tables(error)) if may_pass(&error) => {
-                    if Course::is_stopped(&*self.status) {
-                        break Ok(());
-                    }
-                    // Whoever has written them has followed the same log: begin again from what is
-                    // there.
-                    tracing::warn!(%error, "the read models are taken up again");
-                    self.status.has_trouble(error.to_string());
-                    tokio::time::sleep(REST_MAX).await;
-                }
-                result => break result,
-            }
-        };
+        let result = self.take_turns().await;
         match result {
             // Told to stop while it was busy; whoever told it waits for the channel to close.
             Ok(()) | Err(ProjectorError::Cancelled) => {}
@@ -134,100 +139,67 @@ impl Follower {
                 self.commands.close();
             }
         }
+        // Another program may be able to go on.
+        self.lease.release().await;
     }
 
-    fn engine(&self) -> Engine {
-        Engine::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.click_ids),
-            self.patience(),
-        )
+    /// Writes the read models while this node has the lease, and follows them while it has not.
+    async fn take_turns(&mut self) -> Result<(), ProjectorError> {
+        loop {
+            let role = self.role.borrow_and_update().clone();
+            let turn = match role {
+                Role::Projecting(term) => self.project(term).await,
+                Role::Following(_) => self.follow_tables().await,
+            };
+            match turn {
+                Ok(Turn::Changed) => {}
+                Ok(Turn::Ended) => return Ok(()),
+                // Whoever has written them has followed the same log: they are taken up from there.
+                Err(ProjectorError::Tables(TablesError::Overtaken)) => {
+                    tracing::warn!("the read models were written by somebody else");
+                    self.status.has_trouble(TablesError::Overtaken.to_string());
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                Err(error) if self.lease.is_shared() && passes(&error) => {
+                    tracing::error!(%error, "the projector has to wait");
+                    self.status.has_trouble(error.to_string());
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(error),
+            }
+            if self.status.is_stopped() {
+                return Ok(());
+            }
+        }
     }
 
-    fn patience(&self) -> Patience {
+    async fn project(&mut self, term: i64) -> Result<Turn, ProjectorError> {
+        let live = self.catch_up(term).await?;
+        self.keep_up(live).await
+    }
+
+    pub(super) fn take_book(&mut self) -> Engine {
+        self.book.take().unwrap_or_else(|| {
+            Engine::new(
+                Arc::clone(&self.store),
+                Arc::clone(&self.click_ids),
+                self.patience(),
+            )
+        })
+    }
+
+    pub(super) fn patience(&self) -> Patience {
         Patience::TryAgain(Arc::clone(&self.status))
     }
 
-    /// Folds what the tables already show, and checks that it is what they show.
-    async fn catch_up(&mut self) -> Result<Successor, ProjectorError> {
-        if !self.tables.are_current() {
-            return self.build().await;
-        }
-        let checkpoint = self.tables.checkpoint().await?;
-        let head = self.head_at(checkpoint.position).await;
-        if checkpoint.position > 0 && checkpoint.position <= head {
-            let quietly = Quietly(&self.status);
-            let (engine, result) = self.engine().run(checkpoint.position, None, &quietly).await;
-            result?;
-            if engine.standing().digest == checkpoint.digest {
-                let writer = self.tables.writer().await?;
-                if writer.checkpoint() != checkpoint {
-                    return Err(TablesError::Overtaken.into());
-                }
-                self.status.reached(checkpoint.position);
-                return Ok(Successor { engine, writer });
-            }
-        }
-        if checkpoint.position > 0 {
-            warn_of_difference(checkpoint, head);
-        } else if head <= STEP {
-            let writer = self.tables.writer().await?;
-            if writer.position() > 0 {
-                return Err(TablesError::Overtaken.into());
-            }
-            return Ok(Successor {
-                engine: self.engine(),
-                writer,
-            });
-        }
-        self.build().await
-    }
-
-    /// The head of the log, which others may have read further than this node knows it.
-    async fn head_at(&self, position: u64) -> u64 {
-        if self.store.is_shared() {
-            let mut head = self.store.follow();
-            let reached = head.wait_for(|&head| head >= position);
-            drop(tokio::time::timeout(NEWS_MAX, reached).await);
-        }
-        self.store.head()
-    }
-
-    /// Builds the tables again, out of sight, up to the head of this moment. Those that were there
-    /// answer meanwhile, if they can.
-    async fn build(&self) -> Result<Successor, ProjectorError> {
-        let control = Arc::new(Control::default());
-        self.status.builds(Some(Arc::clone(&control)));
-        let built = self.build_watched(&control).await;
-        self.status.builds(None);
-        built
-    }
-
-    async fn build_watched(&self, control: &Control) -> Result<Successor, ProjectorError> {
-        let parts = Parts {
-            store: &self.store,
-            click_ids: &self.click_ids,
-            tables: &self.tables,
-            patience: &self.patience(),
-            control,
-        };
-        let construction = Construction::take_up(parts, None).await?;
-        let (construction, result) = construction.fold_to(self.store.head()).await;
-        if matches!(result, Err(ProjectorError::Cancelled)) {
-            return Err(ProjectorError::Cancelled);
-        }
-        // What comes before a fact that cannot be folded is shown all the same.
-        let (engine, mut writer) = construction.complete().await?.switch().await?;
-        self.status.reached(engine.standing().position);
-        note_stop(&mut writer, &result).await;
-        result?;
-        Ok(Successor { engine, writer })
-    }
-
-    async fn keep_up(&mut self, mut live: Successor) -> Result<(), ProjectorError> {
+    async fn keep_up(&mut self, mut live: Successor) -> Result<Turn, ProjectorError> {
         let mut head = self.store.follow();
         let mut busy = false;
         loop {
+            if self.role.has_changed().is_ok_and(|changed| changed) {
+                self.book = Some(live.engine);
+                return Ok(Turn::Changed);
+            }
             let target = *head.borrow_and_update();
             let position = live.position();
             if position < target {
@@ -242,14 +214,14 @@ impl Follower {
             }
             match self.next_command(&mut head, live.position()).await {
                 Next::Facts => {}
-                Next::End => return Ok(()),
+                Next::End => return Ok(Turn::Ended),
                 Next::Command(Command::Follow { reply }) => drop(reply.send(())),
                 Next::Command(Command::Ask(question)) => {
                     live.engine = live.engine.ask(question).await?;
                 }
                 Next::Command(Command::Stop { reply }) => {
                     drop(reply);
-                    return Ok(());
+                    return Ok(Turn::Ended);
                 }
                 Next::Command(Command::HandOver {
                     at,
@@ -263,19 +235,29 @@ impl Follower {
         }
     }
 
+    /// Whether somebody waits for more than this, here or on another node.
+    fn is_awaited(&self, position: u64) -> bool {
+        self.status.is_awaited() || *self.wanted.borrow() > position
+    }
+
     /// How far to go at once.
     fn goal(&self, position: u64, target: u64, busy: bool) -> u64 {
-        match (self.status.is_awaited(), busy) {
+        match (self.is_awaited(position), busy) {
             (true, _) => target,
             (false, true) => target.min(position + STEP_BUSY),
             (false, false) => target.min(position + STEP),
         }
     }
 
-    async fn advance(&self, live: Successor, to: u64) -> Result<Successor, ProjectorError> {
+    async fn advance(&mut self, live: Successor, to: u64) -> Result<Successor, ProjectorError> {
         let Successor { engine, mut writer } = live;
         let (engine, result) = engine.run(to, Some(&mut writer), &*self.status).await;
         note_stop(&mut writer, &result).await;
+        if matches!(result, Err(ProjectorError::Tables(TablesError::Overtaken))) {
+            // It was folded all the same.
+            self.book = Some(engine);
+            return Err(TablesError::Overtaken.into());
+        }
         result?;
         Ok(Successor { engine, writer })
     }
@@ -299,13 +281,16 @@ impl Follower {
 
     /// Leaves the machine to intake, unless somebody waits.
     async fn rest(&self, worked: Duration) {
-        if self.status.is_awaited() {
+        let position = self.status.position();
+        if self.is_awaited(position) {
             return;
         }
+        let mut wanted = self.wanted.clone();
         let rest = (worked * REST_FACTOR).clamp(REST_MIN, REST_MAX);
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = self.status.somebody_waits() => {}
+            Ok(_) = wanted.wait_for(|wanted| *wanted > position) => {}
         }
     }
 
@@ -324,17 +309,17 @@ impl Follower {
                 Ok(()) => Next::Facts,
                 Err(_) => Next::End,
             },
+            Ok(()) = self.role.changed() => {
+                // Seen by who looks next.
+                self.role.mark_changed();
+                Next::Facts
+            },
         }
     }
 }
 
-/// Whether it is worth while to take up the read models again.
-fn may_pass(error: &TablesError) -> bool {
-    matches!(error, TablesError::Overtaken | TablesError::UnderWay) || error.is_passing()
-}
-
 /// Folding what is written already: nothing new is reached.
-struct Quietly<'s>(&'s Status);
+pub(super) struct Quietly<'s>(pub(super) &'s Status);
 
 impl Course for Quietly<'_> {
     fn reached(&self, _position: u64) {}
@@ -345,7 +330,7 @@ impl Course for Quietly<'_> {
 }
 
 /// Notes in the tables at which fact their writer stops, for those who only read them.
-async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
+pub(super) async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
     let Err(ProjectorError::Poison { position, what }) = result else {
         return;
     };
@@ -358,19 +343,20 @@ async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
     }
 }
 
+/// Whether an error may be gone after a while.
+pub(super) fn passes(error: &ProjectorError) -> bool {
+    match error {
+        ProjectorError::Tables(error) => {
+            error.is_passing() || matches!(error, TablesError::UnderWay)
+        }
+        ProjectorError::Store(error) => matches!(error, StoreError::Failed { .. }),
+        _ => false,
+    }
+}
+
 /// What the task does next.
 enum Next {
     Facts,
     Command(Command),
     End,
-}
-
-fn warn_of_difference(checkpoint: Checkpoint, head: u64) {
-    tracing::warn!(
-        position = checkpoint.position,
-        generation = checkpoint.generation,
-        digest = %checkpoint.digest,
-        head,
-        "the read models are not what the log says, and are built again"
-    );
 }

@@ -12,11 +12,14 @@ mod course;
 mod engine;
 mod fold;
 mod follow;
+pub mod lease;
 mod pace;
 mod prepare;
 mod rebuild;
 mod replay;
 mod status;
+mod take_up;
+mod warm;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +37,7 @@ pub use rebuild::{Compared, Rebuilt};
 pub use replay::replay;
 
 use follow::{Command, Follower};
+use lease::{Holder, Lease, Role};
 use status::Status;
 
 /// Why the read models could not be brought up to date.
@@ -60,9 +64,19 @@ pub enum ProjectorError {
     /// Somebody said so. What was built stays, and the next attempt goes on from there.
     #[error("cancelled; the next rebuild goes on from there")]
     Cancelled,
+    /// Another node writes the read models, or none does yet.
+    #[error("{}", elsewhere(.0.as_ref()))]
+    Elsewhere(Option<Holder>),
     /// There is one generation under construction at a time.
     #[error("the read models are being built already")]
     UnderWay,
+}
+
+fn elsewhere(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!("node {} projects: ask it", holder.node),
+        None => "no node projects yet: ask again".to_owned(),
+    }
 }
 
 /// A handle to the task that keeps the read models up to date. Cheap to clone; the task ends when
@@ -74,11 +88,24 @@ pub struct Projector {
     tables: Tables,
     status: Arc<Status>,
     commands: mpsc::Sender<Command>,
+    lease: Lease,
 }
 
 impl Projector {
-    /// Starts the task.
+    /// Starts the task. Of read models that other nodes may write it writes them while it has their
+    /// lease, under this node's name.
     pub fn start(store: Arc<dyn LogStore>, click_ids: Arc<ClickIdKey>, tables: Tables) -> Self {
+        let lease = Lease::of(&tables, None);
+        Self::start_under(lease, store, click_ids, tables)
+    }
+
+    /// Starts the task of a node that writes the read models while it has this lease.
+    pub fn start_under(
+        lease: Lease,
+        store: Arc<dyn LogStore>,
+        click_ids: Arc<ClickIdKey>,
+        tables: Tables,
+    ) -> Self {
         let status = Arc::new(Status::default());
         let (commands, receiver) = mpsc::channel(1);
         let follower = Follower::new(
@@ -87,6 +114,7 @@ impl Projector {
             tables.clone(),
             Arc::clone(&status),
             receiver,
+            lease.clone(),
         );
         tokio::spawn(follower.run());
         Self {
@@ -95,6 +123,28 @@ impl Projector {
             tables,
             status,
             commands,
+            lease,
+        }
+    }
+
+    /// What this node is to the read models.
+    pub fn role(&self) -> Role {
+        self.lease.role()
+    }
+
+    /// The name of this node, where others may write the read models.
+    pub fn node(&self) -> Option<&Arc<str>> {
+        self.lease.node()
+    }
+
+    /// Refuses what only the node that writes the read models can do.
+    ///
+    /// # Errors
+    /// As [`ProjectorError::Elsewhere`], if that is another one.
+    pub fn require_lease(&self) -> Result<(), ProjectorError> {
+        match self.lease.role() {
+            Role::Projecting(_) => Ok(()),
+            Role::Following(by) => Err(ProjectorError::Elsewhere(by)),
         }
     }
 
@@ -151,6 +201,7 @@ impl Projector {
     /// # Errors
     /// One is under construction, or the directory cannot be read.
     pub async fn release(&self) -> Result<Vec<Generation>, ProjectorError> {
+        self.require_lease()?;
         let only = self.status.try_rebuilding();
         let _only = only.ok_or(ProjectorError::UnderWay)?;
         if self.building().is_some() {
@@ -159,13 +210,14 @@ impl Projector {
         Ok(self.tables.release().await?)
     }
 
-    /// Stops the task at the end of the batch it is at, and closes the tables.
+    /// Stops the task at the end of the batch it is at, gives up the lease, and closes the tables.
     pub async fn stop(&self) {
         self.status.stop();
         let (reply, stopped) = oneshot::channel();
         if self.commands.send(Command::Stop { reply }).await.is_ok() {
             _ = self.answered(stopped).await;
         }
+        self.lease.release().await;
         self.tables.close().await;
     }
 
@@ -205,6 +257,7 @@ mod tests {
             tables: Tables::open(dir.path()).await.unwrap(),
             status: Arc::default(),
             commands,
+            lease: Lease::alone(),
         };
         let ends = async {
             while receiver.is_empty() {

@@ -83,6 +83,7 @@ pub(super) async fn run(
 ) -> Result<Rebuilt, ProjectorError> {
     // One at a time, and not before the task has built what it had to build itself: the next
     // generation is one file.
+    projector.require_lease()?;
     let only = projector.status.try_rebuilding();
     let _only = only.ok_or(ProjectorError::UnderWay)?;
     let result = Box::pin(run_alone(projector, control)).await;
@@ -175,6 +176,9 @@ async fn ask_for_hand_over(
 }
 
 pub(super) fn stopped(projector: &Projector) -> ProjectorError {
+    if let (None, Err(elsewhere)) = (projector.failed(), projector.require_lease()) {
+        return elsewhere;
+    }
     let why = projector.failed();
     ProjectorError::Stopped(why.unwrap_or_else(|| "it was told to".to_owned()))
 }

@@ -1,7 +1,10 @@
 //! Builds the read models again where nobody follows the log: one fold of all facts, which is
 //! compared with the read models that were there on its way.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use postbook_schemas::ClickIdKey;
 
@@ -10,12 +13,16 @@ use super::{
     construct::{Construction, Parts},
     course::{Control, Phase},
     engine::Patience,
+    lease::Lease,
     rebuild::{Compared, Rebuilt},
 };
 use crate::{
     store::LogStore,
     tables::{Checkpoint, Tables},
 };
+
+/// How long it may take to know whether this process may write.
+const LEASE_MAX: Duration = Duration::from_secs(10);
 
 /// Builds the next generation of the read models and puts it in force. Nobody else may write them.
 ///
@@ -28,6 +35,10 @@ pub async fn replay(
     tables: &Tables,
     control: &Control,
 ) -> Result<Rebuilt, ProjectorError> {
+    let lease = Lease::of(tables, None);
+    if lease.is_shared() {
+        tables.claim(lease.term(LEASE_MAX).await?).await?;
+    }
     let parts = Parts {
         store,
         click_ids,
@@ -37,6 +48,7 @@ pub async fn replay(
     };
     let result = Box::pin(run(parts)).await;
     control.enter(Phase::Ended);
+    lease.release().await;
     result
 }
 

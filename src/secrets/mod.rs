@@ -4,6 +4,7 @@
 //! offers' secrets so that signatures can be checked with them, sealed if there is a master key. Every check is made in memory, in
 //! constant time where a secret is compared.
 
+mod again;
 mod caller;
 mod checks;
 mod error;
@@ -30,6 +31,13 @@ use postbook_schemas::{Instant, OfferRef};
 use crate::intake::personal::Pseudonyms;
 
 pub(crate) use self::plain::{BASE64, TOKEN_LENGTH, TOKEN_PREFIX};
+use self::{
+    again::Looks,
+    known::Known,
+    offer_key::OfferKey,
+    plain::hash_of,
+    store::{OfferKeyRow, SecretsStore, TokenRow},
+};
 pub use self::{
     caller::{Caller, Role, Scope, UnknownRole},
     checks::SecretCheck,
@@ -40,12 +48,6 @@ pub use self::{
     seal::MasterKey,
     store::Place,
     unrecorded::Unrecorded,
-};
-use self::{
-    known::Known,
-    offer_key::OfferKey,
-    plain::hash_of,
-    store::{OfferKeyRow, SecretsStore, TokenRow},
 };
 
 /// A token as lists show it: never the token itself.
@@ -74,6 +76,7 @@ pub struct Secrets {
     pseudonyms: Pseudonyms,
     signing_key: SigningKey,
     version: AtomicI64,
+    looks: Looks,
     known: ArcSwap<Known>,
 }
 
@@ -286,12 +289,17 @@ impl Secrets {
     /// The file cannot be read; what was known stays.
     pub async fn refresh(&self) -> Result<bool, SecretsError> {
         let version = self.store.version().await?;
-        if version == self.version.load(Ordering::Acquire) {
+        if version == self.version() {
             return Ok(false);
         }
         self.reload().await?;
         self.version.store(version, Ordering::Release);
         Ok(true)
+    }
+
+    /// A number that changes whenever changes of another process were taken up.
+    pub fn version(&self) -> i64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// The facts that wait to be appended to the log, oldest first.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::atomic::AtomicI64};
 use arc_swap::ArcSwap;
 use ed25519_dalek::SigningKey;
 
-use super::{MasterKey, Place, Secrets, SecretsError, store::SecretsStore};
+use super::{MasterKey, Place, Secrets, SecretsError, again::Looks, store::SecretsStore};
 use crate::intake::personal::Pseudonyms;
 
 impl Secrets {
@@ -67,6 +67,7 @@ impl Secrets {
         let secrets = Self {
             is_locked: is_sealed && master.is_none(),
             version: AtomicI64::new(store.version().await?),
+            looks: Looks::default(),
             store,
             master,
             click_id_key,

@@ -326,3 +326,20 @@ async fn what_another_process_changes_is_taken_up() {
     assert!(secrets.verify_token(token.reveal()).is_some());
     assert!(!secrets.refresh().await.expect("read"));
 }
+
+#[tokio::test]
+async fn whoever_is_about_to_be_refused_is_looked_for_once_more() {
+    let (dir, secrets) = opened().await;
+    let other = Secrets::open(dir.path()).await.expect("opens beside");
+    assert!(!secrets.look_again().await.expect("read"));
+    let (_, token) = other
+        .create_token(Role::Viewer, "v", Scope::All, NOW)
+        .await
+        .expect("made");
+    assert!(secrets.verify_token(token.reveal()).is_none());
+    // Many at once, and who did not look by himself is told of the change all the same.
+    let looks = futures_util::future::join_all((0..20).map(|_| secrets.look_again())).await;
+    assert!(looks.into_iter().all(|changed| changed.expect("read")));
+    assert!(secrets.verify_token(token.reveal()).is_some());
+    assert!(!secrets.look_again().await.expect("read"));
+}

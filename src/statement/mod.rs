@@ -130,9 +130,11 @@ pub fn harmless(text: &str) -> String {
     text.to_owned()
 }
 
-/// The title of a line's section.
-fn section(line: &StatementLine) -> &'static str {
-    if line.corrects.is_some() {
+/// The title of a line's section. From form 3 on clawbacks stand together, whatever month they correct:
+/// what was paid is seldom of the month in which it is clawed back.
+fn section(form: u32, line: &StatementLine) -> &'static str {
+    let is_with_its_kind = form >= 3 && line.entry == StatementEntry::Clawback;
+    if line.corrects.is_some() && !is_with_its_kind {
         return "Corrections of earlier months";
     }
     match line.entry {
@@ -160,7 +162,7 @@ const SECTIONS: [&str; 7] = [
 fn in_sections(statement: &StatementIssued) -> Vec<(&'static str, &StatementLine)> {
     let of = |title: &'static str| {
         let lines = statement.lines.iter();
-        lines.filter(move |line| section(line) == title)
+        lines.filter(move |line| section(statement.form, line) == title)
     };
     SECTIONS
         .into_iter()

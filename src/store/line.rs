@@ -38,12 +38,16 @@ pub(super) fn bit(append: &Append) -> u64 {
 
 /// The bit of a kept line that is not a click with a seat; `None` for a type nobody knows.
 pub(super) fn bit_of_unseated(line: &[u8]) -> Option<u64> {
-    let rest = line.get(TYPE_START..)?;
-    let name = &rest[..memchr::memchr(b'"', rest)?];
-    match FactType::from_name(std::str::from_utf8(name).ok()?)? {
+    match FactType::from_name(type_name(line)?)? {
         FactType::ClickRecorded => Some(Filter::UNSEATED_CLICK),
         other => Some(Filter::bit(other)),
     }
+}
+
+/// The name of the type in a kept line.
+pub(super) fn type_name(line: &[u8]) -> Option<&str> {
+    let rest = line.get(TYPE_START..)?;
+    std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
 }
 
 /// The click id in a kept line of a click with a seat.

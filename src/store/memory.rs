@@ -62,10 +62,15 @@ impl MemoryStore {
             return Err(StoreError::Closed("the log was closed"));
         }
         let recorded_at = kept.recorded_to.map_or(now, |last| last.max(now));
-        let appended = group
-            .iter()
-            .map(|append| kept.append(append, recorded_at, &self.click_ids))
-            .collect();
+        let mut appended = Vec::with_capacity(group.len());
+        for append in group {
+            let is_left_out = append.with_previous;
+            let before = appended.last().copied();
+            appended.push(match before {
+                Some(known @ Appended::Known { .. }) if is_left_out => known,
+                _ => kept.append(append, recorded_at, &self.click_ids),
+            });
+        }
         let head = kept.head();
         drop(kept);
         self.head.send_if_modified(|seen| {

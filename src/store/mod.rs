@@ -19,7 +19,12 @@
 //! 10. **Proven**: `root(n)` is the RFC 6962 tree hash over the first `n` kept lines, for the
 //!     position that ends a group.
 //! 11. **Recorded in order**: `recorded_at` never falls from one position to the next.
+//! 12. **Together**: an append that is bound to the one before it in its group shares its fate: of a
+//!     run of such appends all are in the log or none, whatever keys the others have.
 
+mod fresh;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrent;
 mod layout;
 mod line;
 mod lock;
@@ -55,6 +60,9 @@ pub struct Append {
     /// characters, which are replaced. Clicks recorded elsewhere, under ids of their own, have no
     /// seat here: they are found by key.
     pub seat: Option<ClickHead>,
+    /// Appended only if the fact before it in the group is: facts that hold together or not at all.
+    /// If that one is known already, this one is answered as it is.
+    pub with_previous: bool,
 }
 
 /// The index entry of a click: enough to match and price most conversions.
@@ -258,6 +266,11 @@ pub trait LogStore: Send + Sync + std::fmt::Debug + 'static {
     /// Whether others may append to the same log beside this process.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// Takes notice of all that others have appended up to now, so that `head` covers it.
+    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Finishes what is under way and lets go of files.

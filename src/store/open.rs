@@ -7,6 +7,8 @@ use std::{
 
 use postbook_schemas::ClickIdKey;
 
+#[cfg(feature = "kurrentdb")]
+use super::kurrent::{self, KurrentStore, StreamRows};
 use super::{
     LogStore, StoreError,
     memory::MemoryStore,
@@ -24,11 +26,14 @@ pub enum Location {
     Memory,
     /// A log on a PostgreSQL server, of a node with this data directory.
     Server(Server, PathBuf),
+    /// A log on a KurrentDB server or cluster, of a node with this data directory.
+    #[cfg(feature = "kurrentdb")]
+    Kurrent(kurrent::Server, PathBuf),
 }
 
 impl Location {
-    /// The store of a URL (`sqlite:DIRECTORY`, `postgres://HOST/DATABASE`, `memory:`), or the embedded
-    /// one in the data directory if no URL is given.
+    /// The store of a URL (`sqlite:DIRECTORY`, `postgres://HOST/DATABASE`, `kurrentdb://HOST`, `memory:`),
+    /// or the embedded one in the data directory if no URL is given.
     ///
     /// # Errors
     /// The URL names no store that this program has.
@@ -47,12 +52,56 @@ impl Location {
             Some(("postgres" | "postgresql", _)) => {
                 Ok(Self::Server(Server::parse(url)?, data.to_owned()))
             }
-            Some((scheme @ ("kurrentdb" | "esdb"), _)) => refuse(format!(
-                "a log in `{scheme}:` is not built yet: use `sqlite:DIRECTORY` or `postgres:`"
-            )),
-            _ => refuse("its URL must begin with `sqlite:`, `postgres:` or `memory:`".to_owned()),
+            Some(("kurrentdb" | "kurrentdb+discover" | "esdb" | "esdb+discover", _)) => {
+                on_kurrentdb(url, data)
+            }
+            _ => refuse(
+                "its URL must begin with `sqlite:`, `postgres:`, `kurrentdb:` or `memory:`"
+                    .to_owned(),
+            ),
         }
     }
+
+    /// The PostgreSQL server that has the log, if one has.
+    pub fn postgres(&self) -> Option<&Server> {
+        match self {
+            Self::Server(server, _) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// The KurrentDB server that has the log, if one has.
+    #[cfg(feature = "kurrentdb")]
+    pub fn kurrentdb(&self) -> Option<&kurrent::Server> {
+        match self {
+            Self::Kurrent(server, _) => Some(server),
+            _ => None,
+        }
+    }
+
+    /// The name of the server that has the log, if one has.
+    pub fn server_name(&self) -> Option<String> {
+        match self {
+            Self::Directory(_) | Self::Memory => None,
+            Self::Server(server, _) => Some(server.to_string()),
+            #[cfg(feature = "kurrentdb")]
+            Self::Kurrent(server, _) => Some(server.to_string()),
+        }
+    }
+}
+
+#[cfg(feature = "kurrentdb")]
+fn on_kurrentdb(url: &str, data: &Path) -> Result<Location, StoreError> {
+    Ok(Location::Kurrent(
+        kurrent::Server::parse(url)?,
+        data.to_owned(),
+    ))
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+fn on_kurrentdb(_: &str, _: &Path) -> Result<Location, StoreError> {
+    let what = "this program was built without KurrentDB: build it with `--features kurrentdb`";
+    Err(StoreError::failed("opened", what))
 }
 
 /// Whether there is a log; nothing is made.
@@ -64,6 +113,8 @@ pub async fn is_there(location: &Location) -> Result<bool, StoreError> {
         Location::Directory(directory) => Ok(directory.join("log.sqlite").exists()),
         Location::Memory => Ok(true),
         Location::Server(server, _) => postgres::is_there(server).await,
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, _) => kurrent::is_there(server).await,
     }
 }
 
@@ -81,6 +132,10 @@ pub async fn open(
         Location::Server(server, data) => {
             Arc::new(PostgresStore::open(server.clone(), Some(data), click_ids).await?)
         }
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, data) => {
+            Arc::new(KurrentStore::open(server.clone(), data, click_ids).await?)
+        }
     })
 }
 
@@ -97,6 +152,11 @@ pub async fn open_alone(
         Location::Directory(_) | Location::Memory => open(location, click_ids).await,
         Location::Server(server, data) => {
             let store = PostgresStore::open_to_read(server.clone(), Some(data), click_ids);
+            Ok(Arc::new(store.await?))
+        }
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, data) => {
+            let store = KurrentStore::open_alone(server.clone(), data, click_ids);
             Ok(Arc::new(store.await?))
         }
     }
@@ -119,6 +179,10 @@ pub async fn open_to_read(
         Location::Server(server, _) => {
             Arc::new(PostgresStore::open_to_read(server.clone(), None, click_ids).await?)
         }
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, data) => {
+            Arc::new(kurrent::open_to_read(server, data, click_ids).await?)
+        }
     })
 }
 
@@ -135,14 +199,20 @@ pub async fn copy(
     let mut from: Box<dyn Rows> = match from {
         Location::Directory(directory) => Box::new(FileRows::of(directory).await?),
         Location::Server(server, _) => Box::new(ServerRows::of(server).await?),
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, data) => Box::new(kurrent::mirror_of(server, data).await?),
         Location::Memory => return Err(NOTHING_TO_COPY),
     };
     let mut to: Box<dyn TakesRows> = match to {
         Location::Directory(directory) => Box::new(FileRows::alone(directory).await?),
         Location::Server(server, _) => Box::new(ServerRows::to_add(server).await?),
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, data) => Box::new(StreamRows::to_add(server, data).await?),
         Location::Memory => return Err(NOTHING_TO_COPY),
     };
-    transport::copy(&mut *from, &mut *to, progress).await
+    let copied = transport::copy(&mut *from, &mut *to, progress).await;
+    to.finish().await;
+    copied
 }
 
 /// A log in memory is gone with its process.

@@ -26,6 +26,11 @@ pub(super) trait TakesRows: Rows {
 
     /// Appends rows in one commit; refuses them if they do not follow the last fact.
     fn take(&mut self, rows: Vec<Row>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Lets go of files.
+    fn finish(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Copies what is missing; returns up to where both are the same now. `progress` is told how far it has

@@ -64,7 +64,8 @@ impl Log {
     ///
     /// # Errors
     /// The group it was in could not be written, or too many requests are waiting.
-    pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+    pub async fn append(&self, mut append: Append) -> Result<Appended, StoreError> {
+        append.with_previous = false;
         // Refused here, a fact that cannot be kept does not take its whole group with it.
         line::refuse_unfit(&append)?;
         let (reply, answer) = oneshot::channel();
@@ -76,7 +77,11 @@ impl Log {
     ///
     /// # Errors
     /// As [`Self::append`].
-    pub async fn append_all(&self, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+    pub async fn append_all(&self, mut appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+        if let Some(first) = appends.first_mut() {
+            // Before it in the group is what somebody else asked for.
+            first.with_previous = false;
+        }
         appends.iter().try_for_each(line::refuse_unfit)?;
         let (reply, answer) = oneshot::channel();
         self.request(Request::Together(appends, reply))?;

@@ -201,6 +201,14 @@ impl Tables {
         matches!(self.place, Place::Server(_))
     }
 
+    /// The server that they are on, if they are on one.
+    pub fn server(&self) -> Option<&crate::store::postgres::Server> {
+        match &self.place {
+            Place::Server(place) => Some(place.on()),
+            Place::Files(_) => None,
+        }
+    }
+
     /// Whether the tables are of the form that this program writes; if not, they must be built
     /// again.
     pub fn are_current(&self) -> bool {

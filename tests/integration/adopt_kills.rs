@@ -1,5 +1,7 @@
 //! Adoptions of a real process that is killed at random moments: each is in the log whole or not at all,
 //! asking again finishes it, and nothing is posted twice.
+//!
+//! `POSTBOOK_KILLS` says how often (36).
 
 use std::{fmt::Write, time::Duration};
 
@@ -33,7 +35,19 @@ revshare = "10%"
 "#;
 
 const SALES: usize = 40;
-const KILLS: u64 = 12;
+
+fn kills() -> u64 {
+    let said = std::env::var_os("POSTBOOK_KILLS");
+    let said = said.and_then(|number| number.to_str()?.parse().ok());
+    said.unwrap_or(36)
+}
+
+/// After so many kills the rule gives so many tenths of a percent more.
+fn share(kills: u64) -> (String, i64) {
+    let tenths = 100 + kills;
+    let minor = i64::try_from(tenths).expect("few kills") * 10;
+    (format!("{}.{}%", tenths / 10, tenths % 10), minor)
+}
 
 struct Run {
     place: Place,
@@ -118,9 +132,9 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
 {
     let mut run = Run::open();
     let sales = i64::try_from(SALES).expect("few sales");
-    for kill in 1..=KILLS {
-        let share = 10 + i64::try_from(kill).expect("few kills");
-        let draft = PROGRAMME.replace("10%", &format!("{share}%"));
+    for kill in 1..=kills() {
+        let (share, minor) = share(kill);
+        let draft = PROGRAMME.replace("10%", &share);
         let hash = run.try_it(&draft).await;
         run.adopt_and_kill(&hash).await;
         let whole = usize::try_from(kill).expect("few kills");
@@ -137,11 +151,7 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
         };
         assert_eq!(status, expected, "{answer}");
         assert_eq!(run.count("whatif.adopted").await, whole);
-        assert_eq!(
-            run.payable().await,
-            sales * 100 * share,
-            "after kill {kill}"
-        );
+        assert_eq!(run.payable().await, sales * minor, "after kill {kill}");
     }
     // A mapping: what follows from its adoption is killed as well.
     let mut refused = String::new();
@@ -158,13 +168,13 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
     run.serving = run.place.serve();
     let mapping = "[[mapping]]\noffer = \"acme/shop\"\n[mapping.fields]\namount = \"sum\"\n";
     let hash = run.try_it(mapping).await;
-    for _ in 0..4 {
+    for _ in 0..kills().div_ceil(3) {
         run.adopt_and_kill(&hash).await;
     }
     let (status, answer) = run.adopt(&hash).await;
     assert!(status.is_success(), "{answer}");
-    let share = 10 + i64::try_from(KILLS).expect("few kills");
-    assert_eq!(run.payable().await, 2 * sales * 100 * share);
+    let (_, minor) = share(kills());
+    assert_eq!(run.payable().await, 2 * sales * minor);
     run.serving.kill();
     run.place.done(&["verify"]);
 }

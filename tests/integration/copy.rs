@@ -14,6 +14,8 @@ use postbook::store::{
 };
 use serde_json::Value;
 
+#[cfg(feature = "kurrentdb")]
+use crate::support::stream::Stream;
 use crate::{
     support::{
         facts::{click, foreign_click, head, report},
@@ -159,6 +161,48 @@ async fn a_log_comes_back_from_a_server_as_it_went() {
     assert_same(&store, &copy).await;
     copy.merge().await.unwrap();
     assert_same(&store, &copy).await;
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test]
+async fn copies_to_a_stream_of_a_fake_kurrentdb_go_on_where_they_ended() {
+    let stream = Stream::on_a_fake().await;
+    copies_go_on(&stream.location(&stream.data())).await;
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test]
+async fn copies_to_a_stream_of_kurrentdb_go_on_where_they_ended() {
+    if let Some(stream) = Stream::on_a_server() {
+        copies_go_on(&stream.location(&stream.data())).await;
+    }
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test]
+async fn a_log_comes_back_from_a_fake_kurrentdb_as_it_went() {
+    let stream = Stream::on_a_fake().await;
+    let node = stream.node().await;
+    fill(&*node, 0..400).await;
+    // By way of another node's mirror, which is made for it.
+    let data = stream.data();
+    let to = Location::Directory(data.join("copy"));
+    let from = stream.location(&data);
+    open::copy(&from, &to, &|_| {}).await.unwrap();
+    let copy = embedded(&data.join("copy")).await;
+    assert_same(&*node, &copy).await;
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test]
+async fn the_verb_moves_log_and_secrets_to_a_fake_kurrentdb() {
+    let stream = Stream::on_a_fake().await;
+    let url = Arc::new(stream.url.clone());
+    let moving = tokio::task::spawn_blocking({
+        let url = Arc::clone(&url);
+        move || moves(&url, &["--log", &url, "--data", "n"])
+    });
+    moving.await.unwrap();
 }
 
 #[tokio::test]

@@ -356,6 +356,27 @@ async fn conversions_and_terms_are_shown_as_of_one_time_as_known_at_another() {
         (&now["partner"], share(&now))
     );
 
+    // The list says the same of each, and is asked for what was so then.
+    let path = "/v1/conversions?as_of=2026-06-15T14:00:00Z&known_at=";
+    for (query, found) in [
+        ("2026-06-15T13:30:00Z", Some(&refunded)),
+        ("2026-06-15T13:30:00Z&partner=p1", Some(&refunded)),
+        ("2026-06-15T13:30:00Z&partner=p0", None),
+        ("2026-06-15T13:30:00Z&status=reversed", None),
+        ("2026-06-15T14:00:00Z&partner=p0", Some(&same)),
+        ("2026-06-15T14:00:00Z&partner=p1", None),
+        ("2026-06-15T11:00:00Z", None),
+    ] {
+        let listed = items(&viewer, &format!("{path}{query}&txn_id=A")).await;
+        assert_eq!(
+            listed.iter().collect::<Vec<_>>(),
+            Vec::from_iter(found),
+            "{query}"
+        );
+    }
+    let before = items(&viewer, "/v1/conversions?as_of=2026-05-31T23:00:00Z").await;
+    assert!(before.is_empty(), "{before:?}");
+
     let draft = "[[terms]]\noffer = \"acme/shop\"\neffective_from = 2026-03-01T00:00:00Z\n[[terms.rule]]\nid = \"share\"\non = \"sale\"\nrevshare = \"40%\"\n";
     app.clock.advance_micros(3_600_000_000);
     app.apply(draft).await;
@@ -374,4 +395,46 @@ async fn conversions_and_terms_are_shown_as_of_one_time_as_known_at_another() {
             .await
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_list_of_how_conversions_were_goes_on_from_page_to_page_and_leaves_none_out() {
+    let app = TestApp::start(PROGRAMME).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    for number in 0..30 {
+        sell(&app, &format!("P{number}"), "10.00", "2026-06-01T00:00:00Z").await;
+    }
+    app.clock.advance_micros(3_600_000_000);
+    for number in (0..30).filter(|number| number % 3 == 0) {
+        let refund = format!(
+            "/api/postback/acme/shop?event=refund&txn_id=P{number}&timestamp=2026-06-10T00:00:00Z"
+        );
+        assert!(app.anonymous().get(&refund).await.status.is_success());
+    }
+    for (status, from, expected) in [
+        ("reversed", "2026-06-15T13:30:00Z", 10),
+        ("approved", "2026-06-15T13:30:00Z", 20),
+        ("approved", "2026-06-15T12:30:00Z", 30),
+        ("reversed", "2026-06-15T12:30:00Z", 0),
+    ] {
+        let path = format!("/v1/conversions?status={status}&known_at={from}&limit=4");
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = viewer.get(&format!("{path}{cursor}")).await.json();
+            let items = page["items"].as_array().expect("a list");
+            assert!(items.len() <= 4);
+            seen.extend(items.iter().map(|item| item["txn_id"].clone()));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        let all = seen.len();
+        seen.dedup();
+        assert_eq!(
+            (seen.len(), all),
+            (expected, expected),
+            "{status} at {from}"
+        );
+    }
 }

@@ -54,6 +54,20 @@ async fn postgres_keeps_the_laws() {
     }
 }
 
+#[cfg(feature = "kurrentdb")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fake_kurrentdb_keeps_the_laws() {
+    keep_the_laws(Subject::fake_kurrentdb().await, 4).await;
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kurrentdb_keeps_the_laws() {
+    if let Some(subject) = Subject::kurrentdb().await {
+        keep_the_laws(subject, 5).await;
+    }
+}
+
 struct Node {
     app: TestApp,
     store: Arc<FaultyStore>,

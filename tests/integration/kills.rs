@@ -1,11 +1,12 @@
 //! Rebuilds whose process is killed at random moments: nothing is lost, nothing is there twice, and
 //! what was done is gone on with.
 //!
-//! `POSTBOOK_KILLS` says how often (5); the moments hang on a seed that a failure prints.
+//! `POSTBOOK_KILLS` says how often (24); the moments hang on a seed that a failure prints.
 
 use std::{
     fmt::Write as _,
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -87,7 +88,31 @@ impl Moments {
 fn kills() -> u32 {
     let said = std::env::var_os("POSTBOOK_KILLS");
     let said = said.and_then(|number| number.to_str()?.parse().ok());
-    said.unwrap_or(5)
+    said.unwrap_or(24)
+}
+
+fn start_replay(place: &Place) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postbook"));
+    command
+        .arg("replay")
+        .current_dir(place.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().expect("the program runs")
+}
+
+fn kill(mut process: Child) {
+    process.kill().expect("it can be killed");
+    process.wait().expect("it ends");
+}
+
+/// The file of the read models that the link names.
+fn in_force(place: &Place) -> PathBuf {
+    let data = place.path().join("postbook-data");
+    let name = std::fs::read_link(data.join("readmodels.sqlite"));
+    data.join(name.expect("there is a link"))
 }
 
 #[test]
@@ -100,18 +125,9 @@ fn a_replay_that_is_killed_is_taken_up_and_ends_in_the_same() {
     let right = replayed(&place);
     let mut moments = Moments::new();
     for _ in 0..kills() {
-        let mut killed = Command::new(env!("CARGO_BIN_EXE_postbook"))
-            .arg("replay")
-            .current_dir(place.path())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program runs");
+        let killed = start_replay(&place);
         sleep(moments.next(span));
-        killed.kill().expect("it can be killed");
-        killed.wait().expect("it ends");
+        kill(killed);
         // Whatever is in force now is whole.
         place.done(&["verify"]);
     }
@@ -127,6 +143,43 @@ fn a_replay_that_is_killed_is_taken_up_and_ends_in_the_same() {
         name.starts_with("readmodels-") && name.ends_with(".sqlite")
     });
     assert_eq!(generations.count(), 1);
+}
+
+/// The last that is done before a switch is to open the next generation as one that is read: its
+/// journal is there from then on.
+#[test]
+fn a_replay_that_is_killed_about_its_switch_leaves_a_whole_generation_in_force() {
+    let place = filled();
+    replayed(&place);
+    // Compared at the head, which the read models have reached now.
+    let right = replayed(&place);
+    let mut moments = Moments::new();
+    for _ in 0..kills() {
+        let before = in_force(&place);
+        let number = before.file_stem().and_then(|stem| {
+            let stem = stem.to_str()?;
+            stem.strip_prefix("readmodels-")?.parse::<u32>().ok()
+        });
+        let next = number.expect("generations are numbered") + 1;
+        let next = before.with_file_name(format!("readmodels-{next}.sqlite"));
+        let journal = next.with_extension("sqlite-wal");
+        let mut replay = start_replay(&place);
+        while !journal.exists() && replay.try_wait().expect("it can be asked").is_none() {
+            std::thread::yield_now();
+        }
+        sleep(moments.next(Duration::from_millis(4)));
+        kill(replay);
+        let now = in_force(&place);
+        assert!(now == before || now == next, "{now:?}");
+        place.done(&["verify"]);
+        // What was interrupted is finished, so that the next one begins anew.
+        if now == before {
+            let again = replayed(&place);
+            assert_eq!(again["identical"], true, "{again}");
+            assert_eq!(again["rebuilt_digest"], right["rebuilt_digest"]);
+            assert_eq!(in_force(&place), next);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

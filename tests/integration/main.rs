@@ -18,6 +18,9 @@ mod hostile;
 mod import;
 mod intake;
 mod kills;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
+mod limits;
 mod mapping;
 mod months;
 mod network;
@@ -36,6 +39,7 @@ mod reference;
 mod requeue;
 mod sandbox;
 mod schemas;
+mod sharing;
 mod signatures;
 mod store_contract;
 mod store_faults;

@@ -506,6 +506,7 @@ async fn node(url: &str, data: &std::path::Path) -> Arc<Service> {
         log: Some(url.to_owned()),
         projections: None,
         secrets_key_file: None,
+        node: None,
     };
     let service = Service::open(&options, Arc::new(SystemClock)).await;
     Arc::new(service.expect("the node opens"))

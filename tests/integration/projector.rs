@@ -181,5 +181,6 @@ pub(crate) fn poison(app: &TestApp) -> Append {
         not_at: Vec::new(),
         references: Vec::new(),
         seat: None,
+        with_previous: false,
     }
 }

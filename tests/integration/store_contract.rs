@@ -40,6 +40,24 @@ macro_rules! obligations {
                 }
             })+
         }
+
+        #[cfg(feature = "kurrentdb")]
+        mod fake_kurrentdb {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Subject::fake_kurrentdb().await).await;
+            })+
+        }
+
+        #[cfg(feature = "kurrentdb")]
+        mod kurrentdb {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(subject) = super::Subject::kurrentdb().await {
+                    super::$name(subject).await;
+                }
+            })+
+        }
     };
 }
 
@@ -56,6 +74,7 @@ obligations! {
     o9_the_head_wakes_followers_and_never_moves_back;
     o10_roots_are_those_of_rfc_6962_for_every_size;
     o11_the_time_of_recording_never_falls;
+    o12_facts_that_are_bound_are_all_there_or_none;
     closed_stores_take_no_facts;
     a_sound_log_passes_its_check;
 }
@@ -361,6 +380,42 @@ async fn o10_roots_are_those_of_rfc_6962_for_every_size(mut subject: Subject) {
     }
 }
 
+async fn o12_facts_that_are_bound_are_all_there_or_none(mut subject: Subject) {
+    let bound = |fact: Append| Append {
+        with_previous: true,
+        ..fact
+    };
+    let run = |number: u64, key: &str, reference: &str| {
+        vec![
+            report(number, Some(key), &[]),
+            bound(report(number + 1, None, &[reference])),
+            bound(click(number + 2)),
+        ]
+    };
+    let appended = append(&subject.store, run(1, "a", "r"), at(0)).await;
+    assert_eq!(appended.iter().map(position).collect::<Vec<_>>(), [1, 2, 3]);
+    subject.reopen().await;
+    // A run that comes too late, one in time, and one that is too late by the same group.
+    let mut group = run(4, "a", "late");
+    group.extend(run(7, "b", "s"));
+    group.extend(run(10, "b", "later"));
+    group.push(report(13, None, &[]));
+    let appended = append(&subject.store, group, at(0)).await;
+    assert_eq!(
+        appended.iter().map(position).collect::<Vec<_>>(),
+        [1, 1, 1, 4, 5, 6, 4, 4, 4, 7]
+    );
+    assert_eq!(subject.store.head(), 7);
+    for (key, found) in [
+        ("r", Some(2)),
+        ("s", Some(5)),
+        ("late", None),
+        ("later", None),
+    ] {
+        assert_eq!(subject.store.find(key).await.unwrap(), found, "{key}");
+    }
+}
+
 async fn o11_the_time_of_recording_never_falls(mut subject: Subject) {
     let mut last = Instant::MIN;
     for now in [at(10), at(5), at(11), at(0)] {
@@ -528,7 +583,14 @@ proptest! {
             check_against_model(Subject::memory(), steps.clone()).await;
             check_against_model(Subject::sqlite().await, steps.clone()).await;
             if let Some(subject) = Subject::postgres().await {
-                check_against_model(subject, steps).await;
+                check_against_model(subject, steps.clone()).await;
+            }
+            #[cfg(feature = "kurrentdb")]
+            {
+                check_against_model(Subject::fake_kurrentdb().await, steps.clone()).await;
+                if let Some(subject) = Subject::kurrentdb().await {
+                    check_against_model(subject, steps).await;
+                }
             }
         });
     }

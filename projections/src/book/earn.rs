@@ -287,7 +287,7 @@ impl Book {
                     reason: given.reason,
                     standing: stands,
                 },
-                Some(below) => below.with(&given, stands).ok_or(Overflow)?,
+                Some(below) => below.with(&given, stands),
             });
         }
         Ok(below)

@@ -1,9 +1,9 @@
 //! The lines that the rules give a conversion: which rules match, what they leave and give, and the rows.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{
-    Currency, Instant, Kind, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
+    Currency, Instant, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
 };
 
 use super::{
@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     click::ClickSeen,
-    conditions::{Surroundings, Unmet, unmet},
+    conditions::{Unmet, unmet},
     conversion::Conversion,
-    groups::Group,
     numbers::ConversionNumber,
     payouts::{Carried, line_memo},
     posted::{Owed, PostedLine, Standing},
@@ -24,63 +23,6 @@ use crate::{
     rules::{CompiledRule, CompiledTerms},
     standing::{MoneyChange, StatusSince, taken},
 };
-
-pub(super) struct Around<'a> {
-    book: &'a Book,
-    conversion: &'a Conversion,
-    groups: [Option<&'a Group>; 2],
-}
-
-impl Surroundings for Around<'_> {
-    fn registered_at(&self) -> Option<Instant> {
-        self.groups
-            .iter()
-            .flatten()
-            .filter_map(|group| group.firsts.get(&Kind::Registration))
-            .min()
-    }
-
-    fn first_at(&self) -> Option<Instant> {
-        self.groups
-            .iter()
-            .flatten()
-            .flat_map(|group| group.firsts.values())
-            .min()
-    }
-
-    fn has(&self, kind: &Kind) -> bool {
-        self.groups
-            .iter()
-            .flatten()
-            .any(|group| group.firsts.get(kind).is_some())
-    }
-
-    fn amount_minor(&self) -> Option<i64> {
-        self.book.amount_in_offers(self.conversion)
-    }
-
-    fn exponent(&self) -> u32 {
-        let programme = &self.book.programme;
-        programme.offer_currency(&self.conversion.offer).exponent()
-    }
-
-    fn total_minor(&self, kind: &Kind, from: Instant, to: Instant) -> Option<i128> {
-        // The customer's conversions, else those of the click; never both, they overlap.
-        let [customer, click] = self.groups;
-        let members = customer
-            .or(click)
-            .into_iter()
-            .flat_map(|group| &group.conversions);
-        members
-            .map(|&number| self.book.conversion(number))
-            .filter(|member| member.counts && member.kind == *kind)
-            .filter(|member| (from..=to).contains(&member.occurred_at()))
-            .map(|member| self.book.amount_in_offers(member))
-            .try_fold(0_i128, |sum, amount| {
-                Some(sum.saturating_add(i128::from(amount?)))
-            })
-    }
-}
 
 impl Book {
     /// The rules that price a conversion for the partner who is so many levels above the credited
@@ -118,7 +60,9 @@ impl Book {
                 continue;
             }
             match unmet(&rule.when, conversion, click, &around) {
-                Some(Unmet::Not(_)) => unmet_rules.push((place, ZeroReason::ConditionUnmet)),
+                Some(Unmet::Not(_) | Unmet::Total(_)) => {
+                    unmet_rules.push((place, ZeroReason::ConditionUnmet));
+                }
                 Some(Unmet::AwaitsRate) => unmet_rules.push((place, ZeroReason::AwaitingFx)),
                 None => {
                     groups_taken.extend(rule.group.as_ref());
@@ -136,29 +80,9 @@ impl Book {
         })
     }
 
-    pub(super) fn around<'a>(&'a self, conversion: &'a Conversion) -> Around<'a> {
-        let keys = conversion.keys;
-        Around {
-            book: self,
-            conversion,
-            groups: [self.group(keys.customer), self.group(keys.click)],
-        }
-    }
-
     pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
         let id = conversion.references.click_id.as_deref()?;
         self.clicks.get(id).map(AsRef::as_ref)
-    }
-
-    /// A conversion's amount in the currency of its offer, at the rate of when it happened; nothing
-    /// if it has none, `None` without a rate.
-    fn amount_in_offers(&self, conversion: &Conversion) -> Option<i64> {
-        let amount = conversion.amount_minor.unwrap_or(0);
-        let to = self.programme.offer_currency(&conversion.offer);
-        if conversion.currency == to || amount == 0 {
-            return Some(amount);
-        }
-        self.exchanged(amount, conversion.currency, to, conversion.occurred_at())
     }
 
     /// A conversion's status and its changes of money in its own currency.
@@ -338,8 +262,8 @@ pub(super) fn line(
         Standing::Approved { available_at } => (LineState::Approved, Some(available_at)),
     };
     let row = EarningLine {
-        rule: Some(rule.id.clone()),
-        terms_version: Some(terms.version.clone()),
+        rule: Some(rule.id.to_string()),
+        terms_version: Some(terms.version.to_string()),
         partner: Some(partner.clone()),
         amount_minor: given.net_minor,
         currency: Some(currency),
@@ -355,8 +279,8 @@ pub(super) fn line(
         payout_id: carried.payout_id,
     };
     let posted = PostedLine {
-        rule: rule.id.clone(),
-        terms_version: terms.version.clone(),
+        rule: Arc::clone(&rule.id),
+        terms_version: Arc::clone(&terms.version),
         partner: partner.clone(),
         currency,
         amount_minor: given.net_minor,
@@ -377,8 +301,8 @@ pub(super) fn zero_line(
     reason: ZeroReason,
 ) -> EarningLine {
     EarningLine {
-        rule: rule.map(|(_, rule)| rule.id.clone()),
-        terms_version: rule.map(|(terms, _)| terms.version.clone()),
+        rule: rule.map(|(_, rule)| rule.id.to_string()),
+        terms_version: rule.map(|(terms, _)| terms.version.to_string()),
         partner,
         amount_minor: 0,
         currency,

@@ -13,7 +13,8 @@ use postbook_schemas::{
 use super::{Book, pay::simple_posting};
 use crate::{
     conversion::Conversion,
-    months::{Ended, Fence, FenceAround, FencedMonth},
+    exact::minor_rounded_up,
+    months::{Ended, Fence, FenceAround, FencedMonth, Player},
     order::short,
     posted::{Cause, Overflow, PostedLine, Standing},
     rows::{Account, CarryoverRow, Changes, Entry, InPeriod, Memo, Posting, PostingKind},
@@ -31,14 +32,14 @@ impl Book {
         for line in before {
             if let Some((month, available_at)) = counts(line) {
                 let fence = self.fence(month);
-                fence.remove(month.ends_at, line.amount_minor, available_at);
+                fence.remove(month, line.amount_minor, available_at);
                 fences.insert(month.around.scope);
             }
         }
         for line in after {
             if let Some((month, available_at)) = counts(line) {
                 let fence = self.fence(month);
-                fence.add(month.ends_at, line.amount_minor, available_at);
+                fence.add(month, line.amount_minor, available_at);
                 fences.insert(month.around.scope);
             }
         }
@@ -60,7 +61,7 @@ impl Book {
             let Some(fence) = self.fences.get_mut(scope) else {
                 continue;
             };
-            for ended in fence.settle()? {
+            for ended in fence.settle() {
                 let around = &fence.around.around;
                 changes.postings.push(posting(around, &ended, cause)?);
                 changes.carryovers.push(CarryoverRow {
@@ -99,7 +100,11 @@ fn posting(around: &FenceAround, ended: &Ended, cause: &Cause) -> Result<Posting
     let (kind, other) = (PostingKind::Carryover, Account::CarryoverReset);
     let mut posting = simple_posting(cause, kind, other, owed, memo)?;
     posting.effective_at = cause.effective_at(ended.ends_at);
-    posting.period = InPeriod::plain(around.month(posting.effective_at));
+    posting.period = InPeriod {
+        month: around.month(posting.effective_at),
+        // If it is closed: who closes a month is not known here.
+        corrects: Some(around.month(ended.ends_at)),
+    };
     let others = posting.entries.drain(..).skip(1);
     let others: Vec<Entry> = others.filter(|entry| entry.amount_minor != 0).collect();
     let approved = slots.into_iter().map(|(available_at, amount_minor)| Entry {
@@ -159,7 +164,16 @@ pub(super) fn fenced_month(
         offer.map_or("", AsRef::as_ref),
         customer,
     ]);
+    let player = terms
+        .high_roller_from
+        .filter(|_| resets)
+        .map(|from| Player {
+            name: player_name(conversion),
+            from_minor: i64::try_from(minor_rounded_up(from, currency.exponent()))
+                .unwrap_or(i64::MAX),
+        });
     Some(Arc::new(FencedMonth {
+        player,
         around: FenceAround {
             scope,
             partner: partner.clone(),
@@ -170,4 +184,12 @@ pub(super) fn fenced_month(
         },
         ends_at: terms.month_end(conversion.occurred_at()),
     }))
+}
+
+/// Who a conversion's customer is, among all customers.
+fn player_name(conversion: &Conversion) -> Option<Box<str>> {
+    let named = &conversion.references;
+    let customer = named.customer_id.as_ref().map(|id| ("customer", id));
+    let (what, id) = customer.or_else(|| named.click_id.as_ref().map(|id| ("click", id)))?;
+    Some(format!("{} {what} {id}", conversion.offer).into())
 }

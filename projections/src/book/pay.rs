@@ -111,12 +111,13 @@ impl Book {
             ..Memo::default()
         };
         let mut kept = changes.postings.split_off(first_posting);
-        for posting in &kept {
-            if is_of_payout(posting, &proposed.partner, proposed.currency) {
-                memo = memo_sum(&memo, &posting.memo).ok_or(Overflow)?;
-            }
-        }
-        kept.retain(|posting| !is_of_payout(posting, &proposed.partner, proposed.currency));
+        kept.retain(|posting| {
+            let is_its = is_of_payout(posting, &proposed.partner, proposed.currency);
+            // What would leave 64 bits together stays by itself.
+            let sum = memo_sum(&memo, &posting.memo).filter(|_| is_its);
+            memo = sum.unwrap_or(memo);
+            sum.is_none()
+        });
         changes.postings.append(&mut kept);
         let kind = if payout.is_carried {
             PostingKind::Payout

@@ -16,7 +16,7 @@ use super::{
     volume::{advance_pool, works_off},
 };
 use crate::{
-    conditions::unmet,
+    conditions::{Unmet, told, unmet},
     explain::trace::{AdvanceTrace, CapTrace, LineTrace, RateTrace, TierTrace, Trace, UnmetTrace},
     numbers::{ConversionNumber, PoolKey},
     pricing::{Exchange, exact, is_sliced, price_currency, reached},
@@ -106,7 +106,7 @@ impl Book {
             let advance = is_share
                 .then(|| self.trace_advance(number, partner, &matched.terms, given.net_minor));
             trace.lines.push(LineTrace {
-                rule: rule.id.clone(),
+                rule: rule.id.to_string(),
                 partner: partner.clone(),
                 currency,
                 level: 0,
@@ -165,12 +165,12 @@ impl Book {
             let row = lines
                 .rows
                 .iter()
-                .find(|row| row.rule.as_ref() == Some(&rule.id));
+                .find(|row| row.rule.as_deref() == Some(&*rule.id));
             let left_minor = exchange
                 .and_then(|exchange| share_of(rule, below.net_minor, exchange))
                 .and_then(|product| round(&product));
             trace.lines.push(LineTrace {
-                rule: rule.id.clone(),
+                rule: rule.id.to_string(),
                 partner: upline.clone(),
                 currency,
                 level,
@@ -203,8 +203,14 @@ impl Book {
         let (around, click) = (self.around(conversion), self.click_of(conversion));
         for (rule, _) in matched.unmet() {
             if let Some(unmet) = unmet(&rule.when, conversion, click, &around) {
+                let total = match unmet {
+                    Unmet::Total(place) => rule.when.total_at_least.0.get(place),
+                    Unmet::Not(_) | Unmet::AwaitsRate => None,
+                };
+                let currency = self.programme.offer_currency(&conversion.offer);
                 trace.unmet.push(UnmetTrace {
-                    rule: rule.id.clone(),
+                    total: total.map(|total| told(total, currency, &around)),
+                    rule: rule.id.to_string(),
                     partner: partner.clone(),
                     unmet,
                 });

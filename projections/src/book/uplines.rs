@@ -34,15 +34,15 @@ pub(super) struct Below {
 }
 
 impl Below {
-    /// With one more line; `None` if the sums do not fit.
-    pub(super) fn with(self, given: &Given, standing: Standing) -> Option<Self> {
-        Some(Self {
-            base_minor: self.base_minor.checked_add(given.base_minor)?,
-            net_minor: self.net_minor.checked_add(given.net_minor)?,
+    /// With one more line. A sum that leaves 64 bits gives a share that is out of range anyway.
+    pub(super) fn with(self, given: &Given, standing: Standing) -> Self {
+        Self {
+            base_minor: self.base_minor.saturating_add(given.base_minor),
+            net_minor: self.net_minor.saturating_add(given.net_minor),
             reason: self.reason.or(given.reason),
             standing: self.standing.later(standing),
             ..self
-        })
+        }
     }
 }
 

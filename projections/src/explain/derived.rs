@@ -29,6 +29,11 @@ fn unmet(trace: &Trace, line: &EarningLine) -> Vec<Step> {
     });
     let steps = all.map(|it| match it.unmet {
         Unmet::Not(key) => Step::new("condition", format!("`{key}` does not hold")),
+        Unmet::Total(_) => {
+            let told = it.total.as_deref().unwrap_or_default();
+            let says = format!("`total_at_least` does not hold: {told}");
+            Step::new("condition", says)
+        }
         Unmet::AwaitsRate => Step::new("condition", "an amount awaits an exchange rate".to_owned()),
     });
     steps.collect()

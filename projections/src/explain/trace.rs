@@ -35,6 +35,8 @@ pub struct UnmetTrace {
     pub partner: Slug,
     /// Why not.
     pub unmet: Unmet,
+    /// What the total that is not reached comes to.
+    pub total: Option<String>,
 }
 
 /// How one line comes about.

@@ -125,7 +125,7 @@ pub struct Memo {
 pub struct InPeriod {
     /// The month.
     pub month: Month,
-    /// The closed month in which it takes effect.
+    /// The closed month that it corrects: in which it takes effect, or whose earnings it changes.
     pub corrects: Option<Month>,
 }
 

@@ -2,13 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{numbers::ConversionNumber, order::OrderKey};
+use crate::numbers::ConversionNumber;
 
 /// Who sits somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// Where it stands.
-    pub order: OrderKey,
     /// Which conversion.
     pub conversion: ConversionNumber,
     /// What it weighs, or would weigh if it were a member.
@@ -31,15 +29,6 @@ impl Seat {
             0
         }
     }
-
-    pub(super) fn summary(&self) -> Summary {
-        Summary {
-            count: usize::from(self.is_member),
-            sum: self.weight(),
-            low: i128::from(self.reach.0),
-            high: i128::from(self.reach.1),
-        }
-    }
 }
 
 /// Members before a place: how many, and the sum of their weights.
@@ -49,6 +38,17 @@ pub struct Before {
     pub count: usize,
     /// What they weigh.
     pub sum: i128,
+}
+
+impl Before {
+    /// With one more seat before the place.
+    #[must_use]
+    pub(super) fn with(self, seat: &Seat) -> Self {
+        Self {
+            count: self.count.saturating_add(usize::from(seat.is_member)),
+            sum: self.sum.saturating_add(seat.weight()),
+        }
+    }
 }
 
 /// Which seats are looked for.
@@ -75,6 +75,20 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Whether a single seat is looked for.
+    pub(super) fn meets(&self, before: Before, seat: &Seat) -> bool {
+        match self {
+            Self::Places(places) => places.contains(&before.count),
+            Self::Sums(sums) => {
+                let (low, high) = seat.reach;
+                before.sum.saturating_add(i128::from(low)) <= *sums.end()
+                    && before.sum.saturating_add(i128::from(high)) >= *sums.start()
+            }
+        }
+    }
+}
+
 /// Of a subtree: how many members, their sum, and the lowest and highest end of any seat's reach,
 /// counted from where the subtree begins.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +100,17 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// With one more seat at its end.
+    pub(super) fn with(self, seat: &Seat) -> Self {
+        let (low, high) = seat.reach;
+        Self {
+            count: self.count.saturating_add(usize::from(seat.is_member)),
+            sum: self.sum.saturating_add(seat.weight()),
+            low: self.low.min(self.sum.saturating_add(i128::from(low))),
+            high: self.high.max(self.sum.saturating_add(i128::from(high))),
+        }
+    }
+
     pub(super) fn then(&self, next: &Self) -> Self {
         Self {
             count: self.count.saturating_add(next.count),

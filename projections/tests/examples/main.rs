@@ -2,6 +2,7 @@
 //! are from.
 
 mod casino;
+mod closed;
 mod script;
 mod trackers;
 

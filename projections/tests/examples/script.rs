@@ -2,7 +2,8 @@
 //!
 //! A line `DAY WORD key=value…` is a fact that happened on that day of January 2026 (and on);
 //! a line `= …` says what must hold at that point. Partners `p1` and `p2` are paid in USD, `e1` in EUR;
-//! `DAY partner NAME PARENT` puts one below another.
+//! `DAY partner NAME PARENT` puts one below another, `DAY close MONTH` closes a month, and
+//! `= posted KIND PARTNER MONTH; …` says all that was posted since (`= posted_anything` looks at nothing).
 
 use std::collections::BTreeMap;
 
@@ -16,12 +17,13 @@ use postbook_schemas::{
     configuration::{Coupon, FxRate, Partner, TermsPublished},
     decision::{
         AdjustmentPosted, AttributionCorrected, BalanceWrittenOff, ConversionDecided, Decision,
+        PeriodClosed,
     },
     dedupe,
     payout::{PayoutLine, PayoutMoved, PayoutProposed},
     postback::{AbuseReport, ChangeReport, References, Report},
     programme::Programme,
-    traffic::Device,
+    traffic::{Click, Device},
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -36,7 +38,11 @@ pub(crate) fn check(rules: &str, script: &str) {
         .filter(|line| !line.is_empty())
     {
         match line.strip_prefix("= ") {
-            Some(claim) => stage.check(claim),
+            Some("posted_anything") => stage.looked_at = stage.postings.len(),
+            Some(claim) => match claim.strip_prefix("posted ") {
+                Some(wanted) => stage.check_posted(wanted),
+                None => stage.check(claim),
+            },
             None => stage.play(line),
         }
     }
@@ -51,6 +57,10 @@ struct Stage {
     waiting: BTreeMap<u64, bool>,
     by_txn: BTreeMap<String, FactId>,
     payouts: BTreeMap<String, FactId>,
+    /// Clicks that were told as facts.
+    clicks: BTreeMap<String, ClickSeen>,
+    /// How many postings were looked at.
+    looked_at: usize,
 }
 
 struct Words<'a> {
@@ -147,6 +157,10 @@ impl Stage {
             source: Source::default(),
             fact,
         };
+        let click = self.book.wanted_click(&envelope);
+        if let Some(click) = click.and_then(|id| self.clicks.get(id)) {
+            self.book.see_click(click.clone());
+        }
         let mut changes = Changes::default();
         self.book
             .apply(self.position, &envelope, &mut changes)
@@ -172,16 +186,7 @@ impl Stage {
         let at = words.plain(0);
         let word = words.plain(1);
         match word {
-            "click" => self.book.see_click(ClickSeen {
-                click_id: words.plain(2).to_owned(),
-                position: 1,
-                offer: offer(),
-                partner: slug(words.plain(3)),
-                occurred_at: day(at),
-                country: words.named("country"),
-                device: Device::Desktop,
-                subs: BTreeMap::new(),
-            }),
+            "click" => self.book.see_click(click(&words)),
             "refund" | "chargeback" | "chargeback_won" | "status" => self.play_change(&words),
             "fraud" => {
                 self.apply(
@@ -198,13 +203,13 @@ impl Stage {
             }
             "payout" | "settled" | "returned" => self.play_payout(&words),
             "decide" | "correct" | "adjust" | "write_off" => self.play_decision(&words),
-            "coupon" | "rate" | "partner" => self.play_definition(&words),
+            "coupon" | "rate" | "partner" | "late_click" | "close" => self.play_definition(&words),
             _ => self.play_report(&words),
         }
     }
 
     fn play_report(&mut self, words: &Words<'_>) {
-        let kind = Kind::built_in(words.plain(1)).expect("a kind of conversion");
+        let kind = Kind::built_in(words.plain(1)).unwrap_or_else(|| goal(words.plain(1)));
         let references = references(words);
         let dedupe_key = dedupe::report_key(&offer(), &kind, &references, None);
         let txn = words
@@ -223,7 +228,11 @@ impl Stage {
                 payout_minor: words.amount("payout"),
                 quantity: words.named("quantity").and_then(|text| Exact::parse(&text)),
                 status: None,
-                subs: BTreeMap::new(),
+                subs: words
+                    .named("sub1")
+                    .map(|it| ("sub1".to_owned(), it))
+                    .into_iter()
+                    .collect(),
                 metadata: BTreeMap::new(),
                 dedupe_key,
                 matched: true,
@@ -323,7 +332,7 @@ impl Stage {
             }),
             "correct" => Fact::AttributionCorrected(AttributionCorrected {
                 conversion_id: self.by_txn[words.plain(2)],
-                partner: Some(slug(words.plain(3))),
+                partner: words.plain.get(3).map(|partner| slug(partner)),
                 reason,
             }),
             "adjust" => Fact::AdjustmentPosted(AdjustmentPosted {
@@ -356,6 +365,23 @@ impl Stage {
                 partner: slug(words.plain(3)),
                 effective_from: None,
             }),
+            "late_click" => Fact::ClickRecorded(Click {
+                click_id: words.plain(2).to_owned(),
+                link: None,
+                offer: offer(),
+                partner: slug(words.plain(3)),
+                campaign: None,
+                destination: None,
+                country: None,
+                device: Device::Desktop,
+                user_agent: None,
+                referrer: None,
+                parameters: BTreeMap::new(),
+            }),
+            "close" => Fact::PeriodClosed(PeriodClosed {
+                period: words.plain(2).parse().expect("a month"),
+                reason: "example".to_owned(),
+            }),
             "partner" => Fact::PartnerDefined(Partner {
                 slug: slug(words.plain(2)),
                 name: None,
@@ -375,6 +401,21 @@ impl Stage {
             }),
         };
         self.apply(at, fact);
+        if words.plain(1) == "late_click" {
+            self.clicks.insert(words.plain(2).to_owned(), click(words));
+        }
+    }
+
+    /// Checks what was posted since it was looked at last.
+    fn check_posted(&mut self, wanted: &str) {
+        let new = self.postings.iter().skip(self.looked_at);
+        let told = new.map(|posting| {
+            let (kind, partner) = (posting.kind.code(), &posting.partner);
+            format!("{kind} {partner} {}", posting.period)
+        });
+        let told: Vec<String> = told.collect();
+        self.looked_at = self.postings.len();
+        assert_eq!(told.join("; "), wanted);
     }
 
     fn check(&self, claim: &str) {
@@ -455,6 +496,24 @@ impl Stage {
             );
         }
     }
+}
+
+fn click(words: &Words<'_>) -> ClickSeen {
+    ClickSeen {
+        click_id: words.plain(2).to_owned(),
+        position: 1,
+        offer: offer(),
+        partner: slug(words.plain(3)),
+        occurred_at: day(words.plain(0)),
+        country: words.named("country"),
+        device: Device::Desktop,
+        subs: BTreeMap::new(),
+    }
+}
+
+/// What is no built-in kind is a goal of the offer.
+fn goal(word: &str) -> Kind {
+    Kind::Goal(word.to_owned())
 }
 
 fn currency(words: &Words<'_>) -> Currency {

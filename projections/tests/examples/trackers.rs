@@ -74,6 +74,134 @@ fn a_fenced_month_below_zero_is_worked_off_within_its_fence() {
     );
 }
 
+/// The high-roller policy of `affiliates.globaligaming.com`, HR1 to HR6, with shares of 100 % so that revenue
+/// is commission: a player who loses 5,000.00 or more in a month that is below zero in all is a high roller,
+/// and what the month lacks is carried against that player instead of being given up.
+const HIGH_ROLLERS: &str = "
+    carryover = 'reset'
+    fence = 'offer'
+    high_roller_from = '5000.00'
+    [[terms.rule]]
+    id = 'share'
+    on = 'revenue'
+    revshare = '100%'
+    ";
+
+/// HR1: both must hold. January is above zero in all; in February nobody loses 5,000.00. What lacks is given
+/// up, as ever.
+#[test]
+fn hr1_a_high_roller_loses_much_in_a_month_below_zero() {
+    check(
+        HIGH_ROLLERS,
+        "
+        0 click c1 p1
+        1 revenue txn=a click=c1 customer=u1 amount=-6000.00
+        2 revenue txn=b click=c1 customer=u2 amount=7000.00
+        = at 31 p1 approved=1000.00 adjusted=0.00
+        32 revenue txn=c customer=u1 amount=-4999.99
+        = at 59 p1 approved=1000.00 adjusted=4999.99
+        60 revenue txn=d customer=u1 amount=300.00
+        = at 90 p1 approved=1300.00 adjusted=4999.99
+        = account expense:carryover-reset 4999.99
+        ",
+    );
+}
+
+/// HR2, HR6: u1 loses 6,000.00, which is carried; 2,500.00 in February and 1,500.00 in March reduce it,
+/// and of 4,000.00 in April the last 2,000.00 of it are kept and 2,000.00 paid.
+#[test]
+fn hr2_and_hr6_a_loss_is_carried_until_the_player_has_earned_it_back() {
+    check(
+        HIGH_ROLLERS,
+        "
+        0 click c1 p1
+        1 revenue txn=a click=c1 customer=u1 amount=-6000.00
+        = at 30 p1 approved=-6000.00
+        = at 31 p1 approved=0.00 adjusted=6000.00
+        35 revenue txn=b customer=u1 amount=2500.00
+        60 revenue txn=c customer=u1 amount=1500.00
+        = at 59 p1 approved=0.00 adjusted=3500.00
+        = at 90 p1 approved=0.00 adjusted=2000.00
+        95 revenue txn=d customer=u1 amount=4000.00
+        = at 120 p1 approved=2000.00 adjusted=0.00
+        125 revenue txn=e customer=u1 amount=10.00
+        = balance p1 approved=2010.00 earned=2010.00
+        ",
+    );
+}
+
+/// HR3: what is carried against u1 takes nothing from what u2 earns.
+#[test]
+fn hr3_a_carried_loss_takes_nothing_from_other_players() {
+    check(
+        HIGH_ROLLERS,
+        "
+        0 click c1 p1
+        1 revenue txn=a click=c1 customer=u1 amount=-6000.00
+        34 click c2 p1
+        35 revenue txn=b click=c2 customer=u2 amount=900.00
+        = at 59 p1 approved=900.00 adjusted=6000.00
+        65 revenue txn=c customer=u1 amount=100.00
+        65 revenue txn=d customer=u2 amount=50.00
+        = at 90 p1 approved=950.00 adjusted=5900.00
+        ",
+    );
+}
+
+/// HR4: u1 loses 6,000.00 and u2 earns 5,200.00, so the month lacks 800.00, and no more is carried.
+#[test]
+fn hr4_no_more_is_carried_than_the_month_lacks_in_all() {
+    check(
+        HIGH_ROLLERS,
+        "
+        0 click c1 p1
+        1 revenue txn=a click=c1 customer=u1 amount=-6000.00
+        2 revenue txn=b click=c1 customer=u2 amount=5200.00
+        = at 31 p1 approved=0.00 adjusted=800.00
+        35 revenue txn=c customer=u1 amount=1000.00
+        = at 59 p1 approved=200.00 adjusted=0.00
+        ",
+    );
+}
+
+/// HR5: u1 loses 6,000.00 and u2 9,000.00; u3 earns 10,000.00. The 5,000.00 that lack are carried as
+/// 6,000 : 9,000, so 2,000.00 and 3,000.00.
+#[test]
+fn hr5_several_high_rollers_share_what_is_carried_by_their_losses() {
+    check(
+        HIGH_ROLLERS,
+        "
+        0 click c1 p1
+        1 revenue txn=a click=c1 customer=u1 amount=-6000.00
+        1 revenue txn=b click=c1 customer=u2 amount=-9000.00
+        1 revenue txn=c click=c1 customer=u3 amount=10000.00
+        = at 31 p1 approved=0.00 adjusted=5000.00
+        35 revenue txn=d customer=u1 amount=2500.00
+        = at 59 p1 approved=500.00 adjusted=3000.00
+        60 revenue txn=e customer=u2 amount=2500.00
+        = at 90 p1 approved=500.00 adjusted=500.00
+        = account expense:carryover-reset 500.00
+        ",
+    );
+}
+
+/// A refund undoes a high roller: what was given up and carried is derived again.
+#[test]
+fn a_late_fact_changes_who_is_a_high_roller() {
+    check(
+        HIGH_ROLLERS,
+        "
+        0 click c1 p1
+        1 revenue txn=a click=c1 customer=u1 amount=-6000.00
+        2 revenue txn=b click=c1 customer=u1 amount=1500.00
+        35 revenue txn=c customer=u1 amount=700.00
+        = at 59 p1 approved=700.00 adjusted=4500.00
+        3 refund txn=b amount=500.00
+        = at 59 p1 approved=0.00 adjusted=4300.00
+        ",
+    );
+}
+
 /// Intelitics' clawback deal: the CPA of 20 is an advance; shares of revenue that reach 21 pay 1.
 #[test]
 fn shares_of_revenue_pay_what_exceeds_the_advance() {
@@ -301,6 +429,142 @@ fn deposits_within_the_window_qualify_a_player() {
     );
 }
 
+/// Conquestador: both the sum of the deposits and the number of rounds, within 30 days of registration.
+#[test]
+fn deposits_and_rounds_within_the_window_qualify_a_player() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '80.00'
+        when = { total_at_least = [
+            { kind = 'deposit', amount = '100.00', within_days = 30 },
+            { kind = 'round', quantity = '50', within_days = 30 },
+        ] }
+        ",
+        "
+        0 click c1 p1
+        1 registration txn=g1 click=c1 customer=u1
+        2 ftd txn=d1 customer=u1 amount=60.00
+        2 deposit txn=x1 customer=u1 amount=100.00
+        = d1 cpa p1 0.00 zero condition_unmet
+        3 round txn=r1 customer=u1 quantity=30
+        = d1 cpa p1 0.00 zero condition_unmet
+        31 round txn=r2 customer=u1 quantity=20
+        = d1 cpa p1 80.00 approved
+        1 registration txn=g2 click=c1 customer=u2
+        2 ftd txn=d2 customer=u2 amount=60.00
+        2 deposit txn=x2 customer=u2 amount=100.00
+        3 round txn=r3 customer=u2 quantity=49
+        32 round txn=r4 customer=u2 quantity=1
+        = d2 cpa p1 0.00 zero condition_unmet
+        ",
+    );
+}
+
+/// `AffKong`: a deposit within 30 days of registration, and either five bets or the minimal deposit (20.00)
+/// wagered once. Alternatives are rules of one group.
+#[test]
+fn five_bets_or_the_deposit_wagered_once_qualify_a_player() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'bets'
+        on = 'ftd'
+        cpa = '60.00'
+        group = 'cpa'
+        when = { amount_at_least = '20.00', within_days_of_registration = 30, total_at_least = { kind = 'bet', count = 5 } }
+        [[terms.rule]]
+        id = 'wager'
+        on = 'ftd'
+        cpa = '60.00'
+        group = 'cpa'
+        when = { amount_at_least = '20.00', within_days_of_registration = 30, total_at_least = { kind = 'bet', amount = '20.00' } }
+        ",
+        "
+        0 click c1 p1
+        1 registration txn=g1 click=c1 customer=u1
+        2 ftd txn=d1 customer=u1 amount=20.00
+        3 bet txn=b1 customer=u1 amount=1.00
+        4 bet txn=b2 customer=u1 amount=1.00
+        5 bet txn=b3 customer=u1 amount=1.00
+        6 bet txn=b4 customer=u1 amount=1.00
+        = d1 bets p1 0.00 zero condition_unmet
+        = d1 wager p1 0.00 zero condition_unmet
+        7 bet txn=b5 customer=u1 amount=1.00
+        = d1 bets p1 60.00 approved
+        8 status txn=b2 is=rejected
+        = d1 bets p1 0.00 zero condition_unmet
+        1 registration txn=g2 click=c1 customer=u2
+        2 ftd txn=d2 customer=u2 amount=20.00
+        3 bet txn=b6 customer=u2 amount=20.00
+        = d2 wager p1 60.00 approved
+        1 registration txn=g3 click=c1 customer=u3
+        32 ftd txn=d3 customer=u3 amount=20.00
+        33 bet txn=b7 customer=u3 amount=20.00
+        = d3 wager p1 0.00 zero condition_unmet
+        = balance p1 approved=60.00 earned=60.00
+        ",
+    );
+}
+
+/// axi: the minimal deposit and at least two standard lots, whenever; HIVE: 4.00 for each lot of FX and 3.50
+/// of indices besides.
+#[test]
+fn a_deposit_and_two_lots_qualify_a_trader_and_lots_are_rebated() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '400.00'
+        when = { amount_at_least = '50.00', total_at_least = { kind = 'trade', quantity = '2' } }
+        [[terms.rule]]
+        id = 'index-lots'
+        on = 'trade'
+        per_unit = '3.50'
+        group = 'lots'
+        when = { sub1 = ['index'] }
+        [[terms.rule]]
+        id = 'fx-lots'
+        on = 'trade'
+        per_unit = '4.00'
+        group = 'lots'
+        ",
+        "
+        0 click c1 p1
+        1 ftd txn=d1 click=c1 customer=u1 amount=50.00
+        2 trade txn=t1 customer=u1 quantity=1.99
+        = t1 fx-lots p1 7.96 approved
+        = d1 cpa p1 0.00 zero condition_unmet
+        40 trade txn=t2 customer=u1 quantity=0.01
+        = d1 cpa p1 400.00 approved
+        41 trade txn=t3 customer=u1 quantity=2 sub1=index
+        = t3 index-lots p1 7.00 approved
+        ",
+    );
+}
+
+/// `PartnerStack`: 20.00, a clawback of 100.00, so −80.00, and nothing can be withdrawn until it is above zero.
+#[test]
+fn a_balance_below_zero_is_carried_until_it_is_worked_off() {
+    check(
+        ALL,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        2 payout one p1 a:share:100.00
+        3 settled one
+        4 sale txn=b click=c1 amount=20.00
+        5 chargeback txn=a
+        = balance p1 approved=-80.00 earned=120.00 clawed_back=100.00 paid=100.00
+        6 sale txn=c click=c1 amount=80.01
+        = balance p1 approved=0.01 earned=200.01 clawed_back=100.00 paid=100.00
+        ",
+    );
+}
+
 /// Overrides up several levels, as Post Affiliate Pro and dub have them for one: 10 % of what those below
 /// earn, 2 % from two levels below, and never of another override. A refund goes all the way up, also
 /// where it was paid.
@@ -375,4 +639,78 @@ fn an_override_is_approved_no_sooner_than_what_it_shares() {
         = a above p2 1.00 approved day=19
         ",
     );
+}
+
+/// The pairs whose order of arrival trackers trip over, each told both ways round: refund before sale, a
+/// sale that is sent twice, rejected, approved and then refunded, a chargeback that was won, a status before
+/// its click is known, and a click that comes after its conversion. The same facts end in the same.
+#[test]
+fn pairs_end_in_the_same_whichever_comes_first() {
+    let rules = "
+        [[terms.rule]]
+        id = 'share'
+        on = 'sale'
+        revshare = '30%'
+        [[terms.rule]]
+        id = 'lead'
+        on = 'lead'
+        cpa = '5.00'
+        approval = 'status'
+        ";
+    for (facts, claims) in [
+        (
+            [
+                "1 sale txn=a click=c1 amount=100.00",
+                "2 refund txn=a amount=40.00",
+            ]
+            .as_slice(),
+            "= a share p1 18.00 approved\n= balance p1 approved=18.00 earned=30.00 reversed=12.00",
+        ),
+        (
+            &[
+                "1 sale txn=a click=c1 amount=100.00",
+                "2 sale txn=a click=c1 amount=70.00",
+            ],
+            "= balance p1 approved=30.00 earned=30.00",
+        ),
+        (
+            &[
+                "1 sale txn=a click=c1 amount=100.00",
+                "2 status txn=a is=rejected",
+                "3 status txn=a is=approved",
+                "4 refund txn=a amount=50.00",
+            ],
+            "= a share p1 15.00 approved\n= balance p1 approved=15.00 earned=30.00 reversed=15.00",
+        ),
+        (
+            &[
+                "1 sale txn=a click=c1 amount=100.00",
+                "2 chargeback txn=a",
+                "3 chargeback_won txn=a",
+            ],
+            "= a share p1 30.00 approved\n= balance p1 approved=30.00 earned=30.00",
+        ),
+        (
+            &[
+                "1 lead txn=a click=c7",
+                "2 status click=c7 is=approved",
+                "0 late_click c7 p1",
+            ],
+            "= a lead p1 5.00 approved\n= balance p1 approved=5.00 earned=5.00",
+        ),
+    ] {
+        let mut facts = facts.to_vec();
+        for _ in 0..facts.len() {
+            facts.rotate_left(1);
+            check(
+                rules,
+                &format!("0 click c1 p1\n{}\n{claims}", facts.join("\n")),
+            );
+            let backwards: Vec<_> = facts.iter().rev().copied().collect();
+            check(
+                rules,
+                &format!("0 click c1 p1\n{}\n{claims}", backwards.join("\n")),
+            );
+        }
+    }
 }

@@ -194,6 +194,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             Just(9_999),
             Just(333),
             Just(-500),
+            Just(-2_500),
             Just(0)
         ]
     };
@@ -202,13 +203,19 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0_u8..4, 0_u8..3, 0_u8..2, day())
             .prop_map(|(click, partner, offer, day)| H::Click { click, partner, offer, day }),
         12 => (
-            (0_u8..7, proptest::option::weighted(0.8, 0_u8..6), proptest::option::weighted(0.85, select(vec![0_u8, 0, 1, 1, 2, 3])),
+            (0_u8..8, proptest::option::weighted(0.8, 0_u8..6), proptest::option::weighted(0.85, select(vec![0_u8, 0, 1, 1, 2, 3])),
              proptest::option::weighted(0.75, 0_u8..3), proptest::bool::weighted(0.3), 0_u8..2),
             (proptest::option::weighted(0.8, amount()), proptest::bool::weighted(0.2), any::<bool>(),
-             proptest::option::weighted(0.15, select(Status::ALL)), prop_oneof![3 => 0_u8..30, 1 => day()]),
+             proptest::option::weighted(0.15, select(Status::ALL)), prop_oneof![2 => 0_u8..30, 1 => day()]),
         ).prop_map(|((kind, txn, click, customer, coupon, offer), (amount, euro, payout, status, day))| {
             H::Report { kind, txn, click, customer, coupon, offer, amount, euro, payout, status, day }
         }),
+        // Customers who win and lose over months.
+        4 => (select(vec![0_u8, 1, 1, 2]), 0_u8..3, select(vec![-2_500_i64, -500, 1_000, 2_500]), day())
+            .prop_map(|(click, customer, amount, day)| H::Report {
+                kind: 4, txn: None, click: Some(click), customer: Some(customer), coupon: false, offer: 0,
+                amount: Some(amount), euro: false, payout: false, status: None, day,
+            }),
         6 => (select(vec![Change::Refund, Change::Refund, Change::Chargeback, Change::ChargebackWon, Change::Status]),
               select(vec![0_u8, 0, 0, 0, 1, 2]), 0_u8..6, 0_u8..2, proptest::option::of(positive()), select(Status::ALL), day())
             .prop_map(|(change, by, id, offer, amount, status, day)| {
@@ -592,6 +599,7 @@ impl Writer {
             Kind::Revenue,
             Kind::Kyc,
             Kind::Trade,
+            Kind::Revenue,
         ][usize::from(kind)]
         .clone();
         let references = References {

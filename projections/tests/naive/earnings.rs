@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::Datelike;
 use postbook_schemas::{
-    Currency, Kind, Slug, Status,
-    terms::{Approval, Carryover, Fence, Rule, Terms, TierBy, TierMode, When},
+    Currency, Exact, Kind, Slug, Status,
+    terms::{Approval, Carryover, Fence, Rule, Terms, TierBy, TierMode, Total, When},
 };
+use rust_decimal::Decimal;
 
 use crate::{
     history::{Conversion, History},
@@ -139,7 +140,48 @@ fn holds(history: &History<'_>, conversion: &Conversion<'_>, when: Option<&When>
         }
     }
     let has = |kind: &Kind| !history.of_same_customer(conversion, kind).is_empty();
-    when.requires.iter().all(has)
+    let is_reached = |total: &Total| is_reached(history, conversion, total);
+    when.requires.iter().all(has) && when.total_at_least.0.iter().all(is_reached)
+}
+
+/// Whether what the customer, or else the click, did of a kind comes to what a total asks for.
+fn is_reached(history: &History<'_>, conversion: &Conversion<'_>, total: &Total) -> bool {
+    let companions = history.companions(conversion);
+    let registered = history.of_same_customer(conversion, &Kind::Registration);
+    let all = companions.iter().map(|other| other.at());
+    let from = registered.into_iter().min().or(all.min());
+    let is_timely = |other: &Conversion<'_>| match (total.within_days, from) {
+        (None, _) => true,
+        (Some(days), Some(from)) => other.at() >= from && other.at() <= from.plus_days(days),
+        (Some(_), None) => false,
+    };
+    let ours = &conversion.report.references;
+    let added: Vec<_> = companions
+        .iter()
+        .filter(|other| other.report.kind == total.kind && is_timely(other))
+        .filter(|other| {
+            ours.customer_id.is_none() || other.report.references.customer_id == ours.customer_id
+        })
+        .collect();
+    if let Some(least) = total.count {
+        return added.len() as u64 >= least;
+    }
+    if let Some(least) = total.quantity {
+        let quantities = added.iter().filter_map(|other| other.report.quantity);
+        let sum: Decimal = quantities.map(Exact::decimal).sum();
+        return sum >= least.decimal();
+    }
+    let has_rate = |other: &Conversion<'_>| {
+        let own = other.report.currency;
+        let rate = history.rate(own, Currency::USD, other.at());
+        other.amount() == 0 || own == Currency::USD || rate.is_some()
+    };
+    let least = total.amount.expect("a total has a measure");
+    let least = least.to_minor(Currency::USD).expect("a whole amount");
+    // Somebody who is in nobody's company has reached nothing, whatever it is.
+    let is_there = total.within_days.is_none() || from.is_some();
+    let sum: i64 = added.iter().map(|other| volume(history, other)).sum();
+    is_there && added.iter().all(|other| has_rate(other)) && sum >= least
 }
 
 /// What a rule of this name gives a partner for a conversion before its cap, and before what an
@@ -344,12 +386,22 @@ fn beyond_advance(
     (so_far + given - advanced).max(0) - (so_far - advanced).max(0)
 }
 
-/// Partner, currency, whether it resets, offer, customer; and the month.
-type Fenced = (Slug, Currency, bool, String, String);
+/// Partner, currency, whether it resets, zone, offer, customer; and the month.
+type Fenced = (Slug, Currency, bool, String, String, String);
+
+/// A month of a fence.
+#[derive(Default)]
+struct Month {
+    earned: i64,
+    /// What each player earned whose losses may be carried.
+    players: BTreeMap<String, i64>,
+    /// What makes a high roller.
+    from: Option<i64>,
+}
 
 /// What the ends of months add to each balance.
 pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i64> {
-    let mut months = BTreeMap::<Fenced, BTreeMap<(i32, u32), i64>>::new();
+    let mut months = BTreeMap::<Fenced, BTreeMap<(i32, u32), Month>>::new();
     for conversion in &history.conversions {
         for line in lines(history, conversion) {
             let offer = &conversion.report.offer;
@@ -358,34 +410,76 @@ pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i6
                 .terms(offer, &line.partner, at)
                 .expect("a line has terms");
             let resets = terms.carryover == Carryover::Reset;
-            if line.waits || (!resets && terms.fence == Fence::Partner) {
+            if line.waits || line.net == 0 || (!resets && terms.fence == Fence::Partner) {
                 continue;
             }
             let ours = &conversion.report.references;
             let customer = ours.customer_id.as_ref().map(|id| format!("customer {id}"));
             let customer = customer.or(ours.click_id.as_ref().map(|id| format!("click {id}")));
+            let player = customer
+                .as_ref()
+                .map(|customer| format!("{offer} {customer}"));
             let (offer, customer) = match terms.fence {
                 Fence::Partner => (String::new(), String::new()),
                 Fence::Offer => (offer.to_string(), String::new()),
                 Fence::Customer => (offer.to_string(), customer.unwrap_or_default()),
             };
-            let fence = (line.partner, line.currency, resets, offer, customer);
+            let zone = terms.time_zone.to_string();
+            let fence = (line.partner, line.currency, resets, zone, offer, customer);
             let month = at.to_chrono().with_timezone(&terms.time_zone);
             let month = (month.year(), month.month());
-            *months.entry(fence).or_default().entry(month).or_default() += line.net;
+            let month = months.entry(fence).or_default().entry(month).or_default();
+            month.earned += line.net;
+            if let Some(from) = terms.high_roller_from {
+                let from = from.to_minor(line.currency).expect("a whole amount");
+                month.from = Some(month.from.map_or(from, |least| least.min(from)));
+                if let Some(player) = player {
+                    *month.players.entry(player).or_default() += line.net;
+                }
+            }
         }
     }
     let mut sums = BTreeMap::new();
     for ((partner, currency, resets, ..), months) in months {
         let mut debt = 0_i64;
-        for earned in months.into_values() {
-            let lacks = (debt - earned).max(0);
-            *sums.entry((partner.clone(), currency)).or_default() += lacks - debt;
+        let mut debts = BTreeMap::<String, i64>::new();
+        for month in months.into_values() {
+            let mut worked_off = 0;
+            for (player, debt) in &mut debts {
+                let earned = month.players.get(player).copied().unwrap_or(0);
+                let part = earned.clamp(0, *debt);
+                *debt -= part;
+                worked_off += part;
+            }
+            let lacks = (debt + worked_off - month.earned).max(0);
+            *sums.entry((partner.clone(), currency)).or_default() += lacks - debt - worked_off;
             debt = if resets { 0 } else { lacks };
+            if resets {
+                carry_against_high_rollers(&month, lacks, &mut debts);
+            }
         }
     }
     sums.retain(|_, sum| *sum != 0);
     sums
+}
+
+/// HR1 to HR6: what a month lacks, in proportion to what its high rollers lost and no more than that.
+fn carry_against_high_rollers(month: &Month, lacks: i64, debts: &mut BTreeMap<String, i64>) {
+    let Some(from) = month.from else { return };
+    let players = month.players.iter();
+    let mut rollers: Vec<_> = players
+        .filter(|(_, earned)| **earned <= -from)
+        .map(|(player, earned)| (*earned, player))
+        .collect();
+    rollers.sort();
+    let all: i64 = rollers.iter().map(|(earned, _)| -earned).sum();
+    let carried = lacks.min(all);
+    let mut so_far = 0;
+    for (earned, player) in rollers {
+        let before = carried * so_far / all;
+        so_far -= earned;
+        *debts.entry(player.clone()).or_default() += carried * so_far / all - before;
+    }
 }
 
 /// What the advertisers owe by the prices in the terms of who is credited.

@@ -373,27 +373,31 @@ impl<'a> History<'a> {
         })
     }
 
-    /// When each conversion of a kind happened that counts among the customer's: those of the same
-    /// customer, and those of the same click.
+    /// When each conversion of a kind happened that counts among the customer's.
     pub(crate) fn of_same_customer(
         &self,
         conversion: &Conversion<'_>,
         kind: &Kind,
     ) -> Vec<Instant> {
+        let companions = self.companions(conversion).into_iter();
+        companions
+            .filter(|other| other.report.kind == *kind)
+            .map(Conversion::at)
+            .collect()
+    }
+
+    /// The conversions that count among the customer's: those of the same customer, and those of the
+    /// same click.
+    pub(crate) fn companions(&self, conversion: &Conversion<'_>) -> Vec<&Conversion<'a>> {
         let ours = &conversion.report.references;
         let same = |other: &&Conversion<'_>| {
             let theirs = &other.report.references;
             let by_customer = ours.customer_id.is_some() && ours.customer_id == theirs.customer_id;
             let by_click = ours.click_id.is_some() && ours.click_id == theirs.click_id;
             other.report.offer == conversion.report.offer
-                && other.report.kind == *kind
                 && (by_customer || by_click)
                 && !self.is_refused(other)
         };
-        self.conversions
-            .iter()
-            .filter(same)
-            .map(Conversion::at)
-            .collect()
+        self.conversions.iter().filter(same).collect()
     }
 }

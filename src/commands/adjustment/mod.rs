@@ -1,7 +1,9 @@
 //! A person posts an amount that no conversion explains, or gives up a debt. Above the partner's
 //! limit a second person has to agree first.
 
+mod bounds;
 mod debts;
+mod limit;
 mod list;
 mod seats;
 mod second_person;
@@ -37,6 +39,20 @@ pub struct Amount {
     pub reason: String,
 }
 
+impl Amount {
+    /// Whether this is what was asked for, as far as it says.
+    fn is(&self, kind: AdjustmentKind, partner: &Slug, money: (i64, Currency), why: &str) -> bool {
+        let (amount_minor, currency) = money;
+        (
+            self.kind,
+            &self.partner,
+            self.amount_minor,
+            self.reason.as_str(),
+        ) == (kind, partner, amount_minor, why)
+            && self.currency.is_none_or(|own| own == currency)
+    }
+}
+
 /// Posts an amount, or proposes it where it takes a second person.
 ///
 /// # Errors
@@ -47,37 +63,67 @@ pub async fn adjust(
     author: &Author,
     amount: Amount,
 ) -> Result<Kept, CommandError> {
-    if amount.kind == AdjustmentKind::WriteOff
-        && let Some(first) = sent_before(service, author, &amount).await?
-    {
+    if let Some(first) = sent_before(service, author, &amount).await? {
         return Ok(first);
     }
     let currency = checked(service, &amount).await?;
-    if takes_second_person(service, &amount, currency) {
-        let fact = Fact::AdjustmentProposed(AdjustmentProposed {
-            proposal_id: service.clock.new_id(),
-            kind: amount.kind,
-            partner: amount.partner,
-            amount_minor: amount.amount_minor,
-            currency,
-            reason: amount.reason,
-        });
-        return propose(service, author, fact).await;
-    }
-    match amount.kind {
-        AdjustmentKind::Adjustment => {
+    match (amount.kind, limit::of(service, &amount.partner, currency)) {
+        (AdjustmentKind::Adjustment, None) => {
             let fact = posted(&amount, currency, Agreed::default(), Vec::new());
             record::append_once(service, author, fact).await
         }
-        AdjustmentKind::WriteOff => write_off(service, author, &amount).await,
+        (AdjustmentKind::Adjustment, Some(limit)) => {
+            adjust_within(service, author, &amount, currency, limit).await
+        }
+        (AdjustmentKind::WriteOff, limit) => write_off(service, author, &amount, limit).await,
     }
 }
 
+/// Posts an amount unless its author has come to the limit, so that many at once do not go beyond it
+/// either: whoever loses the seat looks again at what the others came to.
+async fn adjust_within(
+    service: &Service,
+    author: &Author,
+    amount: &Amount,
+    currency: Currency,
+    limit: i64,
+) -> Result<Kept, CommandError> {
+    for _ in 0..limit::TRIES {
+        let said = limit::said(service, author, &amount.partner, currency).await?;
+        if let Some(first) = sent_before(service, author, amount).await? {
+            return Ok(first);
+        }
+        if said.would_exceed(limit, amount.amount_minor) {
+            return propose(service, author, amount, currency).await;
+        }
+        let seat = said.next_seat(author, &amount.partner, currency);
+        let fact = posted(amount, currency, Agreed::default(), Vec::new());
+        let references = author.unique_key().into_iter().collect();
+        let kept = record::append(service, author, &fact, Some(seat), references).await?;
+        if !kept.is_repeat {
+            return Ok(kept);
+        }
+    }
+    let detail = "other adjustments by the same person are being posted at the same time";
+    Err(CommandError::Conflict(detail.to_owned()))
+}
+
 /// Proposals are found by their id, and a request that is sent again by its key.
-async fn propose(service: &Service, author: &Author, fact: Fact) -> Result<Kept, CommandError> {
-    let Fact::AdjustmentProposed(proposed) = &fact else {
-        return Err(record::used_for_something_else());
+async fn propose(
+    service: &Service,
+    author: &Author,
+    amount: &Amount,
+    currency: Currency,
+) -> Result<Kept, CommandError> {
+    let proposed = AdjustmentProposed {
+        proposal_id: service.clock.new_id(),
+        kind: amount.kind,
+        partner: amount.partner.clone(),
+        amount_minor: amount.amount_minor,
+        currency,
+        reason: amount.reason.clone(),
     };
+    let fact = Fact::AdjustmentProposed(proposed.clone());
     let references = vec![proposal_key(proposed.proposal_id)];
     let kept = record::append(service, author, &fact, author.unique_key(), references).await?;
     match &kept.recorded.envelope.fact {
@@ -136,18 +182,6 @@ fn posted(amount: &Amount, currency: Currency, agreed: Agreed, lines: Vec<Payout
     }
 }
 
-fn takes_second_person(service: &Service, amount: &Amount, currency: Currency) -> bool {
-    let directory = service.directory.load();
-    let Some(partner) = directory.partner(amount.partner.as_str()) else {
-        return false;
-    };
-    partner.second_person_above.is_some_and(|limit| {
-        // The limit is in the partner's currency, and another may be worth more.
-        let limit = limit.to_minor(currency).unwrap_or(0);
-        currency != partner.currency || amount.amount_minor.unsigned_abs() > limit.unsigned_abs()
-    })
-}
-
 /// The currency of an amount that can be posted as things stand.
 async fn checked(service: &Service, amount: &Amount) -> Result<Currency, CommandError> {
     let own = partner_currency(service, &amount.partner)?;
@@ -167,7 +201,10 @@ async fn checked(service: &Service, amount: &Amount) -> Result<Currency, Command
         AdjustmentKind::WriteOff if amount.amount_minor <= 0 => {
             Err(invalid("a write-off is more than zero".to_owned()))
         }
-        AdjustmentKind::Adjustment => Ok(currency),
+        AdjustmentKind::Adjustment => {
+            bounds::check(service, amount, currency).await?;
+            Ok(currency)
+        }
         AdjustmentKind::WriteOff => {
             record::catch_up(service).await?;
             let outstanding = outstanding(service, &amount.partner, currency).await?;
@@ -196,7 +233,8 @@ async fn outstanding(
     Ok(balance.outstanding_minor())
 }
 
-/// The write-off that the same request made before, when there was still a debt to give up.
+/// What the same request posted or proposed before, when there was still a debt to give up or the limit was
+/// not reached.
 async fn sent_before(
     service: &Service,
     author: &Author,
@@ -211,10 +249,26 @@ async fn sent_before(
     let recorded = record::read(service, position).await?;
     let is_same = match &recorded.envelope.fact {
         Fact::BalanceWrittenOff(first) => {
-            (&first.partner, first.amount_minor) == (&amount.partner, amount.amount_minor)
+            let money = (first.amount_minor, first.currency);
+            amount.is(
+                AdjustmentKind::WriteOff,
+                &first.partner,
+                money,
+                &first.reason,
+            )
+        }
+        Fact::AdjustmentPosted(first) => {
+            let money = (first.amount_minor, first.currency);
+            amount.is(
+                AdjustmentKind::Adjustment,
+                &first.partner,
+                money,
+                &first.reason,
+            )
         }
         Fact::AdjustmentProposed(first) => {
-            (&first.partner, first.amount_minor) == (&amount.partner, amount.amount_minor)
+            let money = (first.amount_minor, first.currency);
+            amount.is(first.kind, &first.partner, money, &first.reason)
         }
         _ => false,
     };
@@ -233,6 +287,7 @@ async fn write_off(
     service: &Service,
     author: &Author,
     amount: &Amount,
+    limit: Option<i64>,
 ) -> Result<Kept, CommandError> {
     for _ in 0..seats::TRIES {
         let seat = seats::next(&**service.log.store()).await?;
@@ -241,6 +296,12 @@ async fn write_off(
             return Ok(first);
         }
         let currency = checked(service, amount).await?;
+        if let Some(limit) = limit {
+            let said = limit::said(service, author, &amount.partner, currency).await?;
+            if said.would_exceed(limit, amount.amount_minor) {
+                return propose(service, author, amount, currency).await;
+            }
+        }
         let lines = debts::oldest(service, amount, currency).await?;
         let fact = posted(amount, currency, Agreed::default(), lines);
         let references = author.unique_key().into_iter().collect();

@@ -142,7 +142,7 @@ pub async fn propose(
         let fact = Fact::PayoutProposed(PayoutProposed {
             payout_id: service.clock.new_id(),
             partner: proposal.partner.clone(),
-            amount_minor: lines.iter().map(|line| line.amount_minor).sum(),
+            amount_minor: sum(&lines),
             currency,
             lines,
             reason: proposal.reason.clone(),
@@ -330,6 +330,12 @@ fn conditions<'l>(
         limits.min_by_key(weight)
     });
     (threshold.unwrap_or(0), limit)
+}
+
+/// What lines come to: what was chosen, which is no more than an amount may be.
+fn sum(lines: &[PayoutLine]) -> i64 {
+    let sum: i128 = lines.iter().map(|line| i128::from(line.amount_minor)).sum();
+    i64::try_from(sum).unwrap_or(i64::MAX)
 }
 
 fn choose(

@@ -171,6 +171,7 @@ async fn append(
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         })
         .await?;
     Ok(())
@@ -272,7 +273,8 @@ impl Draft {
     pub fn summary(&self) -> BTreeMap<&'static str, i64> {
         let mut sums = BTreeMap::new();
         for movement in &self.movements {
-            let word = if movement.corrects.is_some() {
+            let is_clawback = movement.kind == PostingKind::Clawback;
+            let word = if movement.corrects.is_some() && !is_clawback {
                 "correction"
             } else {
                 movement.kind.code()

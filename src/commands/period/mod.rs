@@ -137,6 +137,7 @@ pub async fn complete(service: &Service, author: &Author) -> Result<usize, Comma
     let filter = StatementFilter {
         partner: None,
         period: Some(last.period),
+        ..StatementFilter::default()
     };
     let before = service.tables.statements(&filter, Slice::ALL).await?.len();
     let issued = issue(service, author, last, &all).await?;
@@ -221,6 +222,7 @@ async fn issue(
     let filter = StatementFilter {
         partner: None,
         period: Some(closed.period),
+        ..StatementFilter::default()
     };
     let issued = service.tables.statements(&filter, Slice::ALL).await?;
     if issued.len() < drafts.len() {

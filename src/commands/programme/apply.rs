@@ -2,22 +2,39 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use postbook_schemas::{DecodeError, Envelope, Source, envelope::Draft};
+use postbook_schemas::{DecodeError, Envelope, FactType, Instant, Source, envelope::Draft};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::{Known, Plan, Problem, ProgrammeFile, plan};
 use crate::{
-    commands::record::{self, CommandError},
+    commands::{
+        record::{self, CommandError},
+        seats,
+    },
     directory::DirectoryError,
     service::Service,
     store::{Append, Appended, Filter, LogStore, StoreError},
 };
 
-/// Planning reads what the log says and appends what it does not: two that plan at once would both
-/// append. A log has one writing process, so a lock within it is enough.
+/// Planning reads what the log says and appends what it does not. Whoever defines something takes the
+/// next seat, so that of several nodes one is first; within a process they wait for each other.
 static APPLYING: Mutex<()> = Mutex::const_new(());
+
+/// The facts that are counted for seats: each that defines something takes one, or comes in the same
+/// group as one that does.
+const SEATED: &[FactType] = &[
+    FactType::BrandDefined,
+    FactType::OfferDefined,
+    FactType::PartnerDefined,
+    FactType::LinkDefined,
+    FactType::CouponDefined,
+    FactType::MappingDefined,
+    FactType::FxRateRecorded,
+    FactType::TermsPublished,
+    FactType::WhatifAdopted,
+];
 
 /// How much of the log is read at a time.
 const PAGE_BYTES: usize = 1 << 20;
@@ -39,9 +56,9 @@ pub enum ApplyError {
         /// Why.
         source: DecodeError,
     },
-    /// The read models could not say which partners have a history.
-    #[error("which partners have a history cannot be told: {0}")]
-    History(#[from] CommandError),
+    /// The read models could not say which partners have a history, or others define all the time.
+    #[error(transparent)]
+    Command(#[from] CommandError),
     /// The facts are in the log, but what intake knows of the programme could not be renewed.
     #[error("applied, but not in force before the next start: {0}")]
     Directory(#[from] DirectoryError),
@@ -102,52 +119,96 @@ pub async fn apply(
     applying: Applying,
 ) -> Result<Applied, ApplyError> {
     let _alone = alone().await;
+    for _ in 0..seats::TRIES {
+        let seat = next_seat(&**service.log.store()).await?;
+        let (plan, now) = planned(service, files.clone()).await?;
+        if applying.is_dry_run || plan.is_empty() {
+            return Ok(Applied {
+                plan,
+                positions: None,
+            });
+        }
+        if let Some(positions) = append(service, &plan, now, &applying, seat).await? {
+            service.refresh_directory().await?;
+            let positions = Some(positions);
+            return Ok(Applied { plan, positions });
+        }
+    }
+    let detail = "others change the programme at the same time: apply again";
+    Err(CommandError::Conflict(detail.to_owned()).into())
+}
+
+/// What the files change as things stand, and from when on it holds.
+async fn planned(
+    service: &Service,
+    files: Vec<ProgrammeFile>,
+) -> Result<(Plan, Option<Instant>), ApplyError> {
     let mut known = known(&**service.log.store()).await?;
     let changing = known.currency_changes(&files);
     if !changing.is_empty() {
         record::catch_up(service).await?;
     }
     for partner in changing {
-        if service
-            .tables
-            .has_partner(&partner)
-            .await
-            .map_err(CommandError::from)?
-        {
+        let has_history = service.tables.has_partner(&partner).await;
+        if has_history.map_err(CommandError::from)? {
             known.has_history(partner);
         }
     }
+    // The clock of another node may be ahead: what is defined last is to be the newest all the same.
+    let newest = known.defined_at().map(|at| at.plus_micros(1));
+    let occurred_at = newest.filter(|&newest| newest > service.clock.now());
     let plan = plan(files, &known).map_err(ApplyError::Problems)?;
-    if applying.is_dry_run || plan.is_empty() {
-        return Ok(Applied {
-            plan,
-            positions: None,
-        });
-    }
-    let appends = plan.changes.iter().map(|change| Append {
-        draft: Draft::new(
-            service.clock.new_id(),
-            None,
-            Arc::clone(&applying.actor),
-            applying.source.clone(),
-            &change.fact,
-        ),
-        unique: None,
-        not_at: Vec::new(),
-        references: Vec::new(),
-        seat: None,
-    });
-    let appended = service.log.append_all(appends.collect()).await?;
-    service.refresh_directory().await?;
-    let position = |appended: &Appended| match appended {
-        Appended::At { position, .. } | Appended::Known { position } => *position,
-    };
-    let first_and_last = appended.first().zip(appended.last());
-    let positions = first_and_last.map(|(first, last)| (position(first), position(last)));
-    Ok(Applied { plan, positions })
+    Ok((plan, occurred_at))
 }
 
-/// Keeps others from defining anything while it is held.
+/// Appends a plan; says where, or nothing if somebody else has taken the seat.
+async fn append(
+    service: &Service,
+    plan: &Plan,
+    occurred_at: Option<Instant>,
+    applying: &Applying,
+    seat: String,
+) -> Result<Option<(u64, u64)>, ApplyError> {
+    let mut appends: Vec<Append> = plan
+        .changes
+        .iter()
+        .map(|change| Append {
+            draft: Draft::new(
+                service.clock.new_id(),
+                occurred_at,
+                Arc::clone(&applying.actor),
+                applying.source.clone(),
+                &change.fact,
+            ),
+            unique: None,
+            not_at: Vec::new(),
+            references: Vec::new(),
+            seat: None,
+            with_previous: true,
+        })
+        .collect();
+    if let Some(first) = appends.first_mut() {
+        first.unique = Some(seat);
+    }
+    let appended = service.log.append_all(appends).await?;
+    Ok(match (appended.first(), appended.last()) {
+        (
+            Some(Appended::At {
+                position: first, ..
+            }),
+            Some(Appended::At { position: last, .. }),
+        ) => Some((*first, *last)),
+        _ => None,
+    })
+}
+
+/// The key that the next definitions take, whoever else defines at the same time. It must be known
+/// before what is defined is looked at.
+pub(crate) async fn next_seat(store: &dyn LogStore) -> Result<String, StoreError> {
+    seats::next(store, "programme-seat", SEATED).await
+}
+
+/// Keeps others of this process from defining anything while it is held.
 pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
     APPLYING.lock().await
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use postbook_schemas::{
     Currency, Exact, Kind, Rate, Slug,
     configuration::Offer,
-    terms::{Cap, OnAbuse, PartnerScope, Rule, Terms, TierBy, TierStep, Tiers, When},
+    terms::{
+        Cap, Carryover, Fence, OnAbuse, PartnerScope, Rule, Terms, TierBy, TierStep, Tiers, Total,
+        When,
+    },
 };
 use rust_decimal::Decimal;
 
@@ -34,6 +37,7 @@ pub(super) fn check(
             world.partner(slug).map(|partner| partner.currency)
         }
     };
+    high_roller(place, terms, partner_currency, problems);
     for (rules, is_price) in [(&terms.rules, false), (&terms.prices, true)] {
         let mut ids = BTreeSet::new();
         for (index, rule) in rules.iter().enumerate() {
@@ -58,6 +62,34 @@ pub(super) fn check(
                 }
             }
         }
+    }
+}
+
+/// What high rollers lose is carried instead of given up, and out of a month that others share.
+fn high_roller(
+    place: &Place<'_>,
+    terms: &Terms,
+    partner_currency: Option<Currency>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(from) = terms.high_roller_from else {
+        return;
+    };
+    let mut problem = |detail: String| problems.push(place.problem("high_roller_from", detail));
+    if terms.carryover != Carryover::Reset {
+        problem("goes with `carryover = \"reset\"` only".to_owned());
+    }
+    if terms.fence == Fence::Customer {
+        problem(
+            "does not go with `fence = \"customer\"`: no customer's month makes up for another's"
+                .to_owned(),
+        );
+    }
+    if from.decimal().is_zero() {
+        problem("must be above zero".to_owned());
+    }
+    if let Some(detail) = money_problem(Some(from), partner_currency) {
+        problem(detail);
     }
 }
 
@@ -235,14 +267,41 @@ impl RuleChecker<'_, '_> {
         for kind in &when.requires {
             self.kind("when.requires", kind);
         }
-        if let Some(total) = &when.total_at_least {
-            self.kind("when.total_at_least.kind", &total.kind);
-            if let Some(detail) = money_problem(Some(total.amount), Some(currency)) {
-                self.problem("when.total_at_least.amount", detail);
-            }
-            if total.within_days == 0 {
-                self.problem("when.total_at_least.within_days", "must be at least 1");
-            }
+        let totals = when.total_at_least.0.as_slice();
+        for (index, total) in totals.iter().enumerate() {
+            let table = match totals {
+                [_] => "when.total_at_least".to_owned(),
+                _ => format!("when.total_at_least[{index}]"),
+            };
+            self.total(&table, total);
+        }
+    }
+
+    fn total(&mut self, table: &str, total: &Total) {
+        let key = |key: &str| format!("{table}.{key}");
+        self.kind(&key("kind"), &total.kind);
+        let given = [
+            total.amount.is_some(),
+            total.count.is_some(),
+            total.quantity.is_some(),
+        ];
+        if given.into_iter().filter(|is_given| *is_given).count() != 1 {
+            self.problem(table, "give one measure: amount, count or quantity");
+        }
+        if let Some(detail) = money_problem(total.amount, Some(self.offer.currency)) {
+            self.problem(&key("amount"), detail);
+        }
+        if total.count == Some(0) {
+            self.problem(&key("count"), "must be at least 1");
+        }
+        if total
+            .quantity
+            .is_some_and(|least| least.is_negative() || least.decimal().is_zero())
+        {
+            self.problem(&key("quantity"), "must be above zero");
+        }
+        if total.within_days == Some(0) {
+            self.problem(&key("within_days"), "must be at least 1");
         }
     }
 

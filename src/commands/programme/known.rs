@@ -30,6 +30,7 @@ pub struct Known {
     mappings: Latest<OfferRef, Mapping>,
     rates: Latest<RateKey, FxRate>,
     terms: Latest<TermsKey, TermsPublished>,
+    defined_at: Option<Instant>,
     partners_with_history: BTreeSet<Slug>,
 }
 
@@ -49,6 +50,7 @@ impl Known {
     /// Folds one fact; facts of other types change nothing.
     pub fn fold(&mut self, envelope: Envelope) {
         let stamp = (envelope.occurred_at, envelope.id);
+        self.defined_at = self.defined_at.max(Some(envelope.occurred_at));
         match envelope.fact {
             Fact::BrandDefined(brand) => self.brands.put(brand.slug.clone(), stamp, brand),
             Fact::OfferDefined(offer) => self.offers.put(offer.reference(), stamp, offer),
@@ -72,6 +74,11 @@ impl Known {
             }
             _ => {}
         }
+    }
+
+    /// When the newest definition happened.
+    pub fn defined_at(&self) -> Option<Instant> {
+        self.defined_at
     }
 
     /// All partners, by slug.

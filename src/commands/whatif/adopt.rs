@@ -19,6 +19,7 @@ use crate::{
         programme::apply,
         record::{self, Author, CommandError, PATIENCE, key},
         requeue::{self, LIMIT_MAX, Requeue},
+        seats,
     },
     service::Service,
     store::{Append, Appended, Filter},
@@ -89,31 +90,39 @@ pub async fn adopt(
         let detail = "a what-if is adopted by another person than the one who made it";
         return Err(CommandError::Forbidden(detail.to_owned()).into());
     }
-    record::catch_up(service).await?;
-    // Nobody defines anything between the derivation and the append.
+    // Nobody of this process defines anything between the derivation and the append; if another node
+    // does, it has the seat, and what is adopted is derived again.
     let alone = apply::alone().await;
-    if let Some(recorded) = adoption(service, &whatif.hash).await? {
+    for _ in 0..seats::TRIES {
+        record::catch_up(service).await?;
+        let seat = apply::next_seat(&**service.log.store()).await?;
+        if let Some(recorded) = adoption(service, &whatif.hash).await? {
+            drop(alone);
+            return finish(service, author, &facts, recorded, true).await;
+        }
+        let now = derived_again(service, &whatif).await?;
+        if now.hash != whatif.hash {
+            return Err(WhatifError::MovedOn {
+                was: Box::new(whatif),
+                now: Box::new(keep(service, now).await?),
+            });
+        }
+        let appended = append(service, author, &now, &facts, &reason, seat).await?;
+        let Some(position) = appended else {
+            continue;
+        };
         drop(alone);
-        return finish(service, author, &facts, recorded, true).await;
+        let recorded = record::read(service, position).await?;
+        service
+            .refresh_directory()
+            .await
+            .map_err(|error| WhatifError::Programme(error.into()))?;
+        let last = position.saturating_add(facts.len() as u64);
+        _ = service.projector.wait_for(last, PATIENCE).await;
+        return finish(service, author, &facts, recorded, false).await;
     }
-    let now = derived_again(service, &whatif).await?;
-    if now.hash != whatif.hash {
-        return Err(WhatifError::MovedOn {
-            was: Box::new(whatif),
-            now: Box::new(keep(service, now).await?),
-        });
-    }
-    let appended = append(service, author, &now, &facts, reason).await?;
-    drop(alone);
-    let (position, is_repeat) = appended;
-    let recorded = record::read(service, position).await?;
-    service
-        .refresh_directory()
-        .await
-        .map_err(|error| WhatifError::Programme(error.into()))?;
-    let last = position.saturating_add(facts.len() as u64);
-    _ = service.projector.wait_for(last, PATIENCE).await;
-    finish(service, author, &facts, recorded, is_repeat).await
+    let detail = "others change the programme at the same time: adopt it again";
+    Err(CommandError::Conflict(detail.to_owned()).into())
 }
 
 /// Where a what-if was adopted, if it was.
@@ -121,7 +130,7 @@ pub async fn adopt(
 /// # Errors
 /// The log cannot be read.
 pub async fn adoption(service: &Service, hash: &str) -> Result<Option<Recorded>, CommandError> {
-    let Some(position) = service.log.store().find(&unique(hash, 0)).await? else {
+    let Some(position) = service.log.store().find(&adopted_key(hash)).await? else {
         return Ok(None);
     };
     let recorded = record::read(service, position).await?;
@@ -131,9 +140,9 @@ pub async fn adoption(service: &Service, hash: &str) -> Result<Option<Recorded>,
     Ok(is_it.then_some(recorded))
 }
 
-/// The key under which the adoption of a what-if, and each of its definitions, is in the log once.
-fn unique(hash: &str, place: usize) -> String {
-    key(&["whatif", hash, &place.to_string()])
+/// The key under which the adoption of a what-if is found.
+fn adopted_key(hash: &str) -> String {
+    key(&["whatif", hash, "0"])
 }
 
 async fn derived_again(service: &Service, whatif: &Whatif) -> Result<Whatif, WhatifError> {
@@ -153,14 +162,16 @@ async fn derived_again(service: &Service, whatif: &Whatif) -> Result<Whatif, Wha
     ))
 }
 
-/// Appends the adoption and its definitions as one group; says where, and whether it was there.
+/// Appends the adoption and its definitions together; says where, or nothing if somebody else has taken
+/// the seat.
 async fn append(
     service: &Service,
     author: &Author,
     whatif: &Whatif,
     facts: &[Fact],
-    reason: String,
-) -> Result<(u64, bool), WhatifError> {
+    reason: &str,
+    seat: String,
+) -> Result<Option<u64>, WhatifError> {
     let now = service.clock.now();
     let newest = service
         .projector
@@ -172,7 +183,7 @@ async fn append(
         at_position: whatif.report.at_position,
         proposed_by: whatif.made_by.clone(),
         proposed_at: whatif.made_at,
-        reason,
+        reason: reason.to_owned(),
         facts: ids.clone(),
     });
     let source = Source {
@@ -180,20 +191,26 @@ async fn append(
         address: None,
     };
     let all = std::iter::once((service.clock.new_id(), &adopted)).chain(ids.into_iter().zip(facts));
-    let appends = all.enumerate().map(|(place, (id, fact))| Append {
-        // Newer than all others, also while the clock stands still or was set back.
-        draft: Draft::new(id, Some(newest), actor(author), source.clone(), fact),
-        unique: Some(unique(&whatif.hash, place)),
-        not_at: Vec::new(),
-        references: Vec::new(),
-        seat: None,
-    });
-    let appended = service.log.append_all(appends.collect()).await?;
-    match appended.first() {
-        Some(Appended::At { position, .. }) => Ok((*position, false)),
-        Some(Appended::Known { position }) => Ok((*position, true)),
-        None => Err(CommandError::Late.into()),
+    let mut appends: Vec<Append> = all
+        .map(|(id, fact)| Append {
+            // Newer than all others, also while the clock stands still or was set back.
+            draft: Draft::new(id, Some(newest), actor(author), source.clone(), fact),
+            unique: None,
+            not_at: Vec::new(),
+            references: Vec::new(),
+            seat: None,
+            with_previous: true,
+        })
+        .collect();
+    if let Some(adoption) = appends.first_mut() {
+        adoption.unique = Some(seat);
+        adoption.references.push(adopted_key(&whatif.hash));
     }
+    let appended = service.log.append_all(appends).await?;
+    Ok(match appended.first() {
+        Some(Appended::At { position, .. }) => Some(*position),
+        Some(Appended::Known { .. }) | None => None,
+    })
 }
 
 /// Does what follows from an adoption in the log, as often as it is asked for: attempts that were refused

@@ -67,7 +67,7 @@ impl From<ApplyError> for WhatifError {
         match error {
             ApplyError::Problems(problems) => Self::Problems(problems),
             ApplyError::Store(error) => Self::Command(error.into()),
-            ApplyError::History(error) => Self::Command(error),
+            ApplyError::Command(error) => Self::Command(error),
             other @ (ApplyError::Unreadable { .. } | ApplyError::Directory(_)) => {
                 Self::Programme(other)
             }
@@ -123,8 +123,7 @@ pub async fn whatif(
 /// # Errors
 /// There is none, or it cannot be read.
 pub async fn find(service: &Service, hash: &str) -> Result<Whatif, WhatifError> {
-    let (whatifs, name) = (service.whatifs.clone(), hash.to_owned());
-    let found = blocking(move || whatifs.find(&name)).await??;
+    let found = service.whatifs.find(hash).await?;
     let missing = || CommandError::NotFound(format!("there is no what-if {hash}: try it again"));
     Ok(found.ok_or_else(missing)?)
 }
@@ -134,13 +133,11 @@ pub async fn find(service: &Service, hash: &str) -> Result<Whatif, WhatifError> 
 /// # Errors
 /// They cannot be read.
 pub async fn all(service: &Service) -> Result<Vec<Whatif>, WhatifError> {
-    let whatifs = service.whatifs.clone();
-    Ok(blocking(move || whatifs.all()).await??)
+    Ok(service.whatifs.all().await?)
 }
 
 async fn keep(service: &Service, whatif: Whatif) -> Result<Whatif, WhatifError> {
-    let whatifs = service.whatifs.clone();
-    Ok(blocking(move || whatifs.keep(whatif)).await??)
+    Ok(service.whatifs.keep(whatif).await?)
 }
 
 /// Does what takes long or waits for the disk on a thread of its own.

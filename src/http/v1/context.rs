@@ -11,7 +11,7 @@ use postbook_schemas::{OfferRef, Slug};
 use super::super::{auth::Authenticated, problem::Problem};
 use crate::{
     commands::record::{Author, CommandError, PATIENCE},
-    directory::Directory,
+    directory::{Directory, DirectoryError},
     inquiry::Sources,
     secrets::{Role, Scope},
     service::Service,
@@ -40,8 +40,12 @@ impl FromRequestParts<Arc<Service>> for Reader {
         if !service.tables.are_readable() {
             return Err(Problem::unavailable(being_built(service)));
         }
-        // Those that are built again take their time, and the old ones answer meanwhile.
-        let is_built = service.projector.building().is_some();
+        if let Err(error) = service.look().await {
+            tracing::warn!(%error, "what other nodes have done is not looked at");
+        }
+        // Those that are built again take their time, here or on a node with another program, and the
+        // old ones answer meanwhile.
+        let is_built = service.projector.building().is_some() || !service.tables.are_current();
         if !is_built && !service.projector.wait_for_head(PATIENCE).await {
             tracing::warn!(
                 lag = service.projector.lag(),
@@ -134,6 +138,11 @@ impl FromRequestParts<Arc<Service>> for Actor {
     ) -> Result<Self, Problem> {
         let caller = Authenticated::from_request_parts(parts, service).await?;
         caller.require_unscoped()?;
+        // What is decided looks at all that was answered before, whichever node did.
+        service.look().await.map_err(|error| match error {
+            DirectoryError::Store(error) => error.into(),
+            error @ DirectoryError::Decode { .. } => internal(&error),
+        })?;
         Ok(Self {
             service: Arc::clone(service),
             caller,

@@ -7,6 +7,7 @@ use postbook_schemas::{Instant, Status};
 use super::{
     super::problem::Problem,
     context::Reader,
+    conversions_then,
     fields::{self, Params},
     page::{page, with_one_more},
     parts::Segment,
@@ -17,7 +18,8 @@ use crate::{
     tables::query::{balances::AsOf, conversions::ConversionFilter},
 };
 
-/// Conversions in the order in which they were first reported.
+/// Conversions in the order in which they were first reported: as they stand, or as of one time as known at
+/// another. A page of how they were may show fewer than its limit and yet not be the last.
 #[utoipa::path(get, path = "/v1/conversions", tag = "conversions", params(
     ("offer" = Option<String>, Query, description = "brand/offer"),
     ("partner" = Option<String>, Query, description = "credited to this partner"),
@@ -27,6 +29,8 @@ use crate::{
     ("from" = Option<String>, Query, description = "occurred at or after this time"),
     ("to" = Option<String>, Query, description = "occurred before this time"),
     ("sandbox" = Option<bool>, Query, description = "include test traffic"),
+    ("as_of" = Option<String>, Query, description = "what had happened by then"),
+    ("known_at" = Option<String>, Query, description = "as far as it was recorded by then"),
     ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query, description = "1 to 1000, default 100"),
 ), responses((status = 200, body = super::page::Page<Conversion>)))]
 pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
@@ -54,8 +58,16 @@ pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response,
         to: params.time("to")?,
         sandbox: params.flag("sandbox")?,
     };
+    let (effective, known) = (params.time("as_of")?, params.time("known_at")?);
     let slice = params.slice()?;
     params.done()?;
+    if effective.is_some() || known.is_some() {
+        let as_of = AsOf {
+            effective: effective.unwrap_or(now),
+            known: known.unwrap_or(Instant::MAX),
+        };
+        return conversions_then::list(&reader, filter, as_of, slice).await;
+    }
     let rows = reader
         .tables()
         .conversions(&filter, with_one_more(slice))

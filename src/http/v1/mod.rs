@@ -8,6 +8,7 @@ mod checks;
 mod clawbacks;
 mod context;
 mod conversions;
+mod conversions_then;
 mod decisions;
 mod events;
 mod explain;

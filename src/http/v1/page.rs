@@ -34,6 +34,12 @@ pub(super) fn page<R, T: Serialize>(
     Json(Page { items, next_cursor }).into_response()
 }
 
+/// A page that ends before it is full, since what comes after was not looked at.
+pub(super) fn short_page<T: Serialize>(items: Vec<T>, after: u64) -> Response {
+    let next_cursor = Some(cursor(after));
+    Json(Page { items, next_cursor }).into_response()
+}
+
 /// The slice to fetch for a page.
 pub(super) fn with_one_more(slice: Slice) -> Slice {
     Slice {

@@ -101,7 +101,7 @@ pub(super) async fn apply(
         Ok(applied) => Ok(Json(applied.to_json()).into_response()),
         Err(ApplyError::Problems(problems)) => Ok(refused(&problems)),
         Err(ApplyError::Store(error)) => Err(error.into()),
-        Err(ApplyError::History(error)) => Err(error.into()),
+        Err(ApplyError::Command(error)) => Err(error.into()),
         Err(error @ (ApplyError::Unreadable { .. } | ApplyError::Directory(_))) => {
             Err(internal(&error))
         }

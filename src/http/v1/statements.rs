@@ -57,6 +57,8 @@ impl From<StatementRow> for StatementView {
 /// A partner's statements in the order in which they were issued.
 #[utoipa::path(get, path = "/v1/partners/{slug}/statements", tag = "statements", params(
     ("slug" = String, Path), ("period" = Option<String>, Query),
+    ("as_of" = Option<String>, Query, description = "of months that had ended by then"),
+    ("known_at" = Option<String>, Query, description = "issued by then"),
     ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query),
 ), responses((status = 200, body = super::page::Page<StatementView>)))]
 pub(super) async fn of_partner(
@@ -76,6 +78,8 @@ pub(super) async fn of_partner(
 /// Statements in the order in which they were issued.
 #[utoipa::path(get, path = "/v1/statements", tag = "statements", params(
     ("partner" = Option<String>, Query), ("period" = Option<String>, Query),
+    ("as_of" = Option<String>, Query, description = "of months that had ended by then"),
+    ("known_at" = Option<String>, Query, description = "issued by then"),
     ("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query),
 ), responses((status = 200, body = super::page::Page<StatementView>)))]
 pub(super) async fn list(reader: Reader, mut params: Params) -> Result<Response, Problem> {
@@ -92,6 +96,8 @@ async fn shown(
     let filter = StatementFilter {
         partner,
         period: params.parsed("period")?,
+        ended_by: params.time("as_of")?,
+        issued_by: params.time("known_at")?,
     };
     let slice = params.slice()?;
     params.done()?;

@@ -356,6 +356,7 @@ fn append(
         not_at: Vec::new(),
         references: Vec::new(),
         seat: None,
+        with_previous: false,
     }
 }
 

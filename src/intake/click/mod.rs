@@ -206,6 +206,7 @@ fn append(visit: &Visit<'_>, id: FactId, now: Instant, click: Click, seat: Click
         not_at: Vec::new(),
         references: Vec::new(),
         seat: Some(seat),
+        with_previous: false,
     }
 }
 

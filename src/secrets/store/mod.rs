@@ -16,7 +16,7 @@ use sqlx::{PgPool, Row, SqlitePool, postgres::PgRow, sqlite::SqliteRow};
 
 pub(super) use self::{offer_keys::OfferKeyRow, tokens::TokenRow};
 use super::{SecretsError, plain};
-use crate::store::{open::Location, postgres::Server};
+use crate::store::{StoreError, open::Location, postgres::Server};
 
 /// Where secrets are kept.
 #[derive(Clone, Debug)]
@@ -28,11 +28,25 @@ pub enum Place {
 }
 
 impl Place {
-    /// Beside the log; in the data directory where the log has no place of its own.
-    pub fn beside(log: &Location, data: &std::path::Path) -> Self {
-        match log {
-            Location::Server(server, _) => Self::Server(server.clone()),
-            Location::Directory(_) | Location::Memory => Self::Directory(data.to_owned()),
+    /// Beside the log; beside the read models of several nodes where the log's server has no place for
+    /// them; else in the data directory.
+    ///
+    /// # Errors
+    /// The URL of the read models cannot be understood.
+    pub fn beside(
+        log: &Location,
+        projections: Option<&str>,
+        data: &std::path::Path,
+    ) -> Result<Self, StoreError> {
+        if let Some(server) = log.postgres() {
+            return Ok(Self::Server(server.clone()));
+        }
+        let is_on_server =
+            |url: &&str| url.starts_with("postgres:") || url.starts_with("postgresql:");
+        let projections = projections.filter(is_on_server);
+        match projections.filter(|_| log.server_name().is_some()) {
+            Some(url) => Ok(Self::Server(Server::parse(url)?)),
+            None => Ok(Self::Directory(data.to_owned())),
         }
     }
 }
@@ -160,4 +174,31 @@ columns_of!(PgRow);
 
 fn fixed(bytes: Vec<u8>, what: &'static str) -> Result<[u8; 32], SecretsError> {
     bytes.try_into().map_err(|_| SecretsError::Damaged(what))
+}
+
+#[cfg(all(test, feature = "kurrentdb"))]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn secrets_of_nodes_on_kurrentdb_are_beside_their_read_models() {
+        let data = Path::new("data");
+        let place = |log, projections| {
+            let log = Location::choose(log, data).unwrap();
+            Place::beside(&log, projections, data).unwrap()
+        };
+        let tables = Some("postgres://db.example/tables");
+        let name = |place| match place {
+            Place::Server(server) => server.to_string(),
+            Place::Directory(directory) => directory.display().to_string(),
+        };
+        let on_kurrentdb = Some("kurrentdb://db.example");
+        assert_eq!(name(place(on_kurrentdb, tables)), "db.example:5432/tables");
+        assert_eq!(name(place(on_kurrentdb, None)), "data");
+        assert_eq!(name(place(None, tables)), "data");
+        let on_postgres = Some("postgres://db.example/log");
+        assert_eq!(name(place(on_postgres, tables)), "db.example:5432/log");
+    }
 }

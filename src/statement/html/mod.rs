@@ -14,6 +14,7 @@ use postbook_schemas::{
 pub(super) fn document(id: FactId, statement: &StatementIssued) -> String {
     match statement.form {
         1 => form_1::page(id, statement),
+        // Form 3 differs in which section a line stands only.
         _ => form_2::page(id, statement),
     }
 }

@@ -24,10 +24,10 @@ use crate::store::{
 };
 
 /// A row is full at this much data, too.
-const ROW_BYTES: usize = 4 << 20;
+pub(super) const ROW_BYTES: usize = 4 << 20;
 
 /// Live groups are compressed quickly; merging compresses again.
-const LEVEL: i32 = 1;
+pub(super) const LEVEL: i32 = 1;
 
 /// A group as it will be kept.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ pub(in crate::store) struct Encoded {
 }
 
 /// A fact that is not known yet, and its position.
-struct Admitted<'a> {
-    append: &'a Append,
-    position: u64,
+pub(super) struct Admitted<'a> {
+    pub(super) append: &'a Append,
+    pub(super) position: u64,
     /// Which answer is its.
-    answer: usize,
+    pub(super) answer: usize,
 }
 
 /// Encodes a group that follows the facts of `frontier`.
@@ -104,7 +104,7 @@ pub(in crate::store) fn encode(
 }
 
 /// Gives positions to the facts that are not known yet, and answers for all.
-fn admit<'a>(
+pub(super) fn admit<'a>(
     group: &'a [Append],
     mut position: u64,
     recorded_at: Instant,
@@ -115,6 +115,12 @@ fn admit<'a>(
     let mut admitted = Vec::with_capacity(group.len());
     let mut in_group: HashMap<&str, u64> = HashMap::new();
     for append in group {
+        if append.with_previous
+            && let Some(&known @ Appended::Known { .. }) = appended.last()
+        {
+            appended.push(known);
+            continue;
+        }
         if let Some(key) = &append.unique {
             let fingerprint = index.of_unique(key);
             let known = index.first(fingerprint, &append.not_at);

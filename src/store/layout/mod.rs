@@ -6,6 +6,8 @@
 pub(in crate::store) mod cut;
 pub(in crate::store) mod encode;
 pub(in crate::store) mod heads;
+#[cfg(feature = "kurrentdb")]
+pub(in crate::store) mod kept;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod lines;
 pub(in crate::store) mod part;

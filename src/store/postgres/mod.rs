@@ -38,11 +38,12 @@ pub use self::{
 };
 use self::{
     schema::Opened,
-    tail::{Fresh, Tail, Writing},
+    tail::{Tail, Writing},
     trouble::Trouble,
 };
 use super::{
     Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
+    fresh::Fresh,
     layout::{heads::Heads, keys::KeyIndex, lines::HeldLines, spans::Spans},
     lock::DirectoryLock,
 };
@@ -289,6 +290,10 @@ impl LogStore for PostgresStore {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.shared.catch_up(tokio::time::Instant::now()).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

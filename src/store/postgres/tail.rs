@@ -1,9 +1,6 @@
 //! The end of the log as this node knows it, and how it takes notice of what others have appended.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use tokio::time::Instant;
@@ -153,38 +150,5 @@ impl Shared {
         caught_up?;
         self.fresh.is_as_of(now);
         Ok(())
-    }
-}
-
-/// When this node last knew all that was in the log.
-#[derive(Debug)]
-pub(super) struct Fresh {
-    epoch: Instant,
-    /// Microseconds since then.
-    as_of: AtomicU64,
-}
-
-impl Fresh {
-    pub(super) fn never() -> Self {
-        Self {
-            epoch: Instant::now(),
-            as_of: AtomicU64::new(0),
-        }
-    }
-
-    /// What was in the log at this time is known.
-    pub(super) fn is_as_of(&self, time: Instant) {
-        self.as_of.fetch_max(self.micros(time), Ordering::AcqRel);
-    }
-
-    /// Whether all that was in the log at this time is known.
-    pub(super) fn is_since(&self, time: Instant) -> bool {
-        let as_of = self.as_of.load(Ordering::Acquire);
-        as_of > 0 && as_of >= self.micros(time)
-    }
-
-    fn micros(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.epoch).as_micros();
-        u64::try_from(since).unwrap_or(u64::MAX)
     }
 }

@@ -24,12 +24,12 @@ const ENCODE_APART_BYTES: usize = 256 << 10;
 pub(super) struct Writing {
     pub(super) connection: SqliteConnection,
     /// The tree over all facts.
-    frontier: Frontier,
-    recorded_to: Option<Instant>,
+    pub(super) frontier: Frontier,
+    pub(super) recorded_to: Option<Instant>,
     encoder: Encoder,
     /// Set while a commit is under way: if it fails or nobody waits for its end, the file says what
     /// became of it.
-    unsure: bool,
+    pub(super) unsure: bool,
 }
 
 impl Writing {

@@ -9,6 +9,8 @@ mod check;
 mod checkpoint;
 mod load;
 mod merge;
+#[cfg(feature = "kurrentdb")]
+mod mirror;
 mod page;
 mod read;
 mod row;
@@ -23,12 +25,14 @@ use std::{
 
 use futures_util::future::{BoxFuture, FutureExt};
 use postbook_schemas::{ClickIdKey, Instant};
-use sqlx::{Connection, SqlitePool, sqlite::SqlitePoolOptions};
+use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
 };
 
+#[cfg(feature = "kurrentdb")]
+pub(super) use self::mirror::{Mark, Mirrored, mark_of};
 pub(super) use self::transport::FileRows;
 use self::{append::Writing, checkpoint::Committed, merge::Backlog};
 use super::{
@@ -76,7 +80,16 @@ impl SqliteStore {
     /// Another process has it open, or its file cannot be read or is damaged.
     pub async fn open(directory: &Path, click_ids: Arc<ClickIdKey>) -> Result<Self, StoreError> {
         let lock = DirectoryLock::take(directory)?;
-        let mut connection = schema::open_to_write(directory).await?;
+        let connection = schema::open_to_write(directory).await?;
+        Self::start(directory, click_ids, connection, lock).await
+    }
+
+    async fn start(
+        directory: &Path,
+        click_ids: Arc<ClickIdKey>,
+        mut connection: SqliteConnection,
+        lock: DirectoryLock,
+    ) -> Result<Self, StoreError> {
         let secret = schema::fingerprint_key(&mut connection).await?;
         let shared = Shared::new(directory, click_ids, &secret, Some(lock));
         let mut writing = Writing::new(connection);
@@ -104,7 +117,7 @@ impl SqliteStore {
         click_ids: Arc<ClickIdKey>,
     ) -> Result<Self, StoreError> {
         let options = schema::read_options(directory);
-        let connection = sqlx::SqliteConnection::connect_with(&options).await;
+        let connection = SqliteConnection::connect_with(&options).await;
         let mut connection = connection.map_err(|error| StoreError::failed("opened", error))?;
         schema::check_version(&mut connection).await?;
         let secret = schema::fingerprint_key(&mut connection).await?;

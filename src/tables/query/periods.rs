@@ -22,6 +22,10 @@ pub struct StatementFilter {
     pub partner: Option<Slug>,
     /// Of this month.
     pub period: Option<Month>,
+    /// Of months that had ended by then.
+    pub ended_by: Option<Instant>,
+    /// Issued by then.
+    pub issued_by: Option<Instant>,
 }
 
 /// What postings of one sort do to a partner's balance in a month.
@@ -131,6 +135,11 @@ impl Tables {
         );
         let period = filter.period.map(|period| period.to_string());
         and(&mut query, "period = ", period);
+        // Months are written so that they sort by time; the one in which a time lies has not ended.
+        let first_open = filter.ended_by.map(|at| Month::of(at).to_string());
+        and(&mut query, "period < ", first_open);
+        let issued_by = filter.issued_by.map(Instant::micros);
+        and(&mut query, "issued_at <= ", issued_by);
         query
             .push(" ORDER BY position LIMIT ")
             .push_bind(slice.limit);

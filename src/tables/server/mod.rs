@@ -90,6 +90,11 @@ impl Place {
         })
     }
 
+    /// The server.
+    pub(super) fn on(&self) -> &Server {
+        &self.server
+    }
+
     /// The schema of a generation.
     fn schema(&self, generation: i64) -> String {
         format!("{}_g{generation}", self.base)

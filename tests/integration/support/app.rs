@@ -199,6 +199,7 @@ impl TestApp {
             not_at: Vec::new(),
             references: Vec::new(),
             seat: None,
+            with_previous: false,
         };
         self.service.append(append).await.expect("the fact is kept");
     }

@@ -14,6 +14,7 @@ pub(crate) fn report(number: u64, unique: Option<&str>, references: &[&str]) -> 
         not_at: Vec::new(),
         references: references.iter().map(|&key| key.to_owned()).collect(),
         seat: None,
+        with_previous: false,
     }
 }
 
@@ -26,6 +27,7 @@ pub(crate) fn click(number: u64) -> Append {
         not_at: Vec::new(),
         references: Vec::new(),
         seat: Some(head(number)),
+        with_previous: false,
     }
 }
 

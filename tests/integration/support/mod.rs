@@ -11,5 +11,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod repository;
 pub(crate) mod stores;
+#[cfg(feature = "kurrentdb")]
+pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod twin;

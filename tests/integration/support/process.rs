@@ -5,6 +5,10 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http_body_util::{BodyExt, Full};
@@ -17,19 +21,36 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A data directory, and whatever verbs are run on it.
-pub(crate) struct Place(TempDir);
+pub(crate) struct Place {
+    directory: TempDir,
+    /// What is not in the directory: options and URLs.
+    elsewhere: Vec<String>,
+}
 
 impl Place {
     /// A data directory with a programme.
     pub(crate) fn with(programme: &str) -> Self {
-        let place = Self(tempfile::tempdir().expect("a directory can be made"));
+        Self::with_elsewhere(programme, &[])
+    }
+
+    /// A data directory with a programme, where these options say what is kept elsewhere.
+    pub(crate) fn with_elsewhere(programme: &str, elsewhere: &[String]) -> Self {
+        let place = Self::elsewhere(elsewhere);
         place.write("programme.toml", programme);
         place.done(&["apply", "programme.toml"]);
         place
     }
 
+    /// A data directory, where these options say what is kept elsewhere.
+    pub(crate) fn elsewhere(elsewhere: &[String]) -> Self {
+        Self {
+            directory: tempfile::tempdir().expect("a directory can be made"),
+            elsewhere: elsewhere.to_vec(),
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) {
@@ -43,6 +64,7 @@ impl Place {
             .current_dir(self.path())
             .env_clear()
             .stdin(Stdio::null());
+        command.args(&self.elsewhere);
         command
     }
 
@@ -98,11 +120,7 @@ impl Serving {
 
     /// Somebody with this token.
     pub(crate) fn caller(&self, token: &str) -> Caller {
-        Caller {
-            connections: Connections::builder(TokioExecutor::new()).build_http(),
-            url: self.url.clone(),
-            token: token.to_owned(),
-        }
+        Caller::of([self], token)
     }
 }
 
@@ -114,15 +132,42 @@ impl Drop for Serving {
     }
 }
 
-/// Somebody who sends requests to a server.
+/// Somebody who sends requests to servers, to each in turn.
 #[derive(Clone)]
 pub(crate) struct Caller {
     connections: Connections<HttpConnector, Full<Bytes>>,
-    url: String,
+    urls: Arc<[String]>,
+    sent: Arc<AtomicUsize>,
     token: String,
 }
 
 impl Caller {
+    /// Somebody with this token.
+    pub(crate) fn of<'s>(servers: impl IntoIterator<Item = &'s Serving>, token: &str) -> Self {
+        Self {
+            connections: Connections::builder(TokioExecutor::new()).build_http(),
+            urls: servers.into_iter().map(|it| it.url.clone()).collect(),
+            sent: Arc::default(),
+            token: token.to_owned(),
+        }
+    }
+
+    /// The same, to one of the servers only.
+    pub(crate) fn only(&self, number: usize) -> Self {
+        Self {
+            urls: [self.urls[number].clone()].into(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    fn url(&self) -> &str {
+        &self.urls[self.sent.fetch_add(1, Ordering::Relaxed) % self.urls.len()]
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.send(Method::GET, path, None, None).await;
         assert!(status.is_success(), "{path}: {body}");
@@ -171,7 +216,7 @@ impl Caller {
     ) -> Option<(StatusCode, Value)> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.url))
+            .uri(format!("{}{path}", self.url()))
             .header("authorization", format!("Bearer {}", self.token))
             .header("content-type", "application/json");
         if let Some(key) = idempotency_key {

@@ -12,6 +12,8 @@ use postbook::store::{
 use postbook_schemas::{ClickIdKey, Instant};
 
 use super::postgres::Schema;
+#[cfg(feature = "kurrentdb")]
+use super::stream::Stream;
 
 /// A store under test.
 pub(crate) struct Subject {
@@ -23,8 +25,14 @@ pub(crate) struct Subject {
 /// What a store is kept in, and goes with the test.
 enum Keeps {
     Nothing,
-    Directory { _directory: tempfile::TempDir },
-    Schema { _schema: Schema },
+    Directory {
+        _directory: tempfile::TempDir,
+    },
+    Schema {
+        _schema: Schema,
+    },
+    #[cfg(feature = "kurrentdb")]
+    Stream(Arc<Stream>),
 }
 
 impl Subject {
@@ -79,10 +87,45 @@ impl Subject {
         })
     }
 
+    /// A store in a stream of a fake KurrentDB server of its own.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) async fn fake_kurrentdb() -> Self {
+        Self::in_stream(Stream::on_a_fake().await).await
+    }
+
+    /// A store in a stream of its own on a KurrentDB server; `None` without one.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) async fn kurrentdb() -> Option<Self> {
+        match Stream::on_a_server() {
+            Some(stream) => Some(Self::in_stream(stream).await),
+            None => None,
+        }
+    }
+
+    #[cfg(feature = "kurrentdb")]
+    async fn in_stream(stream: Stream) -> Self {
+        let stream = Arc::new(stream);
+        let data = stream.data();
+        let open = {
+            let stream = Arc::clone(&stream);
+            move || {
+                let (stream, data) = (Arc::clone(&stream), data.clone());
+                async move { stream.open(&data).await as Arc<dyn LogStore> }.boxed()
+            }
+        };
+        Self {
+            store: open().await,
+            reopen: Box::new(open),
+            keeps: Keeps::Stream(stream),
+        }
+    }
+
     /// Another node on the same log: of a log on a server a store of its own.
     pub(crate) async fn another_node(&self) -> Arc<dyn LogStore> {
-        match self.keeps {
+        match &self.keeps {
             Keeps::Schema { .. } => (self.reopen)().await,
+            #[cfg(feature = "kurrentdb")]
+            Keeps::Stream(stream) => stream.open(&stream.data()).await,
             Keeps::Nothing | Keeps::Directory { .. } => Arc::clone(&self.store),
         }
     }

@@ -12,6 +12,7 @@ pub(super) fn terms(which: u8) -> Fact {
         .replace("CARRYOVER", pick(&["carry", "reset", "reset"]))
         .replace("FENCE", pick(&["partner", "offer", "customer", "partner"]))
         .replace("ZONE", pick(&["UTC", "America/New_York", "UTC", "UTC"]))
+        .replace("HIGH", high_roller(which))
         .replace("CAPPED", pick(&["month", "day", "life", "month", "day"]))
         .replace("TIERED", pick(&["month", "month", "life", "day", "month"]))
         .replace(
@@ -34,6 +35,19 @@ pub(super) fn terms(which: u8) -> Fact {
                 r#", requires = ["kyc"]"#,
                 "",
                 ", within_days_of_registration = 30",
+                r#", total_at_least = { kind = "sale", count = 2 }"#,
+                r#", total_at_least = [{ kind = "sale", amount = "20.00", within_days = 12 }, { kind = "trade", quantity = "2" }]"#,
+                r#", total_at_least = { kind = "revenue", amount = "15.00", within_days = 20 }"#,
+            ]),
+        )
+        .replace(
+            "TRADED",
+            pick(&[
+                "",
+                r#"when = { total_at_least = { kind = "trade", quantity = "5" } }"#,
+                "",
+                r#"when = { total_at_least = { kind = "sale", count = 1, within_days = 15 } }"#,
+                "",
             ]),
         )
         .replace("LEVEL", pick(&["", "", "level = 1", "level = 2"]));
@@ -44,6 +58,15 @@ pub(super) fn terms(which: u8) -> Fact {
     })
 }
 
+/// Where months below zero are given up and not fenced by customer, mostly all but what high rollers lose.
+fn high_roller(which: u8) -> &'static str {
+    match which {
+        1 | 11 => r#"high_roller_from = "0.50""#,
+        5 | 8 => r#"high_roller_from = "2.00""#,
+        _ => "",
+    }
+}
+
 const TERMS: &str = r#"
     [[terms]]
     offer = "acme/OFFER"
@@ -52,6 +75,7 @@ const TERMS: &str = r#"
     time_zone = "ZONE"
     carryover = "CARRYOVER"
     fence = "FENCE"
+    HIGH
 
     [[terms.rule]]
     id = "ftd"
@@ -105,6 +129,7 @@ const TERMS: &str = r#"
     id = "trade"
     on = "trade"
     per_unit = "4.00"
+    TRADED
     tiers = { by = "count", per = "TIERED", mode = "MODE", steps = [{ from = 2, per_unit = "5.00" }] }
 
     [[terms.rule]]
