@@ -20,6 +20,9 @@ use super::{
     words,
 };
 
+/// How often a batch is handed to a server before it is believed that somebody else has written.
+const WRITES: u32 = 3;
+
 /// Writes one generation of the tables. There is one writer at a time: on a server, where there may be
 /// others, each batch is written only if nobody else has written one meanwhile and nobody else may.
 #[derive(Debug)]
@@ -135,29 +138,30 @@ impl Writer {
     /// A server may have written a batch and not been able to say so. Whoever comes back to it finds
     /// out before writing again.
     async fn write_or_find(&mut self, batch: &Batch, digest: Digest) -> Result<(), TablesError> {
-        if !self.is_lost {
+        let before = self.checkpoint;
+        let after = Checkpoint {
+            position: batch.position,
+            digest,
+            ..before
+        };
+        for _ in 0..WRITES {
+            if self.is_lost {
+                let found = self.take_up().await?;
+                if found == after {
+                    self.checkpoint = after;
+                    return Ok(());
+                }
+                if found != before {
+                    return Err(TablesError::Overtaken);
+                }
+            }
             match self.write_in_transaction(batch, digest).await {
                 // Perhaps by what this very writer has sent over a connection that broke.
                 Err(TablesError::Overtaken) if self.fence.is_some() => {}
                 done => return done,
             }
         }
-        let before = self.checkpoint;
-        let found = self.take_up().await?;
-        if found
-            == (Checkpoint {
-                position: batch.position,
-                digest,
-                ..before
-            })
-        {
-            self.checkpoint = found;
-            return Ok(());
-        }
-        if found != before {
-            return Err(TablesError::Overtaken);
-        }
-        self.write_in_transaction(batch, digest).await
+        Err(TablesError::Overtaken)
     }
 
     /// Connects again, and says how far the tables have come.
@@ -180,12 +184,7 @@ impl Writer {
         digest: Digest,
     ) -> Result<(), TablesError> {
         let begun = match &self.fence {
-            None => {
-                self.connection
-                    .hand()
-                    .run("BEGIN IMMEDIATE", "written")
-                    .await
-            }
+            None => self.connection.hand().step("BEGIN IMMEDIATE").await,
             Some(fence) => {
                 fence
                     .begin(self.connection.hand(), self.checkpoint.position)
@@ -198,7 +197,7 @@ impl Writer {
         let mut new_accounts = Vec::new();
         let mut written = self.write_all(batch, digest, &mut new_accounts).await;
         if written.is_ok() {
-            written = self.connection.hand().run("COMMIT", "written").await;
+            written = self.connection.hand().step("COMMIT").await;
         }
         match written {
             Ok(()) => {
@@ -221,7 +220,7 @@ impl Writer {
         if self.fence.is_some() {
             self.is_lost = true;
         } else {
-            drop(self.connection.hand().run("ROLLBACK", "written").await);
+            drop(self.connection.hand().step("ROLLBACK").await);
         }
         error
     }
@@ -390,7 +389,7 @@ impl Writer {
         };
         let statements: Vec<String> = positions.chunks(1000).map(statement).collect();
         for sql in statements {
-            self.connection.hand().run(sql, "written").await?;
+            self.connection.hand().step(sql).await?;
         }
         Ok(())
     }
