@@ -34,7 +34,7 @@ use crate::{
 
 pub use course::{Control, Phase, Progress};
 pub use rebuild::{Compared, Rebuilt};
-pub use replay::replay;
+pub use replay::{digest_at, replay};
 
 use follow::{Command, Follower};
 use lease::{Holder, Lease, Role};

@@ -62,7 +62,7 @@ impl Nodes {
     }
 
     async fn start(&self, name: &str) -> Projector {
-        let leases: Arc<dyn LeaseStore> = self.leases.clone();
+        let leases: Arc<dyn LeaseStore> = Arc::<MemoryLeases>::clone(&self.leases);
         let lease = Lease::start(leases, Session::new(name));
         let (log, tables) = (Arc::clone(&self.log), self.home.open().await);
         Projector::start_under(lease, log, click_ids(), tables)

@@ -39,7 +39,7 @@ use support::{
     programme::PROGRAMME,
     server::token,
 };
-use watch::Watch;
+use watch::{Watch, until_settled};
 
 /// How many nodes there are.
 const NODES: usize = 3;
@@ -107,6 +107,7 @@ fn run(folder: &Path, options: &Options, seed: u64) -> anyhow::Result<()> {
             started.elapsed().as_secs_f64()
         );
     }
+    until_settled(&chaos.addresses())?;
     let gaps = watch.end()?;
     println!("{}", gaps.told());
     ensure!(

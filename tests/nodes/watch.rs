@@ -24,6 +24,9 @@ const EVERY: Duration = Duration::from_millis(20);
 /// How long a node may take to say what it is.
 const ANSWER_MAX: Duration = Duration::from_millis(300);
 
+/// How long the read models may take to show all of the log, once all is calm.
+const SETTLED_MAX: Duration = Duration::from_mins(1);
+
 /// The node that projected when it was looked last.
 pub(crate) type Projecting = Arc<Mutex<Option<usize>>>;
 
@@ -129,4 +132,35 @@ async fn projects(address: SocketAddr) -> Option<bool> {
     let answer = connection.ask(&get("/healthz", "")).await.ok()?;
     let health: Value = serde_json::from_slice(answer.body).ok()?;
     Some(health["role"] == "projecting")
+}
+
+/// Waits until all nodes say that the read models show all of the log.
+///
+/// # Errors
+/// They do not come to that.
+pub(crate) fn until_settled(addresses: &Addresses) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let deadline = Instant::now() + SETTLED_MAX;
+    let all = addresses
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    runtime.block_on(async {
+        for address in all.into_iter().flatten() {
+            while timeout(ANSWER_MAX, lag(address)).await.ok().flatten() != Some(0) {
+                anyhow::ensure!(Instant::now() < deadline, "a node does not catch up");
+                tokio::time::sleep(EVERY).await;
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn lag(address: SocketAddr) -> Option<u64> {
+    let mut connection = Connection::init(address).await.ok()?;
+    let answer = connection.ask(&get("/readyz", "")).await.ok()?;
+    let ready: Value = serde_json::from_slice(answer.body).ok()?;
+    ready["lag"].as_u64()
 }

@@ -46,7 +46,7 @@ impl Keeper {
             }
             sleep(EVERY_AT_MOST).await;
             tokio::select! {
-                () = sleep(EVERY - EVERY_AT_MOST) => {}
+                () = sleep(EVERY.saturating_sub(EVERY_AT_MOST)) => {}
                 // Nobody is left who could want anything.
                 Ok(()) = self.wants.changed() => {}
             }

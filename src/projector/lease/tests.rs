@@ -12,6 +12,10 @@ async fn becomes(lease: &Lease, wanted: impl Fn(&Role) -> bool) -> Role {
     role.expect("it comes to that").expect("it is kept").clone()
 }
 
+fn shared(store: &Arc<MemoryLeases>) -> Arc<dyn LeaseStore> {
+    Arc::<MemoryLeases>::clone(store)
+}
+
 fn is_held(role: &Role) -> bool {
     matches!(role, Role::Projecting(_))
 }
@@ -26,9 +30,9 @@ async fn nobody_contends_with_who_is_alone() {
 #[tokio::test]
 async fn one_has_it_and_another_gets_it_in_a_higher_term_when_it_is_given_up() {
     let store = Arc::new(MemoryLeases::default());
-    let one = Lease::start(store.clone(), Session::new("one"));
+    let one = Lease::start(shared(&store), Session::new("one"));
     assert_eq!(becomes(&one, is_held).await, Role::Projecting(1));
-    let other = Lease::start(store, Session::new("other"));
+    let other = Lease::start(shared(&store), Session::new("other"));
     let known = |role: &Role| matches!(role, Role::Following(Some(_)));
     let one_has_it = Holder {
         node: "one".into(),
@@ -47,9 +51,9 @@ async fn one_has_it_and_another_gets_it_in_a_higher_term_when_it_is_given_up() {
 #[tokio::test]
 async fn who_is_not_heard_of_loses_it_before_another_gets_it() {
     let store = Arc::new(MemoryLeases::default());
-    let one = Lease::start(store.clone(), Session::new("one"));
+    let one = Lease::start(shared(&store), Session::new("one"));
     becomes(&one, is_held).await;
-    let other = Lease::start(store.clone(), Session::new("other"));
+    let other = Lease::start(shared(&store), Session::new("other"));
     store.cut_off("one", true);
     let lost = async {
         becomes(&one, |role| !is_held(role)).await;
