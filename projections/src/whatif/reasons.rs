@@ -1,6 +1,6 @@
 //! Why a line would change.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use postbook_schemas::{Envelope, Fact};
 
@@ -26,8 +26,8 @@ pub(super) fn reasons(
     if before.attribution.partner != after.attribution.partner {
         reasons.insert(Reason::Attribution);
     }
-    let version = |line: Option<&PostedLine>| line.map(|it| it.terms_version.clone());
-    let is_repriced = version(old) != version(new);
+    let version = |line: &PostedLine| Arc::clone(&line.terms_version);
+    let is_repriced = old.map(version) != new.map(version);
     if is_repriced && (reasons.is_empty() || (old.is_some() && new.is_some())) {
         reasons.insert(Reason::Terms);
     }
