@@ -654,7 +654,7 @@ async fn the_verbs_work_on_such_a_log() {
     let verbs = tokio::task::spawn_blocking(move || {
         let place = Place::with(PROGRAMME);
         let on_log = ["--log", &url, "--data", "n"];
-        let done = |verb: &[&str]| place.done(&[verb, &on_log].concat());
+        let done = |verb: &[&str]| place.done(&[verb, &on_log[..]].concat());
         done(&["apply", "programme.toml"]);
         let looked = done(&["doctor"]);
         assert!(
