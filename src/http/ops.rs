@@ -16,6 +16,13 @@ use crate::{commands::rebuild::Outcome, projector::lease::Role, service::Service
 /// Facts that the read models may be behind before the service calls itself not ready.
 const LAG_MAX: u64 = 100_000;
 
+pub(super) const HEALTHZ: &str = "/healthz";
+pub(super) const READYZ: &str = "/readyz";
+pub(super) const METRICS: &str = "/metrics";
+
+/// All of these: no link can have such a slug.
+pub(super) const PATHS: [&str; 3] = [HEALTHZ, READYZ, METRICS];
+
 /// The process answers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
@@ -118,10 +125,7 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> Response {
     let node = service.projector.node().map(ToString::to_string);
     let (projecting_node, term) = match &role {
         Role::Projecting(term) => (node.clone(), node.is_some().then_some(*term)),
-        Role::Following(by) => by
-            .as_ref()
-            .map(|by| (by.node.to_string(), by.term))
-            .unzip(),
+        Role::Following(by) => by.as_ref().map(|by| (by.node.to_string(), by.term)).unzip(),
     };
     let body = Readiness {
         status,
