@@ -22,7 +22,7 @@ use crate::{
     clock::{Clock, SystemClock},
     commands,
     projector::lease,
-    store::{open::Location, postgres::Server},
+    store::postgres::Server,
     tables::{self, generation::Purpose, query::Slice},
 };
 
@@ -120,10 +120,12 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         "read models",
         health,
         format!(
-            "generation {}, {behind} facts behind the log",
-            checkpoint.generation
+            "generation {} {}, {behind} facts behind the log",
+            checkpoint.generation,
+            reader.tables.place(),
         ),
     ));
+    findings.extend(views(reader).await?);
     findings.extend(derivation(reader).await?);
     findings.extend(poison(reader).await?);
     findings.extend(generations(reader).await?);
@@ -152,6 +154,18 @@ async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {
         },
     ));
     Ok(findings)
+}
+
+/// Whether other tools are shown what is in force.
+async fn views(reader: &Reader) -> Result<Option<Finding>, CliError> {
+    let shown = reader.tables.shown_to_others().await?;
+    Ok(shown.map(|shown| {
+        let detail = format!(
+            "other tools are still shown generation {shown}: a report is under way, or something is \
+             built on the views that other columns would break"
+        );
+        Finding::new("views", Health::Note, detail)
+    }))
 }
 
 /// The version of the derivation, where it is not the newest that is known.
@@ -185,11 +199,17 @@ async fn lease(server: &Server) -> Option<Finding> {
         Ok(None) => return None,
         Ok(Some((holder, true))) => (
             Health::Good,
-            format!("node {} writes the read models, in term {}", holder.node, holder.term),
+            format!(
+                "node {} writes the read models, in term {}",
+                holder.node, holder.term
+            ),
         ),
         Ok(Some((holder, false))) => (
             Health::Note,
-            format!("no node writes the read models; the last was {}", holder.node),
+            format!(
+                "no node writes the read models; the last was {}",
+                holder.node
+            ),
         ),
         Err(error) => (Health::Bad, error.to_string()),
     };

@@ -276,9 +276,15 @@ fn nothing_there(place: impl Display) -> CliError {
     CliError::new(Exit::NotFound, message)
 }
 
-impl From<crate::tables::error::TablesError> for CliError {
-    fn from(error: crate::tables::error::TablesError) -> Self {
-        Self::failed(error)
+impl From<tables::error::TablesError> for CliError {
+    fn from(error: tables::error::TablesError) -> Self {
+        use tables::error::TablesError;
+        match error {
+            TablesError::Unsuitable(_) => Self::new(Exit::Usage, error),
+            TablesError::Absent(_) => Self::new(Exit::NotFound, error),
+            TablesError::UnderWay | TablesError::Overtaken => Self::new(Exit::Unavailable, error),
+            error => Self::failed(error),
+        }
     }
 }
 
@@ -289,9 +295,7 @@ impl From<crate::projector::ProjectorError> for CliError {
             ProjectorError::Poison { .. } => Self::new(Exit::Unsound, error),
             ProjectorError::Store(error) => error.into(),
             ProjectorError::Tables(error) => error.into(),
-            ProjectorError::Cancelled
-            | ProjectorError::UnderWay
-            | ProjectorError::Elsewhere(_) => {
+            ProjectorError::Cancelled | ProjectorError::UnderWay | ProjectorError::Elsewhere(_) => {
                 Self::new(Exit::Unavailable, error)
             }
             ProjectorError::Stopped(_) => Self::failed(error),
