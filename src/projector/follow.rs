@@ -11,19 +11,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     ProjectorError, Standing,
     ask::Question,
-    construct::{Construction, Parts},
-    course::{Control, Course},
+    course::Course,
     engine::{Engine, Patience},
     lease::{Lease, Role},
     status::Status,
 };
 use crate::{
     store::{LogStore, StoreError},
-    tables::{Checkpoint, Stopped, Tables, error::TablesError, write::Writer},
+    tables::{Stopped, Tables, error::TablesError, write::Writer},
 };
 
 /// How many facts are taken at once while nobody waits: a fraction of a second of work.
-const STEP: u64 = 50_000;
+pub(super) const STEP: u64 = 50_000;
 
 /// How many are taken at once while intake is busy as well: a small part of a second, so that the
 /// rest in between is felt.
@@ -35,6 +34,9 @@ const REST_FACTOR: u32 = 9;
 /// The longest and shortest rest. The shortest gathers what a busy intake brings into one batch.
 const REST_MAX: Duration = Duration::from_secs(2);
 const REST_MIN: Duration = Duration::from_millis(5);
+
+/// How long news of what others have appended may take.
+pub(super) const NEWS_MAX: Duration = Duration::from_secs(5);
 
 /// How long it is waited before the read models are taken up again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -82,7 +84,7 @@ impl Successor {
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) store: Arc<dyn LogStore>,
-    click_ids: Arc<ClickIdKey>,
+    pub(super) click_ids: Arc<ClickIdKey>,
     pub(super) tables: Tables,
     pub(super) status: Arc<Status>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -186,82 +188,8 @@ impl Follower {
         })
     }
 
-    fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> Patience {
         Patience::TryAgain(Arc::clone(&self.status))
-    }
-
-    /// Folds what the tables already show, and checks that it is what they show. From then on nobody
-    /// writes them who had the lease before.
-    async fn catch_up(&mut self, term: i64) -> Result<Successor, ProjectorError> {
-        if self.lease.is_shared() {
-            self.tables.claim(term).await?;
-        }
-        let checkpoint = match self.tables.checkpoint().await {
-            Ok(checkpoint) if self.tables.are_current() => checkpoint,
-            Ok(_) | Err(TablesError::OtherForm { .. }) => return self.build().await,
-            // What cannot be read as it should is built again.
-            Err(_) if !self.tables.are_current() => return self.build().await,
-            Err(error) => return Err(error.into()),
-        };
-        if self.store.head() < checkpoint.position {
-            self.store.look().await?;
-        }
-        let head = self.store.head();
-        let is_ahead = |book: &Engine| book.standing().position > checkpoint.position;
-        // What was folded and could not be written any more cannot be written by somebody else either.
-        self.book.take_if(|book| is_ahead(book));
-        if checkpoint.position <= head {
-            let quietly = Quietly(&self.status);
-            let book = self.take_book();
-            let (book, result) = book.run(checkpoint.position, None, &quietly).await;
-            result?;
-            if book.standing().digest == checkpoint.digest {
-                let must_build = checkpoint.position == 0 && head > STEP;
-                if !must_build {
-                    let writer = self.tables.writer().await?;
-                    self.status.reached(checkpoint.position);
-                    return Ok(Successor {
-                        engine: book,
-                        writer,
-                    });
-                }
-            }
-        }
-        if checkpoint.position > 0 {
-            warn_of_difference(checkpoint, head);
-        }
-        self.build().await
-    }
-
-    /// Builds the tables again, out of sight, up to the head of this moment. Those that were there
-    /// answer meanwhile, if they can.
-    async fn build(&self) -> Result<Successor, ProjectorError> {
-        let control = Arc::new(Control::default());
-        self.status.builds(Some(Arc::clone(&control)));
-        let built = self.build_watched(&control).await;
-        self.status.builds(None);
-        built
-    }
-
-    async fn build_watched(&self, control: &Control) -> Result<Successor, ProjectorError> {
-        let parts = Parts {
-            store: &self.store,
-            click_ids: &self.click_ids,
-            tables: &self.tables,
-            patience: &self.patience(),
-            control,
-        };
-        let construction = Construction::take_up(parts, None).await?;
-        let (construction, result) = construction.fold_to(self.store.head()).await;
-        if matches!(result, Err(ProjectorError::Cancelled)) {
-            return Err(ProjectorError::Cancelled);
-        }
-        // What comes before a fact that cannot be folded is shown all the same.
-        let (engine, mut writer) = construction.complete().await?.switch().await?;
-        self.status.reached(engine.standing().position);
-        note_stop(&mut writer, &result).await;
-        result?;
-        Ok(Successor { engine, writer })
     }
 
     async fn keep_up(&mut self, mut live: Successor) -> Result<Turn, ProjectorError> {
@@ -402,7 +330,7 @@ impl Course for Quietly<'_> {
 }
 
 /// Notes in the tables at which fact their writer stops, for those who only read them.
-async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
+pub(super) async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
     let Err(ProjectorError::Poison { position, what }) = result else {
         return;
     };
@@ -418,7 +346,9 @@ async fn note_stop(writer: &mut Writer, result: &Result<(), ProjectorError>) {
 /// Whether an error may be gone after a while.
 pub(super) fn passes(error: &ProjectorError) -> bool {
     match error {
-        ProjectorError::Tables(error) => error.is_passing() || matches!(error, TablesError::UnderWay),
+        ProjectorError::Tables(error) => {
+            error.is_passing() || matches!(error, TablesError::UnderWay)
+        }
         ProjectorError::Store(error) => matches!(error, StoreError::Failed { .. }),
         _ => false,
     }
@@ -429,14 +359,4 @@ enum Next {
     Facts,
     Command(Command),
     End,
-}
-
-fn warn_of_difference(checkpoint: Checkpoint, head: u64) {
-    tracing::warn!(
-        position = checkpoint.position,
-        generation = checkpoint.generation,
-        digest = %checkpoint.digest,
-        head,
-        "the read models are not what the log says, and are built again"
-    );
 }

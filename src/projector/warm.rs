@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     ProjectorError,
-    follow::{Command, Follower, Quietly, Turn, passes},
+    follow::{Command, Follower, NEWS_MAX, Quietly, Turn, passes},
     lease::Role,
 };
 use crate::tables::error::TablesError;
@@ -75,7 +75,9 @@ impl Follower {
     }
 
     async fn fold_to_tables(&mut self) -> Result<(), ProjectorError> {
-        let checkpoint = match self.tables.checkpoint().await {
+        // A way to the server that is gone without a word is not waited for: there may be a stop.
+        let asked = tokio::time::timeout(NEWS_MAX, self.tables.checkpoint()).await;
+        let checkpoint = match asked.unwrap_or(Err(TablesError::Overtaken)) {
             Ok(checkpoint) => checkpoint,
             // Whoever has the lease builds them.
             Err(TablesError::OtherForm { .. } | TablesError::Overtaken) => return Ok(()),
@@ -99,7 +101,8 @@ impl Follower {
         let standing = book.standing();
         self.book = Some(book);
         // It may be ahead of them, if the lease was lost in the middle.
-        self.status.reached(checkpoint.position.min(standing.position));
+        self.status
+            .reached(checkpoint.position.min(standing.position));
         if standing.position == checkpoint.position && standing.digest != checkpoint.digest {
             self.status.has_trouble(format!(
                 "the read models at position {} are not what this program makes of the log",
