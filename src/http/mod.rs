@@ -32,7 +32,7 @@ pub use self::peer::Connected;
 use self::{in_flight::InFlight, problem::Problem};
 use crate::service::{ServerOptions, Service};
 
-/// What the handlers of intake share; one reference, since it is counted several times a request.
+/// What the handlers of intake share.
 type Front = Arc<Shared>;
 
 #[derive(Debug)]
