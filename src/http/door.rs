@@ -96,9 +96,8 @@ impl<'p> Way<'p> {
             return Self::Postback;
         }
         if let Some(name) = path.strip_prefix(postback::OFFER_PATH) {
-            let parts = name.split_once('/');
-            let is_offer = parts.is_some_and(|(brand, offer)| is_one(brand) && is_one(offer));
-            return if is_offer {
+            // Whatever stands in the brand's place, the attempt is kept.
+            return if name.split_once('/').is_some_and(|(_, offer)| is_one(offer)) {
                 Self::Offer(name)
             } else {
                 Self::Elsewhere
@@ -130,7 +129,7 @@ mod tests {
             ("/api/postback/a%2Fb/c", Way::Offer("a%2Fb/c")),
             ("/api/postback/acme", Way::Elsewhere),
             ("/api/postback/acme/", Way::Elsewhere),
-            ("/api/postback//casino", Way::Elsewhere),
+            ("/api/postback//casino", Way::Offer("/casino")),
             ("/api/postback/acme/casino/", Way::Elsewhere),
             ("/api/postback/acme/casino/x", Way::Elsewhere),
             ("/abc", Way::Link),
