@@ -104,17 +104,7 @@ impl Meters {
                 "postbook_projector_term",
                 "Grows whenever another node takes over; 0 where there are no others",
             ),
-            building: [
-                gauge(
-                    "postbook_rebuild_position",
-                    "Position that the read models under construction have reached; 0 if there are none",
-                ),
-                gauge(
-                    "postbook_rebuild_head",
-                    "Position that they are built up to",
-                ),
-                gauge("postbook_rebuild_facts_per_second", "How fast"),
-            ],
+            building: building(&gauge),
         }
     }
 
@@ -215,6 +205,21 @@ impl Absolute for Gauge {
 }
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
+
+/// The gauges of read models under construction.
+fn building(gauge: &impl Fn(&'static str, &'static str) -> Gauge) -> [Gauge; 3] {
+    [
+        gauge(
+            "postbook_rebuild_position",
+            "Position that the read models under construction have reached; 0 if there are none",
+        ),
+        gauge(
+            "postbook_rebuild_head",
+            "Position that they are built up to",
+        ),
+        gauge("postbook_rebuild_facts_per_second", "How fast"),
+    ]
+}
 
 fn attempts(recorder: &PrometheusRecorder) -> Vec<Counter> {
     let name = "postbook_attempts_total";

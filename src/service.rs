@@ -226,10 +226,7 @@ impl Service {
         let tables = options.tables()?;
         let store = open::open(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_at(&tables, &options.data).await?;
-        let shared = tables.server().or(match &location {
-            Location::Server(server, _) => Some(server),
-            Location::Directory(_) | Location::Memory => None,
-        });
+        let shared = tables.server().or(location.postgres());
         let whatifs = shared.map_or_else(|| Whatifs::of(&options.data), Whatifs::on);
         let lease = Lease::of(&tables, options.node.as_deref());
         let among = Among { lease, whatifs };

@@ -314,6 +314,7 @@ impl OnPostgres {
         let node = Node {
             data: folder.join("node"),
             log: Some(rivals::new_database(url)?),
+            projections: None,
         };
         apply(node.clone(), &programme(options.signed))?;
         let ingest = token(node.clone(), "bench")?;

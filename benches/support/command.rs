@@ -13,6 +13,8 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// The URL of a log elsewhere.
     pub(crate) log: Option<String>,
+    /// The URL of read models elsewhere.
+    pub(crate) projections: Option<String>,
 }
 
 impl<P: AsRef<Path>> From<P> for Node {
@@ -20,6 +22,7 @@ impl<P: AsRef<Path>> From<P> for Node {
         Self {
             data: data.as_ref().to_owned(),
             log: None,
+            projections: None,
         }
     }
 }
@@ -32,6 +35,9 @@ pub(crate) fn postbook(node: impl Into<Node>) -> Command {
     if let Some(log) = node.log {
         // It holds a password, perhaps: not an argument that everybody sees.
         command.env("POSTBOOK_LOG", log);
+    }
+    if let Some(projections) = node.projections {
+        command.env("POSTBOOK_PROJECTIONS", projections);
     }
     command
 }

@@ -28,6 +28,10 @@ use postbook::{
 };
 use postbook_schemas::ClickIdKey;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone, Debug, Parser)]
 struct Options {
     /// How many facts.

@@ -5,9 +5,10 @@ use postbook_schemas::{
     decision::Decision,
     postback::{ChangeReport, References, Report},
 };
+use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    numbers::PoolKey,
+    numbers::{GroupKey, PoolKey},
     order::{OrderKey, short},
     posted::PostedLine,
     rows::{AttributedBy, Attribution},
@@ -45,7 +46,7 @@ pub struct Conversion {
     /// Whether it is test traffic.
     pub sandbox: bool,
     /// Ids of facts that reported the same conversion; decisions may name any of them.
-    pub aliases: Vec<FactId>,
+    pub aliases: SmallVec<[FactId; 1]>,
     /// Who is credited by click, coupon or correction: what can bind a customer.
     pub own_credit: Option<Slug>,
     /// Who is credited, and why.
@@ -62,7 +63,7 @@ impl Conversion {
     /// A conversion as reported.
     pub fn new(position: u64, recorded_at: Instant, order: OrderKey, report: &Report) -> Self {
         Self {
-            aliases: vec![order.id],
+            aliases: smallvec![order.id],
             order,
             position,
             recorded_at,
@@ -143,11 +144,11 @@ impl Named {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     /// The transaction.
-    pub txn: Option<u128>,
+    pub txn: Option<GroupKey>,
     /// The click.
-    pub click: Option<u128>,
+    pub click: Option<GroupKey>,
     /// The customer.
-    pub customer: Option<u128>,
+    pub customer: Option<GroupKey>,
 }
 
 impl Keys {
@@ -156,7 +157,7 @@ impl Keys {
         let world = if sandbox { "sandbox" } else { "" };
         let key = |name: &str, id: &Option<String>| {
             id.as_ref()
-                .map(|id| short(&[world, name, offer.as_str(), id]))
+                .map(|id| group_key(&[world, name, offer.as_str(), id]))
         };
         Self {
             txn: key("txn", &references.txn_id),
@@ -164,6 +165,11 @@ impl Keys {
             customer: key("customer", &references.customer_id),
         }
     }
+}
+
+/// The short name of a group, as [`short`] makes it.
+pub fn group_key(parts: &[&str]) -> GroupKey {
+    GroupKey::new(short(parts)).unwrap_or(GroupKey::MIN)
 }
 
 /// A refund, chargeback, chargeback won or status.

@@ -1,6 +1,7 @@
 //! Conversions that belong together: of one customer or one click at one offer.
 
 use postbook_schemas::{Instant, Kind, Slug};
+use smallvec::SmallVec;
 
 use crate::{
     conversion::{Abused, Changed},
@@ -12,15 +13,20 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Group {
     /// Its conversions, in order of arrival.
-    pub conversions: Vec<ConversionNumber>,
-    /// Changes that name this transaction, or only this customer or click.
-    pub changes: Vec<Changed>,
-    /// Misbehaviour that was reported under this key.
-    pub abuses: Vec<Abused>,
+    pub conversions: SmallVec<[ConversionNumber; 2]>,
+    /// What was said besides, of few.
+    said: Option<Box<Said>>,
     /// When the first conversion of each kind happened that counts.
     pub firsts: Firsts,
     /// Whom the customer is bound to.
     pub bond: Option<Box<Bond>>,
+}
+
+/// What was said of a group besides its conversions.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    changes: Vec<Changed>,
+    abuses: Vec<Abused>,
 }
 
 /// When the first conversion of each kind happened: few kinds, of very many groups.
@@ -61,12 +67,23 @@ fn push_tight<T>(list: &mut Vec<T>, item: T) {
 impl Group {
     /// Adds a conversion.
     pub fn add(&mut self, number: ConversionNumber) {
-        push_tight(&mut self.conversions, number);
+        self.conversions.push(number);
+    }
+
+    /// Changes that name this transaction, or only this customer or click.
+    pub fn changes(&self) -> &[Changed] {
+        self.said.as_ref().map_or(&[], |said| &said.changes)
+    }
+
+    /// Misbehaviour that was reported under this key.
+    pub fn abuses(&self) -> &[Abused] {
+        self.said.as_ref().map_or(&[], |said| &said.abuses)
     }
 
     /// Adds a change unless it is known; the earlier of two under one dedupe key stays.
     pub fn add_change(&mut self, change: Changed) -> bool {
-        let twin = self.changes.iter_mut().find(|known| {
+        let changes = &mut self.said.get_or_insert_default().changes;
+        let twin = changes.iter_mut().find(|known| {
             known.order.id == change.order.id
                 || (!change.order.dedupe_key.is_empty()
                     && known.order.dedupe_key == change.order.dedupe_key)
@@ -78,7 +95,7 @@ impl Group {
                 true
             }
             None => {
-                push_tight(&mut self.changes, change);
+                push_tight(changes, change);
                 true
             }
         }
@@ -86,14 +103,11 @@ impl Group {
 
     /// Adds misbehaviour unless it is known.
     pub fn add_abuse(&mut self, abuse: Abused) -> bool {
-        if self
-            .abuses
-            .iter()
-            .any(|known| known.order.id == abuse.order.id)
-        {
+        let abuses = &mut self.said.get_or_insert_default().abuses;
+        if abuses.iter().any(|known| known.order.id == abuse.order.id) {
             return false;
         }
-        self.abuses.push(abuse);
+        abuses.push(abuse);
         true
     }
 }

@@ -149,7 +149,7 @@ impl Fence {
             let left = month.minor.saturating_sub(worked_off);
             let lacking = carried.saturating_sub(left).clamp(0, most);
             let due = lacking.saturating_sub(carried).saturating_sub(worked_off);
-            let due = i64::try_from(due.clamp(-most, most)).unwrap_or(0);
+            let due = i64::try_from(due.clamp(most.saturating_neg(), most)).unwrap_or(0);
             carried = if self.around.around.resets {
                 debts.carry(lacking, &month.players);
                 0

@@ -82,7 +82,8 @@ impl Available {
         currency: Currency,
     ) -> Vec<PayoutLine> {
         let debts = self.debts.iter();
-        let owed: i128 = debts.map(|debt| -i128::from(debt.amount_minor)).sum();
+        let owed: i128 = debts.map(|debt| i128::from(debt.amount_minor)).sum();
+        let owed = owed.saturating_neg();
         let most = limit.map(|limit| i128::from(limit.most_minor(sent, currency)));
         let recovered = most.map_or(owed, |most| most.min(owed));
         let mut taken = part(self.debts, recovered.saturating_neg());
@@ -112,7 +113,7 @@ fn part(lines: Vec<DueLine>, wanted: i128) -> Vec<PayoutLine> {
         left = left.saturating_sub(rest);
         while rest != 0 {
             let most = i128::from(AMOUNT_MINOR_MAX);
-            let amount = rest.clamp(-most, most);
+            let amount = rest.clamp(most.saturating_neg(), most);
             rest = rest.saturating_sub(amount);
             taken.push(PayoutLine {
                 subject_id: line.subject_id,

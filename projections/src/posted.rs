@@ -84,9 +84,9 @@ pub enum Owed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostedLine {
     /// The rule.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The version of the terms.
-    pub terms_version: String,
+    pub terms_version: Arc<str>,
     /// Whose earning it is.
     pub partner: Slug,
     /// The partner's currency.
@@ -230,8 +230,8 @@ fn difference(
             cause: cause.position,
             kind,
             conversion_id: Some(conversion_id),
-            rule: Some(new.rule.clone()),
-            terms_version: Some(new.terms_version.clone()),
+            rule: Some(new.rule.to_string()),
+            terms_version: Some(new.terms_version.to_string()),
             partner: new.partner.clone(),
             currency: new.currency,
             payout_id: new.payout_id.filter(|_| kind == PostingKind::Clawback),

@@ -1,6 +1,9 @@
 //! Terms made ready for pricing: exact amounts instead of texts, defaults filled in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{Datelike, Months, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -26,7 +29,7 @@ pub struct CompiledTerms {
     /// Where its publication stands among the facts.
     pub order: OrderKey,
     /// Its name.
-    pub version: String,
+    pub version: Arc<str>,
     /// For whom.
     pub scope: PartnerScope,
     /// From when, in event time.
@@ -64,7 +67,7 @@ pub struct Lookers {
 #[derive(Clone, Debug)]
 pub struct CompiledRule {
     /// Its name.
-    pub id: String,
+    pub id: Arc<str>,
     /// The kind it prices.
     pub on: Kind,
     /// What it pays.
@@ -138,7 +141,7 @@ impl CompiledTerms {
             high_roller_from: terms.high_roller_from.map(postbook_schemas::Exact::decimal),
             prices,
             order,
-            version: published.version.clone(),
+            version: published.version.as_str().into(),
             scope: terms.partner.clone(),
             effective_from: terms.effective_from,
             time_zone: terms.time_zone,
@@ -267,7 +270,7 @@ impl CompiledRule {
             }
         };
         Some(Self {
-            id: rule.id.clone(),
+            id: rule.id.as_str().into(),
             on: rule.on.0.clone(),
             price,
             level: rule.level,

@@ -42,7 +42,7 @@ pub(super) struct Apply {
 /// Where plans are made and applied.
 enum Target {
     Here(std::sync::Arc<crate::service::Service>),
-    Server(Client, String),
+    Server(Box<Client>, String),
 }
 
 impl Apply {
@@ -56,7 +56,7 @@ impl Apply {
             })?);
         }
         let target = if let Some((url, token)) = self.server.as_deref().zip(self.token.as_deref()) {
-            Target::Server(Client::try_new(url)?, token.to_owned())
+            Target::Server(Box::new(Client::try_new(url)?), token.to_owned())
         } else {
             // A programme with mistakes is refused before anything is made on disk.
             parse(&texts)?;

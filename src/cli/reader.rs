@@ -207,11 +207,8 @@ impl Unprojected {
 /// date.
 fn are_shared(log: &Location, global: &Global) -> Result<bool, CliError> {
     let tables = global.options().tables()?;
-    let on_servers = (log, &tables);
-    Ok(matches!(
-        on_servers,
-        (Location::Server(..), tables::location::Location::Server(_))
-    ))
+    let are_on_server = matches!(tables, tables::location::Location::Server(_));
+    Ok(log.server_name().is_some() && are_on_server)
 }
 
 /// How many facts the read models of a running server are behind, once it had time to catch up.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    projector::Projector,
+    projector::{self, Projector},
     statement::Issued,
     store::LogStore,
     tables::{
@@ -157,6 +157,9 @@ async fn statements(reader: &Reader) -> Result<Result<String, String>, CliError>
 
 /// Replays the log into read models of its own, and compares them with the live ones.
 async fn replayed(reader: &Reader, data: &Path) -> Result<Result<String, String>, CliError> {
+    if reader.tables.are_shared() {
+        return folded(reader).await;
+    }
     let head = reader.store.head();
     let replayed = match replay(&reader.store, &reader.click_ids, data).await? {
         Ok(replayed) => replayed,
@@ -175,6 +178,37 @@ async fn replayed(reader: &Reader, data: &Path) -> Result<Result<String, String>
         let digest = hex::encode(replayed.digest.to_bytes());
         Err(format!(
             "the log says {digest}, which the read models do not: run `postbook replay`"
+        ))
+    })
+}
+
+/// Folds the log up to where read models are that others may write meanwhile, and compares.
+async fn folded(reader: &Reader) -> Result<Result<String, String>, CliError> {
+    let live = reader.tables.checkpoint().await?;
+    // They may be of facts that others have appended since the log was opened.
+    reader.store.look().await?;
+    let head = reader.store.head();
+    if live.position > head {
+        return Ok(Err(format!(
+            "the read models are at position {}, and the log ends at {head}",
+            live.position
+        )));
+    }
+    let digest = projector::digest_at(&reader.store, &reader.click_ids, live.position).await;
+    let digest = match digest {
+        Ok(digest) => digest,
+        Err(failure) => return Ok(Err(failure.to_string())),
+    };
+    Ok(if digest == live.digest {
+        Ok(format!(
+            "{} facts, identical to the read models",
+            live.position
+        ))
+    } else {
+        Err(format!(
+            "the log says {} at position {}, which the read models do not: run `postbook replay`",
+            hex::encode(digest.to_bytes()),
+            live.position
         ))
     })
 }

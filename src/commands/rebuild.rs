@@ -8,7 +8,7 @@ use super::record::CommandError;
 use crate::{
     projector::{Control, Progress, ProjectorError, Rebuilt},
     service::Service,
-    tables::generation::Generation,
+    tables::{error::TablesError, generation::Generation},
 };
 
 /// What became of a rebuild.
@@ -169,6 +169,7 @@ pub async fn release(service: &Service) -> Result<Vec<Generation>, CommandError>
 
 fn refused(error: ProjectorError) -> CommandError {
     match error {
+        ProjectorError::Tables(TablesError::UnderWay) => under_way(),
         ProjectorError::Tables(error) => CommandError::Tables(error),
         error => CommandError::Conflict(error.to_string()),
     }

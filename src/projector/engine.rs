@@ -26,8 +26,9 @@ use crate::{
 /// How many bytes of lines are read at a time.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// How many pages or batches may wait between two steps.
+/// How many pages may wait between two steps, and how many batches: these are large.
 const QUEUE: usize = 2;
+const BATCHES: usize = 1;
 
 /// How long a failed read or write waits before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -139,7 +140,7 @@ impl Engine {
         }
         let (pages, pages_in) = mpsc::channel(QUEUE);
         let (prepared, prepared_in) = mpsc::channel(QUEUE);
-        let (ready, ready_in) = mpsc::channel(QUEUE);
+        let (ready, ready_in) = mpsc::channel(BATCHES);
         let (patience, preparer) = (self.patience.clone(), self.preparer.clone());
         let store = Arc::clone(&self.store);
         let mut folder = self.folder;
@@ -249,6 +250,9 @@ async fn write(
                 if matches!(error, TablesError::Overtaken) {
                     is_overtaken = true;
                     break;
+                }
+                if course.is_stopped() {
+                    return Err(ProjectorError::Cancelled);
                 }
                 patience.after(error.into()).await?;
             }

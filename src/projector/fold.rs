@@ -16,7 +16,7 @@ use crate::tables::{
 
 /// How many rows a batch gathers: enough to make a transaction's own cost small, few enough that
 /// readers are not kept from the file for long.
-const ROWS_MAX: usize = 20_000;
+const ROWS_MAX: usize = 10_000;
 
 /// The book with all that was folded into it so far.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod prepare;
 mod rebuild;
 mod replay;
 mod status;
+mod take_up;
 mod warm;
 
 use std::{sync::Arc, time::Duration};
@@ -33,7 +34,7 @@ use crate::{
 
 pub use course::{Control, Phase, Progress};
 pub use rebuild::{Compared, Rebuilt};
-pub use replay::replay;
+pub use replay::{digest_at, replay};
 
 use follow::{Command, Follower};
 use lease::{Holder, Lease, Role};
@@ -209,13 +210,14 @@ impl Projector {
         Ok(self.tables.release().await?)
     }
 
-    /// Stops the task at the end of the batch it is at, and closes the tables.
+    /// Stops the task at the end of the batch it is at, gives up the lease, and closes the tables.
     pub async fn stop(&self) {
         self.status.stop();
         let (reply, stopped) = oneshot::channel();
         if self.commands.send(Command::Stop { reply }).await.is_ok() {
             _ = self.answered(stopped).await;
         }
+        self.lease.release().await;
         self.tables.close().await;
     }
 

@@ -12,13 +12,13 @@ use super::{
     ProjectorError,
     construct::{Construction, Parts},
     course::{Control, Phase},
-    engine::Patience,
+    engine::{Engine, Patience},
     lease::Lease,
     rebuild::{Compared, Rebuilt},
 };
 use crate::{
     store::LogStore,
-    tables::{Checkpoint, Tables},
+    tables::{Checkpoint, Tables, digest::Digest},
 };
 
 /// How long it may take to know whether this process may write.
@@ -50,6 +50,22 @@ pub async fn replay(
     control.enter(Phase::Ended);
     lease.release().await;
     result
+}
+
+/// What read models add up to that show the log up to a position.
+///
+/// # Errors
+/// The log cannot be read or folded.
+pub async fn digest_at(
+    store: &Arc<dyn LogStore>,
+    click_ids: &Arc<ClickIdKey>,
+    position: u64,
+) -> Result<Digest, ProjectorError> {
+    let engine = Engine::new(Arc::clone(store), Arc::clone(click_ids), Patience::GiveUp);
+    let control = Control::default();
+    let (engine, result) = engine.run(position, None, &control).await;
+    result?;
+    Ok(engine.standing().digest)
 }
 
 async fn run(parts: Parts<'_>) -> Result<Rebuilt, ProjectorError> {

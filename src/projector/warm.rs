@@ -100,15 +100,15 @@ impl Follower {
         result?;
         let standing = book.standing();
         self.book = Some(book);
-        // It may be ahead of them, if the lease was lost in the middle.
-        self.status
-            .reached(checkpoint.position.min(standing.position));
         if standing.position == checkpoint.position && standing.digest != checkpoint.digest {
             self.status.has_trouble(format!(
                 "the read models at position {} are not what this program makes of the log",
                 checkpoint.position
             ));
+            return Ok(());
         }
+        // The book may be ahead of them, if the lease was lost in the middle.
+        self.status.reached(checkpoint.position);
         Ok(())
     }
 }

@@ -39,6 +39,10 @@ pub struct Log {
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of the larger one, which moves as it is"
+)]
 #[derive(Debug)]
 enum Request {
     One(Append, oneshot::Sender<Result<Appended, StoreError>>),

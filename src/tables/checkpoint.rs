@@ -1,10 +1,10 @@
 //! The one row that says how far the tables have come, and what they are.
 
 use super::{
-    FORMAT,
     db::{Conn, Query},
     digest::Digest,
     error::TablesError,
+    form::FORMAT,
     row::Reader,
 };
 

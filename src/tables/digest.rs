@@ -84,7 +84,7 @@ impl fmt::Debug for Digest {
 #[derive(Clone, Debug, Default)]
 pub struct Running {
     sum: Digest,
-    conversions: HashMap<FactId, Digest>,
+    conversions: Shares,
     payouts: HashMap<FactId, Digest>,
     parked: HashMap<u64, Digest>,
     carryovers: HashMap<FactId, Digest>,
@@ -101,7 +101,9 @@ impl Running {
     pub fn apply(&mut self, batch: &Batch) {
         for (id, row) in batch.conversions() {
             let share = row.map(|row| Digest::of(row, &mut self.scratch));
-            replace(&mut self.sum, &mut self.conversions, id, share);
+            let old = self.conversions.replace(id, share);
+            share.into_iter().for_each(|share| self.sum.add(share));
+            old.into_iter().for_each(|old| self.sum.subtract(old));
         }
         for row in batch.payouts() {
             let share = Digest::of(row, &mut self.scratch);
@@ -128,6 +130,43 @@ impl Running {
         for row in rows {
             self.sum.add(Digest::of(row, &mut self.scratch));
         }
+    }
+}
+
+/// The shares of very many rows, in a list: a table that grows is half empty.
+#[derive(Clone, Debug, Default)]
+struct Shares {
+    places: HashMap<FactId, u32>,
+    shares: Vec<Digest>,
+    /// Places whose row is gone.
+    free: Vec<u32>,
+}
+
+impl Shares {
+    /// Puts another share in place of the one of a row, or takes it out; the one that was there.
+    fn replace(&mut self, id: FactId, share: Option<Digest>) -> Option<Digest> {
+        let known = self.places.get(&id).copied();
+        let Some(share) = share else {
+            let place = self.places.remove(&id)?;
+            self.free.push(place);
+            return self.at(place).copied();
+        };
+        if let Some(known) = known.and_then(|place| self.at(place)) {
+            return Some(std::mem::replace(known, share));
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.shares.push(Digest::default());
+            u32::try_from(self.shares.len()).unwrap_or(u32::MAX) - 1
+        });
+        self.places.insert(id, place);
+        if let Some(new) = self.at(place) {
+            *new = share;
+        }
+        None
+    }
+
+    fn at(&mut self, place: u32) -> Option<&mut Digest> {
+        self.shares.get_mut(usize::try_from(place).ok()?)
     }
 }
 
@@ -165,6 +204,22 @@ mod tests {
                 sum.subtract(Digest::from_bytes(share));
             }
             prop_assert_eq!(sum, Digest::default());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_kept_by_row(steps: Vec<(u8, Option<[u8; 32]>)>) {
+            let (mut shares, mut known) = (Shares::default(), HashMap::new());
+            for (row, share) in steps {
+                let row = FactId::from_u128(u128::from(row % 8));
+                let share = share.map(|bytes| Digest::from_bytes(&bytes));
+                let old = match share {
+                    Some(share) => known.insert(row, share),
+                    None => known.remove(&row),
+                };
+                prop_assert_eq!(shares.replace(row, share), old);
+            }
         }
     }
 

@@ -26,6 +26,10 @@ impl Files {
         }
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn link(&self) -> PathBuf {
         self.directory.join(FILE_NAME)
     }

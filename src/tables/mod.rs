@@ -8,6 +8,7 @@
 //! `readmodels-<n>.sqlite`, so that the journal of one generation can never be taken for that of
 //! another (`files`). On a PostgreSQL server each generation is a schema (`server`).
 
+mod accounts;
 pub mod batch;
 pub mod canonical;
 mod checkpoint;
@@ -16,6 +17,7 @@ mod db;
 pub mod digest;
 pub mod error;
 mod files;
+mod form;
 pub mod generation;
 mod insert;
 pub mod location;
@@ -33,7 +35,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -45,15 +47,10 @@ use connect::Building;
 pub use db::Readers;
 use error::TablesError;
 use files::Files;
+use form::{FORMAT, Form};
 use generation::Generation;
 use location::Location;
 use write::Writer;
-
-/// The form of the tables and of the digest. Tables of another form are built again.
-const FORMAT: i64 = 12;
-
-/// The oldest form whose tables still answer rightly while they are built again.
-const READABLE_FROM: i64 = 11;
 
 /// The name by which people and tools find the embedded read models.
 pub const FILE_NAME: &str = "readmodels.sqlite";
@@ -75,32 +72,6 @@ pub struct Tables {
 enum Place {
     Files(Arc<Files>),
     Server(Arc<server::Place>),
-}
-
-/// What is known of the form of the generation in force.
-#[derive(Debug)]
-struct Form {
-    /// It is the one that this program writes.
-    is_current: AtomicBool,
-    /// It answers this program's questions.
-    is_readable: AtomicBool,
-}
-
-impl Form {
-    fn of(found: Result<i64, &TablesError>) -> Self {
-        let form = Self {
-            is_current: AtomicBool::new(false),
-            is_readable: AtomicBool::new(false),
-        };
-        form.becomes(found.unwrap_or(0));
-        form
-    }
-
-    fn becomes(&self, form: i64) {
-        self.is_current.store(form == FORMAT, Ordering::SeqCst);
-        let is_readable = (READABLE_FROM..=FORMAT).contains(&form);
-        self.is_readable.store(is_readable, Ordering::SeqCst);
-    }
 }
 
 /// A generation that was built beside the live one and is ready to answer.
@@ -141,10 +112,10 @@ impl Tables {
                 (Place::Files(Arc::new(files)), readers, found)
             }
             Location::Server(server) => {
-                let place = server::Place::find(server).await?;
+                let place = Arc::new(server::Place::find(server).await?);
                 let (generation, found) = place.open().await?;
                 let readers = place.readers(generation);
-                (Place::Server(Arc::new(place)), readers, Ok(found))
+                (Place::Server(place), readers, Ok(found))
             }
         };
         let tables = Self::of(place, data, readers, Form::of(found.as_ref().copied()));
@@ -206,13 +177,32 @@ impl Tables {
         &self.directory
     }
 
+    /// Where the tables are, for people: `in DIRECTORY` or `at HOST:PORT/DATABASE`.
+    pub fn place(&self) -> String {
+        match &self.place {
+            Place::Files(files) => format!("in {}", files.directory().display()),
+            Place::Server(place) => format!("at {place}"),
+        }
+    }
+
+    /// The generation that views show to other tools, if it is not the one in force.
+    ///
+    /// # Errors
+    /// The server cannot be read.
+    pub async fn shown_to_others(&self) -> Result<Option<i64>, TablesError> {
+        match &self.place {
+            Place::Files(_) => Ok(None),
+            Place::Server(place) => place.shown_otherwise().await,
+        }
+    }
+
     /// Whether other nodes may read and write the same tables.
     pub fn are_shared(&self) -> bool {
         matches!(self.place, Place::Server(_))
     }
 
     /// The server that they are on, if they are on one.
-    pub fn server(&self) -> Option<&Server> {
+    pub fn server(&self) -> Option<&crate::store::postgres::Server> {
         match &self.place {
             Place::Server(place) => Some(place.on()),
             Place::Files(_) => None,
@@ -222,12 +212,12 @@ impl Tables {
     /// Whether the tables are of the form that this program writes; if not, they must be built
     /// again.
     pub fn are_current(&self) -> bool {
-        self.form.is_current.load(Ordering::SeqCst)
+        self.form.is_current()
     }
 
     /// Whether this program's questions can be put to the tables.
     pub fn are_readable(&self) -> bool {
-        self.form.is_readable.load(Ordering::SeqCst)
+        self.form.is_readable()
     }
 
     /// Puts an end to what others write in earlier terms, and lets this node write in this one. Once

@@ -7,19 +7,21 @@ use postbook_projections::rows::{Account, ConversionRow};
 use postbook_schemas::FactId;
 
 use super::{
-    Checkpoint, Stopped,
+    Checkpoint, Stopped, accounts,
     batch::Batch,
     checkpoint,
     db::{Conn, Connection, Query},
     digest::Digest,
     error::TablesError,
     insert::Kind,
-    row::Reader,
     server::Fence,
     statements::Statements,
     sums::{Added, SumStatements},
     words,
 };
+
+/// How often a batch is handed to a server before it is believed that somebody else has written.
+const WRITES: u32 = 3;
 
 /// Writes one generation of the tables. There is one writer at a time: on a server, where there may be
 /// others, each batch is written only if nobody else has written one meanwhile and nobody else may.
@@ -43,7 +45,7 @@ impl Writer {
         checkpoint: Checkpoint,
         fence: Option<Fence>,
     ) -> Result<Self, TablesError> {
-        let accounts = read_accounts(connection.hand()).await?;
+        let accounts = accounts::read(connection.hand()).await?;
         let kind = match connection {
             Connection::File(_) => Kind::File,
             Connection::Server(..) => Kind::Server,
@@ -136,29 +138,30 @@ impl Writer {
     /// A server may have written a batch and not been able to say so. Whoever comes back to it finds
     /// out before writing again.
     async fn write_or_find(&mut self, batch: &Batch, digest: Digest) -> Result<(), TablesError> {
-        if !self.is_lost {
+        let before = self.checkpoint;
+        let after = Checkpoint {
+            position: batch.position,
+            digest,
+            ..before
+        };
+        for _ in 0..WRITES {
+            if self.is_lost {
+                let found = self.take_up().await?;
+                if found == after {
+                    self.checkpoint = after;
+                    return Ok(());
+                }
+                if found != before {
+                    return Err(TablesError::Overtaken);
+                }
+            }
             match self.write_in_transaction(batch, digest).await {
                 // Perhaps by what this very writer has sent over a connection that broke.
                 Err(TablesError::Overtaken) if self.fence.is_some() => {}
                 done => return done,
             }
         }
-        let before = self.checkpoint;
-        let found = self.take_up().await?;
-        if found
-            == (Checkpoint {
-                position: batch.position,
-                digest,
-                ..before
-            })
-        {
-            self.checkpoint = found;
-            return Ok(());
-        }
-        if found != before {
-            return Err(TablesError::Overtaken);
-        }
-        self.write_in_transaction(batch, digest).await
+        Err(TablesError::Overtaken)
     }
 
     /// Connects again, and says how far the tables have come.
@@ -169,7 +172,7 @@ impl Writer {
         self.is_lost = true;
         let mut connection = fence.connect().await?;
         let found = checkpoint::read(connection.hand()).await?;
-        self.accounts = read_accounts(connection.hand()).await?;
+        self.accounts = accounts::read(connection.hand()).await?;
         self.connection = connection;
         self.is_lost = false;
         Ok(found)
@@ -181,12 +184,7 @@ impl Writer {
         digest: Digest,
     ) -> Result<(), TablesError> {
         let begun = match &self.fence {
-            None => {
-                self.connection
-                    .hand()
-                    .run("BEGIN IMMEDIATE", "written")
-                    .await
-            }
+            None => self.connection.hand().step("BEGIN IMMEDIATE").await,
             Some(fence) => {
                 fence
                     .begin(self.connection.hand(), self.checkpoint.position)
@@ -199,7 +197,7 @@ impl Writer {
         let mut new_accounts = Vec::new();
         let mut written = self.write_all(batch, digest, &mut new_accounts).await;
         if written.is_ok() {
-            written = self.connection.hand().run("COMMIT", "written").await;
+            written = self.connection.hand().step("COMMIT").await;
         }
         match written {
             Ok(()) => {
@@ -222,7 +220,7 @@ impl Writer {
         if self.fence.is_some() {
             self.is_lost = true;
         } else {
-            drop(self.connection.hand().run("ROLLBACK", "written").await);
+            drop(self.connection.hand().step("ROLLBACK").await);
         }
         error
     }
@@ -391,26 +389,8 @@ impl Writer {
         };
         let statements: Vec<String> = positions.chunks(1000).map(statement).collect();
         for sql in statements {
-            self.connection.hand().run(sql, "written").await?;
+            self.connection.hand().step(sql).await?;
         }
         Ok(())
     }
-}
-
-async fn read_accounts(mut connection: Conn<'_>) -> Result<HashMap<Account, i64>, TablesError> {
-    let query = Query::new("SELECT id, kind, partner, offer FROM accounts");
-    let mut accounts = HashMap::new();
-    for row in connection.fetch(query).await? {
-        let row = Reader::new("accounts", &row);
-        let (kind, partner, offer) = (
-            row.text("kind")?,
-            row.text_option("partner")?,
-            row.text_option("offer")?,
-        );
-        let account = words::parse_account(&kind, partner.as_deref(), offer.as_deref());
-        let account =
-            account.ok_or_else(|| row.damaged("kind", format_args!("unknown account `{kind}`")))?;
-        accounts.insert(account, row.number("id")?);
-    }
-    Ok(accounts)
 }

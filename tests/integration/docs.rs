@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
+use postbook::store::postgres::Server;
 use postbook_schemas::{Envelope, FactType, Outcome, ZeroReason, json_schema::fact_schema};
 use serde_json::Value;
 
@@ -363,4 +364,24 @@ fn postbook_verb(line: &str) -> Option<&str> {
         .or_else(|| line.strip_prefix("cargo run --release -- "))?;
     let verb = rest.split_whitespace().next()?;
     verb.bytes().all(|b| b.is_ascii_lowercase()).then_some(verb)
+}
+
+#[test]
+fn compose_files_set_variables_that_there_are_to_values_that_can_be_read() {
+    let known = read("docs/reference/configuration.md");
+    for name in ["server", "cluster"] {
+        let text = read(&format!("docs/operating/{name}.compose.yaml"));
+        let settings = text.lines().filter_map(|line| line.trim().split_once(": "));
+        let settings: Vec<_> = settings
+            .filter(|(variable, _)| variable.starts_with("POSTBOOK_"))
+            .collect();
+        assert!(settings.len() >= 5, "{name}: {settings:?}");
+        for (variable, value) in settings {
+            assert!(known.contains(&format!("| `{variable}` |")), "{variable}");
+            let value = value.replace("${POSTGRES_PASSWORD:?}", "secret");
+            if value.starts_with("postgres:") {
+                Server::parse(&value).expect("the URL is one");
+            }
+        }
+    }
 }

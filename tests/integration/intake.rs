@@ -268,7 +268,7 @@ async fn the_service_says_how_it_is() {
     sender.post_json("/postback", "{").await;
     app.click("/abc").await;
     let health = sender.get("/healthz").await;
-    assert_eq!(health.text(), r#"{"status":"ok"}"#);
+    assert_eq!(health.text(), r#"{"status":"ok","role":"projecting"}"#);
     let ready = sender.get("/readyz").await.json();
     assert_eq!(ready["log_head"], app.service.log.store().head());
     let metrics = sender.get("/metrics").await;

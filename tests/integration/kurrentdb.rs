@@ -16,11 +16,15 @@ use postbook::store::{
 use postbook_schemas::ClickIdKey;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::support::{
-    facts::{click, foreign_click, head, report},
-    proxy::Proxy,
-    stores::{at, click_ids},
-    stream::{STREAM, Stream},
+use crate::{
+    support::{
+        facts::{click, foreign_click, head, report},
+        process::Place,
+        proxy::Proxy,
+        stores::{at, click_ids},
+        stream::{STREAM, Stream},
+    },
+    v1::PROGRAMME,
 };
 
 fn keyed(number: u64) -> Append {
@@ -73,14 +77,14 @@ async fn check_confirmed(stream: &Stream, confirmed: &BTreeMap<u64, u64>) {
     let distinct: BTreeSet<_> = numbers.iter().collect();
     assert_eq!(distinct.len(), numbers.len(), "nothing is there twice");
     for (&number, &position) in confirmed {
-        let index = usize::try_from(position).unwrap() - 1;
+        let index = usize::try_from(position - 1).expect("it is small");
         assert_eq!(
             numbers.get(index),
             Some(&number),
             "it is where the answer said"
         );
     }
-    node.check(&|_| {}).await.unwrap();
+    node.check(&|_| {}).await.expect("the log is sound");
     node.close().await;
 }
 
@@ -503,7 +507,8 @@ async fn damage_is_found_and_located() {
 #[tokio::test]
 async fn an_event_of_others_takes_no_position() {
     let stream = Stream::on_a_fake().await;
-    let node = stream.node().await;
+    let data = stream.data();
+    let node = stream.open(&data).await;
     append(&node, vec![keyed(1)]).await;
     stream.fake().tamper(STREAM, |events| {
         let mut foreign = events[0].clone();
@@ -512,6 +517,9 @@ async fn an_event_of_others_takes_no_position() {
         foreign.data = br#"{"hello": "world"}"#.to_vec();
         events.push(foreign);
     });
+    // Who reads beside the node does not wait for a fact there.
+    let reader = open::open_to_read(&stream.location(&data), click_ids()).await;
+    assert_eq!(reader.unwrap().head(), 1);
     assert_eq!(position(&append(&node, vec![keyed(2)]).await[0]), 2);
     let anew = stream.node().await;
     assert_eq!(anew.head(), 2);
@@ -636,4 +644,32 @@ async fn a_log_opened_for_reading_shows_what_was_there_and_makes_nothing() {
     assert_eq!(alone.head(), 3);
     let refused = alone.append(vec![keyed(4)], at(0)).await;
     assert!(matches!(refused, Err(StoreError::Closed(_))));
+}
+
+/// The program on such a log: what `apply`, `doctor` and `verify` do and say.
+#[tokio::test]
+async fn the_verbs_work_on_such_a_log() {
+    let stream = Stream::on_a_fake().await;
+    let url = stream.url.clone();
+    let verbs = tokio::task::spawn_blocking(move || {
+        let place = Place::with(PROGRAMME);
+        let on_log = ["--log", &url, "--data", "n"];
+        let done = |verb: &[&str]| place.done(&[verb, &on_log].concat());
+        done(&["apply", "programme.toml"]);
+        let looked = done(&["doctor"]);
+        assert!(
+            looked.contains("not yet run against a KurrentDB server"),
+            "{looked}"
+        );
+        assert!(looked.contains("not encrypted"), "{looked}");
+        done(&["verify"]);
+        done(&["balance", "p1"]);
+    });
+    verbs.await.unwrap();
+    let events = stream.fake().events(STREAM);
+    assert!(
+        events
+            .iter()
+            .any(|event| event.metadata["type"] == "offer.defined")
+    );
 }

@@ -182,7 +182,7 @@ async fn a_balance_is_not_brought_beyond_what_sums_can_hold() {
         });
         app.append(&fact).await;
     }
-    let refused = adjust(&one, "p2", 1).await;
+    let refused = adjust(&one, "p2", AMOUNT_MINOR_MAX).await;
     assert_eq!(
         refused.status,
         StatusCode::UNPROCESSABLE_ENTITY,
@@ -192,8 +192,12 @@ async fn a_balance_is_not_brought_beyond_what_sums_can_hold() {
     assert_eq!(refused.json()["field"], "amount_minor");
     let detail = refused.text().to_owned();
     assert!(
-        detail.contains("balance would come to 100000000000000001 USD"),
+        detail.contains("balance would come to 101000000000000000 USD"),
         "{detail}"
+    );
+    assert_eq!(
+        adjust(&one, "p2", 1).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
     );
     // Back towards zero is the way out, and others are not concerned.
     assert_eq!(

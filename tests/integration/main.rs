@@ -39,6 +39,7 @@ mod reference;
 mod requeue;
 mod sandbox;
 mod schemas;
+mod sharing;
 mod signatures;
 mod store_contract;
 mod store_faults;

@@ -97,7 +97,7 @@ const HOUR: i64 = 3_600_000_000;
 const STEPS: u64 = 100;
 
 /// So many stories are told to read models on a server as well.
-const TWINS: u64 = 4;
+const TWINS: u64 = 2;
 
 #[tokio::test]
 async fn statements_add_up_to_the_books_lead_on_name_what_they_correct_and_never_change() {

@@ -549,7 +549,9 @@ async fn form_is_shown_as_it_always_was(form: u32) {
     let app = TestApp::start(PROGRAMME).await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/statements");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
-    let data = read("form-1.json");
+    // Form 3 has what forms before it did not tell apart.
+    let told = if form < 3 { "form-1" } else { "form-3" };
+    let data = read(&format!("{told}.json"));
     let mut fact: StatementIssued =
         serde_json::from_slice(&data).expect("the statement can be read");
     fact.form = form;
@@ -564,8 +566,8 @@ async fn form_is_shown_as_it_always_was(form: u32) {
         .expect("it can be shown");
     assert!(issued.statement.adds_up());
     let html = format!("form-{form}.html");
-    let csv = if form < 3 { "form-1.csv" } else { "form-3.csv" };
-    for (name, format) in [(csv, Format::Csv), (&html, Format::Html)] {
+    let csv = format!("{told}.csv");
+    for (name, format) in [(&csv, Format::Csv), (&html, Format::Html)] {
         let shown = issued.document(format);
         if !folder.join(name).exists() {
             std::fs::write(folder.join(name), &shown).expect("it can be shown");

@@ -188,7 +188,7 @@ async fn a_server_that_cuts_connections_loses_and_doubles_nothing() {
     let right = digest_at(&app.service.projector, &app.service.tables, head).await;
     let other = digest_at(&twin.service.projector, &twin.service.tables, head).await;
     assert_eq!(other, right);
-    twin.service.shut_down().await;
+    twin.service.projector.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +221,7 @@ async fn while_the_server_is_away_reads_are_answered_503_and_the_projector_tries
     assert_eq!(other, right);
     let answer = reader.get("/v1/conversions").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-    twin.service.shut_down().await;
+    twin.service.projector.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +251,7 @@ async fn a_rebuild_on_a_server_equals_the_live_read_models_and_is_released() {
         .map(|one| (one.number, one.purpose))
         .collect();
     assert_eq!(purposes, [(1, Purpose::Kept)]);
-    twin.service.shut_down().await;
+    twin.service.projector.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,7 +270,7 @@ async fn what_another_program_did_to_the_tables_is_found_and_mended_at_start() {
     let projector = start(&tables);
     let right = digest_at(&projector, &tables, head).await;
     projector.stop().await;
-    home.run(1, "DELETE FROM postings WHERE number = 3; UPDATE meta SET digest = '\\x00'::bytea || substr(digest, 2)")
+    home.run(1, "DELETE FROM postings WHERE number = 3; UPDATE meta SET digest = decode(repeat('00', 32), 'hex')")
         .await;
     let tables = home.open().await;
     let projector = start(&tables);

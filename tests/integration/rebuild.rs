@@ -84,7 +84,7 @@ async fn a_replay_that_was_cancelled_goes_on_where_it_was_and_ends_in_the_same()
     assert!(rebuilt.is_identical(), "{rebuilt:?}");
     assert_eq!(control.progress().phase, Phase::Ended);
     assert_eq!(tables.scan_digest().await.unwrap(), live.digest);
-    let purposes: Vec<_> = tables.generations().unwrap();
+    let purposes: Vec<_> = tables.generations().await.unwrap();
     let purposes: Vec<_> = purposes.iter().map(|one| one.purpose).collect();
     assert_eq!(purposes, [Purpose::Kept, Purpose::InForce]);
 }
@@ -286,7 +286,7 @@ async fn a_rebuild_is_refused_while_another_is_under_way() {
     let (a, b) = tokio::join!(projector.rebuild(&first), projector.rebuild(&second));
     assert!(a.is_ok(), "{a:?}");
     assert!(matches!(b, Err(ProjectorError::UnderWay)), "{b:?}");
-    assert!(projector.release().is_ok());
+    assert!(projector.release().await.is_ok());
     projector.stop().await;
 }
 

@@ -15,6 +15,7 @@ use crate::{
     cluster::{Cluster, url},
     proxy::Proxy,
     support::{command::Node, server::Server},
+    watch::Projecting,
 };
 
 /// Where the nodes listen now; a node that is down has none.
@@ -28,6 +29,7 @@ pub(crate) struct Chaos {
     proxies: Vec<Proxy>,
     addresses: Addresses,
     node_kills: u32,
+    takeovers: u32,
     server_kills: u32,
     cuts: u32,
 }
@@ -45,6 +47,7 @@ impl Chaos {
             proxies: Vec::new(),
             addresses: Arc::new(Mutex::new(vec![None; NODES])),
             node_kills: 0,
+            takeovers: 0,
             server_kills: 0,
             cuts: 0,
         };
@@ -53,6 +56,7 @@ impl Chaos {
             chaos.nodes.push(Node {
                 data: folder.join(format!("node-{number}")),
                 log: Some(url(proxy.port)),
+                projections: Some(url(proxy.port)),
             });
             chaos.proxies.push(proxy);
             chaos.servers.push(None);
@@ -69,8 +73,8 @@ impl Chaos {
     /// What has happened.
     pub(crate) fn told(&self) -> String {
         format!(
-            "{} nodes and {} servers killed, connections cut {} times",
-            self.node_kills, self.server_kills, self.cuts
+            "{} nodes ({} while they projected) and {} servers killed, connections cut {} times",
+            self.node_kills, self.takeovers, self.server_kills, self.cuts
         )
     }
 
@@ -78,13 +82,24 @@ impl Chaos {
     ///
     /// # Errors
     /// Something does not come back.
-    pub(crate) fn disturb(&mut self, cluster: &mut Cluster, time: Duration) -> anyhow::Result<()> {
+    pub(crate) fn disturb(
+        &mut self,
+        cluster: &mut Cluster,
+        projecting: &Projecting,
+        time: Duration,
+    ) -> anyhow::Result<()> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             thread::sleep(Duration::from_millis(self.random.random_range(20..400)));
             let node = self.random.random_range(0..NODES);
             match self.random.random_range(0..10_u32) {
-                0..=2 => self.kill_node(node)?,
+                0 => self.kill_node(node)?,
+                1..=2 => {
+                    // More often the one that matters most.
+                    let projecting = *projecting.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.takeovers += u32::from(projecting.is_some());
+                    self.kill_node(projecting.unwrap_or(node))?;
+                }
                 3 => {
                     self.server_kills += 1;
                     cluster.kill()?;

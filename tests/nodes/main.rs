@@ -1,4 +1,5 @@
-//! Three nodes on one PostgreSQL under load, while nodes and server are killed and connections cut.
+//! Three nodes on one PostgreSQL, log and read models, under load, while nodes and server are killed and
+//! connections cut.
 //!
 //! A command of its own: `cargo test --release --test nodes`. `NODES_SECONDS` says for how long (60),
 //! `NODES_SEED` repeats the same moments. It starts a PostgreSQL of its own, as `.ci/postgres` does.
@@ -10,6 +11,7 @@ mod chaos;
 mod cluster;
 mod load;
 mod proxy;
+mod watch;
 #[path = "../../benches/support"]
 mod support {
     pub(crate) mod command;
@@ -37,9 +39,13 @@ use support::{
     programme::PROGRAMME,
     server::token,
 };
+use watch::{Watch, until_settled};
 
 /// How many nodes there are.
 const NODES: usize = 3;
+
+/// For how long nobody may project, kills of the server included.
+const GAP_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -75,18 +81,23 @@ fn run(folder: &Path, options: &Options, seed: u64) -> anyhow::Result<()> {
     let first = Node {
         data: folder.join("people"),
         log: Some(url(cluster.port)),
+        projections: Some(url(cluster.port)),
     };
     apply(first.clone(), PROGRAMME)?;
     let token = token(first.clone(), "nodes")?;
     let mut chaos = Chaos::init(folder, &cluster, StdRng::seed_from_u64(seed))?;
     let mut book = Book::default();
+    let watch = Watch::start(chaos.addresses());
+    let projecting = watch.projecting();
     let started = Instant::now();
     let mut round = 0;
     while started.elapsed() < Duration::from_secs(options.seconds) {
         round += 1;
         let load = Load::new(chaos.addresses(), &token);
         let until = Duration::from_secs(10).min(Duration::from_secs(options.seconds));
-        load.during(&mut book, || chaos.disturb(&mut cluster, until))?;
+        load.during(&mut book, || {
+            chaos.disturb(&mut cluster, &projecting, until)
+        })?;
         chaos.calm(&mut cluster)?;
         Load::new(chaos.addresses(), &token).repeat(&mut book)?;
         println!(
@@ -96,6 +107,14 @@ fn run(folder: &Path, options: &Options, seed: u64) -> anyhow::Result<()> {
             started.elapsed().as_secs_f64()
         );
     }
+    until_settled(&chaos.addresses())?;
+    let gaps = watch.end()?;
+    println!("{}", gaps.told());
+    ensure!(
+        gaps.longest() < GAP_MAX,
+        "for {:?} nobody projected",
+        gaps.longest()
+    );
     let nodes = chaos.stop()?;
     let head = check_log(&first, &mut book)?;
     check_nodes(&nodes, head)?;

@@ -10,7 +10,7 @@ use crate::{
     attribution::{Correction, Evidence, attribute},
     conversion::{Changed, Conversion, Corrected, Decided},
     groups::{Bond, Group},
-    numbers::ConversionNumber,
+    numbers::{ConversionNumber, GroupKey},
     posted::{Cause, Overflow},
     rows::{Attribution, Changes, ParkedRow},
     standing::{StatusSince, status_by_facts},
@@ -175,7 +175,7 @@ impl Book {
 
     /// Touches the conversions of a group whose terms look at others of this kind, or at when the first
     /// of all happened, if that has `moved`.
-    fn touch_lookers(&self, key: u128, kind: &Kind, moved: bool, touched: &mut Touched) {
+    fn touch_lookers(&self, key: GroupKey, kind: &Kind, moved: bool, touched: &mut Touched) {
         let members = self.group(Some(key)).into_iter();
         for &member in members.flat_map(|group| &group.conversions) {
             let conversion = self.conversion(member);
@@ -187,7 +187,7 @@ impl Book {
     }
 
     /// Derives when the first conversion of a kind happened in a group.
-    pub(super) fn derive_first(&mut self, key: u128, kind: &Kind) {
+    pub(super) fn derive_first(&mut self, key: GroupKey, kind: &Kind) {
         let Some(group) = self.groups.get(&key) else {
             return;
         };
@@ -229,16 +229,12 @@ impl Book {
     pub(super) fn changes_of(&self, conversion: &Conversion) -> Vec<&Changed> {
         let keys = conversion.keys;
         let mut changes: Vec<&Changed> = Vec::new();
-        changes.extend(
-            self.group(keys.txn)
-                .into_iter()
-                .flat_map(|group| &group.changes),
-        );
+        changes.extend(self.group(keys.txn).into_iter().flat_map(Group::changes));
         for group in [keys.click, keys.customer]
             .into_iter()
             .filter_map(|key| self.group(key))
         {
-            changes.extend(group.changes.iter().filter(|change| {
+            changes.extend(group.changes().iter().filter(|change| {
                 self.target(group, change)
                     .is_some_and(|target| target.order == conversion.order)
             }));
@@ -270,7 +266,7 @@ impl Book {
         let in_time = |at: Instant| at <= until;
         let of_txn = self.group(keys.txn).is_some_and(|group| {
             group
-                .abuses
+                .abuses()
                 .iter()
                 .any(|abuse| in_time(abuse.order.occurred_at))
         });
@@ -280,18 +276,18 @@ impl Book {
                 .into_iter()
                 .filter_map(|key| self.group(key))
                 .any(|group| {
-                    let mut abuses = group.abuses.iter().map(|abuse| abuse.order.occurred_at);
+                    let mut abuses = group.abuses().iter().map(|abuse| abuse.order.occurred_at);
                     abuses.any(|at| at >= happened_at && in_time(at))
                 })
     }
 
     /// Takes the changes under a key that have found a conversion off the list of those that wait.
-    pub(super) fn unpark(&mut self, key: u128) -> Vec<ParkedRow> {
+    pub(super) fn unpark(&mut self, key: GroupKey) -> Vec<ParkedRow> {
         let Some(group) = self.groups.get(&key) else {
             return Vec::new();
         };
         let found: Vec<u64> = group
-            .changes
+            .changes()
             .iter()
             .filter(|change| {
                 let waits = self.parked.get(&change.position);

@@ -7,7 +7,6 @@ use postbook_schemas::{Fact, OfferRef};
 use super::Book;
 use crate::{
     conversion::{Conversion, Keys},
-    groups::Group,
     numbers::ConversionNumber,
     order::short,
     programme::coupon_code,
@@ -117,7 +116,7 @@ impl Book {
         }
         if !conversion.order.dedupe_key.is_empty() {
             let key = short(&["dedupe", &conversion.order.dedupe_key]);
-            excerpt.by_dedupe_key.insert(key, new);
+            excerpt.by_dedupe_key.insert(key.to_be_bytes(), new);
         }
         let of_offer = excerpt
             .by_offer
@@ -159,11 +158,9 @@ impl Book {
             if let Some(group) = self.groups.get(&key) {
                 let members = group.conversions.iter();
                 let conversions = members.filter_map(|&old| renumbered(old)).collect();
-                let group = Group {
-                    conversions,
-                    ..Group::clone(group)
-                };
-                excerpt.groups.insert(key, Box::new(group));
+                let mut copy = group.clone();
+                copy.conversions = conversions;
+                excerpt.groups.insert(key, copy);
             }
         }
     }

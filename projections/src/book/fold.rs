@@ -146,7 +146,7 @@ impl Book {
         let key = report
             .dedupe_key
             .as_deref()
-            .map(|key| short(&["dedupe", key]));
+            .map(|key| short(&["dedupe", key]).to_be_bytes());
         if let Some(&number) = key.and_then(|key| self.by_dedupe_key.get(&key)) {
             self.merge(number, position, envelope, report, order, changes, touched);
             return;
@@ -209,7 +209,7 @@ impl Book {
             let Some(group) = self.groups.get_mut(&key) else {
                 continue;
             };
-            group.conversions.retain(|&member| member != number);
+            group.conversions.retain(|member| *member != number);
             touched.extend(group.conversions.iter().copied());
             if group.bond.as_ref().is_some_and(|bond| bond.order == order) {
                 group.bond = None;
@@ -234,11 +234,11 @@ impl Book {
         }
         for key in [keys.txn, keys.click, keys.customer].into_iter().flatten() {
             let group = self.groups.entry(key).or_default();
-            if !group.changes.is_empty() {
+            if !group.changes().is_empty() {
                 touched.extend(group.conversions.iter().copied());
             }
             group.add(number);
-            if !group.changes.is_empty() {
+            if !group.changes().is_empty() {
                 changes.parked.extend(self.unpark(key));
             }
         }

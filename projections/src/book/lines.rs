@@ -1,6 +1,6 @@
 //! The lines that the rules give a conversion: which rules match, what they leave and give, and the rows.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{
     Currency, Instant, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
@@ -61,7 +61,7 @@ impl Book {
             }
             match unmet(&rule.when, conversion, click, &around) {
                 Some(Unmet::Not(_) | Unmet::Total(_)) => {
-                    unmet_rules.push((place, ZeroReason::ConditionUnmet))
+                    unmet_rules.push((place, ZeroReason::ConditionUnmet));
                 }
                 Some(Unmet::AwaitsRate) => unmet_rules.push((place, ZeroReason::AwaitingFx)),
                 None => {
@@ -262,8 +262,8 @@ pub(super) fn line(
         Standing::Approved { available_at } => (LineState::Approved, Some(available_at)),
     };
     let row = EarningLine {
-        rule: Some(rule.id.clone()),
-        terms_version: Some(terms.version.clone()),
+        rule: Some(rule.id.to_string()),
+        terms_version: Some(terms.version.to_string()),
         partner: Some(partner.clone()),
         amount_minor: given.net_minor,
         currency: Some(currency),
@@ -279,8 +279,8 @@ pub(super) fn line(
         payout_id: carried.payout_id,
     };
     let posted = PostedLine {
-        rule: rule.id.clone(),
-        terms_version: terms.version.clone(),
+        rule: Arc::clone(&rule.id),
+        terms_version: Arc::clone(&terms.version),
         partner: partner.clone(),
         currency,
         amount_minor: given.net_minor,
@@ -301,8 +301,8 @@ pub(super) fn zero_line(
     reason: ZeroReason,
 ) -> EarningLine {
     EarningLine {
-        rule: rule.map(|(_, rule)| rule.id.clone()),
-        terms_version: rule.map(|(terms, _)| terms.version.clone()),
+        rule: rule.map(|(_, rule)| rule.id.to_string()),
+        terms_version: rule.map(|(terms, _)| terms.version.to_string()),
         partner,
         amount_minor: 0,
         currency,

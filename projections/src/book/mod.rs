@@ -35,7 +35,7 @@ use crate::{
     derivation::Derivation,
     groups::Group,
     months::Fence,
-    numbers::{ConversionNumber, PoolKey},
+    numbers::{ConversionNumber, GroupKey, PoolKey},
     payouts::{Carriers, Payout},
     pools::Pool,
     posted::{Cause, Overflow},
@@ -76,10 +76,10 @@ pub struct Book {
     )]
     conversions: Vec<Box<Conversion>>,
     ids: HashMap<FactId, ConversionNumber>,
-    by_dedupe_key: HashMap<u128, ConversionNumber>,
+    by_dedupe_key: HashMap<[u8; 16], ConversionNumber>,
     by_offer: BTreeMap<OfferRef, Vec<ConversionNumber>>,
     by_coupon: HashMap<u128, Vec<ConversionNumber>>,
-    groups: HashMap<u128, Box<Group>>,
+    groups: HashMap<GroupKey, Box<Group>>,
     decisions: HashMap<FactId, Vec<Decided>>,
     corrections: HashMap<FactId, Vec<Corrected>>,
     /// The facts that are folded, other than reports (whose ids are in `ids`), and where they are.
@@ -88,7 +88,7 @@ pub struct Book {
     defined_at: Option<Instant>,
     /// Adoptions that wait for their definitions.
     adoptions: Vec<adopt::Adoption>,
-    parked: BTreeMap<u64, (u128, ParkedRow)>,
+    parked: BTreeMap<u64, (GroupKey, ParkedRow)>,
     pools: HashMap<PoolKey, Pool>,
     rate_users: BTreeMap<(Currency, Currency), BTreeSet<ConversionNumber>>,
     fences: BTreeMap<u128, Fence>,
@@ -243,7 +243,7 @@ impl Book {
             .expect("conversion numbers are places in this list")
     }
 
-    fn group(&self, key: Option<u128>) -> Option<&Group> {
+    fn group(&self, key: Option<GroupKey>) -> Option<&Group> {
         self.groups.get(&key?).map(AsRef::as_ref)
     }
 

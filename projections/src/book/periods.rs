@@ -71,7 +71,7 @@ impl Book {
         let terms = posting.terms_version.as_ref().and_then(|version| {
             let number = self.ids.get(&posting.conversion_id?)?;
             let all = self.programme.all_terms(&self.conversion(*number).offer);
-            all.iter().rfind(|terms| terms.version == *version)
+            all.iter().rfind(|terms| *terms.version == **version)
         });
         terms.map_or_else(|| Month::of(at), |terms| terms.month(at))
     }

@@ -1,5 +1,7 @@
 //! What the advertiser owes for a conversion, where the terms state its price.
 
+use std::sync::Arc;
+
 use postbook_schemas::{Slug, Status};
 
 use super::{Book, earn::Lines, lines::standing, seen::Seen};
@@ -53,8 +55,8 @@ impl Book {
             let left = self.left(rule, number, &situation);
             let given = self.priced(rule, number, currency, &left, None);
             lines.posted.push(PostedLine {
-                rule: format!("price:{}", rule.id),
-                terms_version: terms.version.clone(),
+                rule: format!("price:{}", rule.id).into(),
+                terms_version: Arc::clone(&terms.version),
                 partner: partner.clone(),
                 currency,
                 amount_minor: if refused { 0 } else { given.net_minor },

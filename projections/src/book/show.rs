@@ -1,5 +1,7 @@
 //! A conversion as a row: its status and what payouts carry of its lines.
 
+use std::sync::Arc;
+
 use postbook_schemas::{Currency, FactId, Instant, Slug, Status, ZeroReason};
 
 use super::{
@@ -31,15 +33,16 @@ impl Book {
                 continue;
             };
             let is_known = posted.iter().any(|line| {
-                line.rule == rule && line.partner == *partner && line.currency == currency
+                *line.rule == *rule && line.partner == *partner && line.currency == currency
             });
             if is_known {
                 continue;
             }
             let carried = self.carried(conversion, &rule, partner, currency);
             let memo = line_memo(0, 0, &carried).ok_or(Overflow)?;
-            let before = conversion.posted.iter().find(|line| line.rule == rule);
-            let terms_version = before.map_or_else(String::new, |line| line.terms_version.clone());
+            let before = conversion.posted.iter().find(|line| *line.rule == *rule);
+            let terms_version =
+                before.map_or_else(|| Arc::from(""), |line| Arc::clone(&line.terms_version));
             let mut row = zero_line(
                 None,
                 Some(partner.clone()),
@@ -55,7 +58,7 @@ impl Book {
             row.payout_id = carried.payout_id;
             rows.push(row);
             posted.push(PostedLine {
-                rule,
+                rule: rule.into(),
                 terms_version,
                 partner: partner.clone(),
                 currency,

@@ -12,7 +12,7 @@ use postbook_schemas::{
 use super::Book;
 use crate::{
     click::ClickSeen,
-    conversion::{Abused, Conversion, Corrected, Decided, Keys},
+    conversion::{Abused, Conversion, Corrected, Decided, Keys, group_key},
     numbers::ConversionNumber,
     order::{OrderKey, short},
     programme::coupon_code,
@@ -137,7 +137,7 @@ impl Book {
         let waiting: Vec<ConversionNumber> = offers
             .iter()
             .filter_map(|offer| {
-                let key = short(&["", "click", offer.as_str(), &click.click_id]);
+                let key = group_key(&["", "click", offer.as_str(), &click.click_id]);
                 self.groups.get(&key)
             })
             .flat_map(|group| group.conversions.iter().copied())

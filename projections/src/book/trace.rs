@@ -106,7 +106,7 @@ impl Book {
             let advance = is_share
                 .then(|| self.trace_advance(number, partner, &matched.terms, given.net_minor));
             trace.lines.push(LineTrace {
-                rule: rule.id.clone(),
+                rule: rule.id.to_string(),
                 partner: partner.clone(),
                 currency,
                 level: 0,
@@ -165,12 +165,12 @@ impl Book {
             let row = lines
                 .rows
                 .iter()
-                .find(|row| row.rule.as_ref() == Some(&rule.id));
+                .find(|row| row.rule.as_deref() == Some(&*rule.id));
             let left_minor = exchange
                 .and_then(|exchange| share_of(rule, below.net_minor, exchange))
                 .and_then(|product| round(&product));
             trace.lines.push(LineTrace {
-                rule: rule.id.clone(),
+                rule: rule.id.to_string(),
                 partner: upline.clone(),
                 currency,
                 level,
@@ -210,7 +210,7 @@ impl Book {
                 let currency = self.programme.offer_currency(&conversion.offer);
                 trace.unmet.push(UnmetTrace {
                     total: total.map(|total| told(total, currency, &around)),
-                    rule: rule.id.clone(),
+                    rule: rule.id.to_string(),
                     partner: partner.clone(),
                     unmet,
                 });

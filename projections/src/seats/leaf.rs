@@ -23,7 +23,7 @@ impl Leaf {
 
     pub(super) fn summary(&self) -> Summary {
         let all = self.seats.iter();
-        all.fold(Summary::default(), |so_far, seat| so_far.with(seat))
+        all.fold(Summary::default(), Summary::with)
     }
 
     /// The members before a place, of whom `before` are not here, and who sits there.
@@ -33,7 +33,7 @@ impl Leaf {
             Err(at) => (at, None),
         };
         let earlier = self.seats.iter().take(at);
-        (earlier.fold(before, |so_far, seat| so_far.with(seat)), sits)
+        (earlier.fold(before, Before::with), sits)
     }
 
     /// The member before whom so many members sit here.

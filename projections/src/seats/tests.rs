@@ -1,5 +1,9 @@
 //! Seats against a plain list that is searched from the front.
-#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "small numbers, and places that were found"
+)]
 
 use postbook_schemas::{FactId, Instant};
 use proptest::prelude::*;
@@ -105,7 +109,7 @@ fn check(
     for window in windows {
         let mut found = Vec::new();
         seats.visit(&order(from), window, &mut |seat| {
-            found.push(seat.conversion)
+            found.push(seat.conversion);
         });
         prop_assert_eq!(found, plain_visit(list, &order(from), window));
     }

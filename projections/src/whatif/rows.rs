@@ -251,7 +251,7 @@ fn row(
             it.owed == owed
                 && it.partner == *partner
                 && it.currency == *currency
-                && Some(&it.rule) == rule.as_ref()
+                && Some(&*it.rule) == rule.as_deref()
         });
         same.next().cloned()
     };
@@ -283,7 +283,7 @@ fn row(
         );
         (old != new).then_some((old, new))
     });
-    let version = |line: &Option<PostedLine>| line.as_ref().map(|it| it.terms_version.clone());
+    let version = |line: &Option<PostedLine>| line.as_ref().map(|it| it.terms_version.to_string());
     let terms = (version(&old), version(&new));
     Some(Row {
         position: found.and_then(|(before, after)| before.map(|_| after.position)),

@@ -463,7 +463,7 @@ fn deposits_and_rounds_within_the_window_qualify_a_player() {
     );
 }
 
-/// AffKong: a deposit within 30 days of registration, and either five bets or the minimal deposit (20.00)
+/// `AffKong`: a deposit within 30 days of registration, and either five bets or the minimal deposit (20.00)
 /// wagered once. Alternatives are rules of one group.
 #[test]
 fn five_bets_or_the_deposit_wagered_once_qualify_a_player() {
@@ -546,7 +546,7 @@ fn a_deposit_and_two_lots_qualify_a_trader_and_lots_are_rebated() {
     );
 }
 
-/// PartnerStack: 20.00, a clawback of 100.00, so −80.00, and nothing can be withdrawn until it is above zero.
+/// `PartnerStack`: 20.00, a clawback of 100.00, so −80.00, and nothing can be withdrawn until it is above zero.
 #[test]
 fn a_balance_below_zero_is_carried_until_it_is_worked_off() {
     check(

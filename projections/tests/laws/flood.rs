@@ -72,6 +72,42 @@ fn partner(name: &str, parent: Option<&str>) -> Fact {
     })
 }
 
+fn sale(number: u64, amount_minor: i64) -> Fact {
+    Fact::of_report(Report {
+        outcome: Outcome::Accepted,
+        offer: offer(),
+        kind: Kind::Sale,
+        event: None,
+        references: References {
+            txn_id: Some(format!("t{number}")),
+            customer_id: Some(format!("c{}", number % 5)),
+            coupon_code: Some("SAVE".to_owned()),
+            ..References::default()
+        },
+        amount_minor: Some(amount_minor),
+        currency: Currency::USD,
+        payout_minor: None,
+        quantity: None,
+        status: None,
+        subs: BTreeMap::new(),
+        metadata: BTreeMap::new(),
+        dedupe_key: Some(format!("k{number}")),
+        matched: true,
+        attempt: Attempt::default(),
+    })
+}
+
+fn adjusted() -> Fact {
+    Fact::AdjustmentPosted(AdjustmentPosted {
+        partner: slug("p0"),
+        amount_minor: AMOUNT_MINOR_MAX,
+        currency: Currency::USD,
+        reason: "r".to_owned(),
+        proposal_id: None,
+        agreed_because: None,
+    })
+}
+
 /// The facts in order of time: a programme, sales over three months, adjustments, and a payout of all lines that
 /// is settled and comes back.
 fn facts(carryover: &str, sign: Sign) -> Vec<Envelope> {
@@ -106,32 +142,7 @@ fn facts(carryover: &str, sign: Sign) -> Vec<Envelope> {
     let mut lines = Vec::new();
     for number in 0..MANY {
         let day = i64::try_from(number * 80 / MANY).expect("few days");
-        let references = References {
-            txn_id: Some(format!("t{number}")),
-            customer_id: Some(format!("c{}", number % 5)),
-            coupon_code: Some("SAVE".to_owned()),
-            ..References::default()
-        };
-        let subject_id = tell(
-            day,
-            Fact::of_report(Report {
-                outcome: Outcome::Accepted,
-                offer: offer(),
-                kind: Kind::Sale,
-                event: None,
-                references,
-                amount_minor: Some(sign(number) * AMOUNT_MINOR_MAX),
-                currency: Currency::USD,
-                payout_minor: None,
-                quantity: None,
-                status: None,
-                subs: BTreeMap::new(),
-                metadata: BTreeMap::new(),
-                dedupe_key: Some(format!("k{number}")),
-                matched: true,
-                attempt: Attempt::default(),
-            }),
-        );
+        let subject_id = tell(day, sale(number, sign(number) * AMOUNT_MINOR_MAX));
         lines.push(PayoutLine {
             subject_id,
             rule: Some("sale".to_owned()),
@@ -140,15 +151,7 @@ fn facts(carryover: &str, sign: Sign) -> Vec<Envelope> {
         if number % 3 != 0 {
             continue;
         }
-        let adjusted = AdjustmentPosted {
-            partner: slug("p0"),
-            amount_minor: AMOUNT_MINOR_MAX,
-            currency: Currency::USD,
-            reason: "r".to_owned(),
-            proposal_id: None,
-            agreed_because: None,
-        };
-        tell(day, Fact::AdjustmentPosted(adjusted));
+        tell(day, adjusted());
     }
     let payout_id = FactId::from_u128(0xbeef);
     let proposed = PayoutProposed {

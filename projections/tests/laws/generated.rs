@@ -210,6 +210,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         ).prop_map(|((kind, txn, click, customer, coupon, offer), (amount, euro, payout, status, day))| {
             H::Report { kind, txn, click, customer, coupon, offer, amount, euro, payout, status, day }
         }),
+        // Customers who win and lose over months.
+        4 => (select(vec![0_u8, 1, 1, 2]), 0_u8..3, select(vec![-2_500_i64, -500, 1_000, 2_500]), day())
+            .prop_map(|(click, customer, amount, day)| H::Report {
+                kind: 4, txn: None, click: Some(click), customer: Some(customer), coupon: false, offer: 0,
+                amount: Some(amount), euro: false, payout: false, status: None, day,
+            }),
         6 => (select(vec![Change::Refund, Change::Refund, Change::Chargeback, Change::ChargebackWon, Change::Status]),
               select(vec![0_u8, 0, 0, 0, 1, 2]), 0_u8..6, 0_u8..2, proptest::option::of(positive()), select(Status::ALL), day())
             .prop_map(|(change, by, id, offer, amount, status, day)| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::Datelike;
 use postbook_schemas::{
-    Currency, Kind, Slug, Status,
+    Currency, Exact, Kind, Slug, Status,
     terms::{Approval, Carryover, Fence, Rule, Terms, TierBy, TierMode, Total, When},
 };
 use rust_decimal::Decimal;
@@ -168,7 +168,7 @@ fn is_reached(history: &History<'_>, conversion: &Conversion<'_>, total: &Total)
     }
     if let Some(least) = total.quantity {
         let quantities = added.iter().filter_map(|other| other.report.quantity);
-        let sum: Decimal = quantities.map(|quantity| quantity.decimal()).sum();
+        let sum: Decimal = quantities.map(Exact::decimal).sum();
         return sum >= least.decimal();
     }
     let has_rate = |other: &Conversion<'_>| {

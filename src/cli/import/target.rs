@@ -35,7 +35,7 @@ pub(super) enum Target {
     /// The data directory.
     Here(Arc<Service>, Sending),
     /// A running server, with a token for it.
-    Server(Client, String),
+    Server(Box<Client>, String),
 }
 
 impl fmt::Debug for Target {
@@ -59,7 +59,10 @@ impl Target {
 
     /// A running server.
     pub(super) fn server(url: &str, token: &str) -> Result<Self, CliError> {
-        Ok(Self::Server(Client::try_new(url)?, token.to_owned()))
+        Ok(Self::Server(
+            Box::new(Client::try_new(url)?),
+            token.to_owned(),
+        ))
     }
 
     /// The data directory.

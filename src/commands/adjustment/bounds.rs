@@ -1,8 +1,11 @@
 //! How far from zero people may bring what a partner has coming.
 
-use postbook_schemas::{BALANCE_MINOR_MAX, Currency};
+use postbook_schemas::{AMOUNT_MINOR_MAX, BALANCE_MINOR_MAX, Currency};
 
-use super::{super::record::CommandError, Amount};
+use super::{
+    super::record::{self, CommandError},
+    Amount,
+};
 use crate::{service::Service, tables::query::balances::AsOf};
 
 /// Refuses an adjustment that would bring a partner's balance, or the sum of its adjustments, beyond
@@ -16,6 +19,10 @@ pub(super) async fn check(
     amount: &Amount,
     currency: Currency,
 ) -> Result<(), CommandError> {
+    // Only large amounts could pass the bound before the read models show them.
+    if amount.amount_minor.unsigned_abs() > AMOUNT_MINOR_MAX.unsigned_abs() / 1_000 {
+        record::catch_up(service).await?;
+    }
     let balances = service.tables.balances(&amount.partner, AsOf::ALL).await?;
     let balance = balances.get(currency.code()).copied().unwrap_or_default();
     let has = [

@@ -126,7 +126,7 @@ pub async fn move_on(
         let kept = record::append(service, author, &fact, Some(unique), references).await?;
         let position = kept.recorded.position;
         if !kept.is_repeat || answered_at(service, author).await? == Some(position) {
-            return moved_payout(service, id).await;
+            return payout_at(service, id, position).await;
         }
         let by = &kept.recorded.envelope;
         if Move::of(&by.fact).is_some_and(|(_, moved)| moved == id) {

@@ -43,8 +43,9 @@ impl FromRequestParts<Arc<Service>> for Reader {
         if let Err(error) = service.look().await {
             tracing::warn!(%error, "what other nodes have done is not looked at");
         }
-        // Those that are built again take their time, and the old ones answer meanwhile.
-        let is_built = service.projector.building().is_some();
+        // Those that are built again take their time, here or on a node with another program, and the
+        // old ones answer meanwhile.
+        let is_built = service.projector.building().is_some() || !service.tables.are_current();
         if !is_built && !service.projector.wait_for_head(PATIENCE).await {
             tracing::warn!(
                 lag = service.projector.lag(),

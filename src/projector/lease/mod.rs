@@ -5,22 +5,23 @@
 //! higher term, and whoever has it claims the tables for that term before it writes: what is written
 //! in an earlier term is then refused by the tables themselves.
 
+mod keeper;
 mod memory;
 mod postgres;
+#[cfg(test)]
+mod tests;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::{
-    sync::watch,
+    sync::{Mutex, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
+use self::keeper::Keeper;
 use super::ProjectorError;
 use crate::tables::Tables;
 
@@ -165,9 +166,11 @@ impl Lease {
     pub async fn term(&self, within: Duration) -> Result<i64, ProjectorError> {
         let mut role = self.watch();
         let known = role.wait_for(|role| *role != Role::Following(None));
-        match timeout(within, known).await.as_deref() {
-            Ok(Ok(Role::Projecting(term))) => Ok(*term),
-            Ok(Ok(Role::Following(by))) => Err(ProjectorError::Elsewhere(by.clone())),
+        match timeout(within, known).await {
+            Ok(Ok(known)) => match &*known {
+                Role::Projecting(term) => Ok(*term),
+                Role::Following(by) => Err(ProjectorError::Elsewhere(by.clone())),
+            },
             _ => Err(ProjectorError::Elsewhere(None)),
         }
     }
@@ -235,11 +238,9 @@ impl Lease {
         let Some(keeping) = &self.0.keeping else {
             return;
         };
-        let task = {
-            let mut task = keeping.task.lock().unwrap_or_else(PoisonError::into_inner);
-            task.take()
-        };
-        let Some(task) = task else {
+        // Whoever comes second waits here until it is given up.
+        let mut task = keeping.task.lock().await;
+        let Some(task) = task.take() else {
             return;
         };
         task.abort();
@@ -265,151 +266,8 @@ fn own_name() -> String {
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
+        if let Some(task) = self.task.get_mut().take() {
             task.abort();
         }
-    }
-}
-
-/// The task behind a [`Lease`].
-struct Keeper {
-    store: Arc<dyn LeaseStore>,
-    session: Session,
-    role: watch::Sender<Role>,
-    wants: watch::Receiver<u64>,
-    wanted: watch::Sender<u64>,
-    /// When the lease must be taken for lost, if nothing else is heard.
-    lost_at: Instant,
-}
-
-impl Keeper {
-    async fn run(mut self) {
-        loop {
-            let asked_at = Instant::now();
-            let wants = *self.wants.borrow_and_update();
-            let taking = self.store.take(&self.session, LASTS, wants);
-            match timeout(self.patience(), taking).await {
-                Ok(Ok(standing)) if standing.is_own => {
-                    // From when it was asked on: the answer may have taken its time.
-                    self.lost_at = asked_at + LASTS - MARGIN;
-                    self.wanted.send_if_modified(|wanted| {
-                        let changes = *wanted != standing.wanted;
-                        *wanted = standing.wanted;
-                        changes
-                    });
-                    self.becomes(Role::Projecting(standing.holder.term));
-                }
-                Ok(Ok(standing)) => self.becomes(Role::Following(Some(standing.holder))),
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "it is asked again");
-                    self.unheard();
-                }
-                Err(_) => self.unheard(),
-            }
-            sleep(EVERY_AT_MOST).await;
-            tokio::select! {
-                () = sleep(EVERY - EVERY_AT_MOST) => {}
-                // Nobody is left who could want anything.
-                Ok(()) = self.wants.changed() => {}
-            }
-        }
-    }
-
-    /// How long to wait for an answer: not beyond the end of the lease.
-    fn patience(&self) -> Duration {
-        let left = self.lost_at.saturating_duration_since(Instant::now());
-        match *self.role.borrow() {
-            Role::Projecting(_) => left.min(ANSWER_MAX),
-            Role::Following(_) => ANSWER_MAX,
-        }
-    }
-
-    fn unheard(&self) {
-        if Instant::now() + EVERY >= self.lost_at {
-            self.becomes(Role::Following(None));
-        }
-    }
-
-    fn becomes(&self, next: Role) {
-        self.role.send_if_modified(|role| {
-            let changes = *role != next;
-            if changes {
-                match &next {
-                    Role::Projecting(term) => tracing::info!(term, "this node projects"),
-                    Role::Following(by) => tracing::info!(?by, "this node follows"),
-                }
-                *role = next;
-            }
-            changes
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn becomes(lease: &Lease, wanted: impl Fn(&Role) -> bool) -> Role {
-        let mut watched = lease.watch();
-        let role = timeout(Duration::from_secs(20), watched.wait_for(wanted)).await;
-        role.expect("it comes to that").expect("it is kept").clone()
-    }
-
-    fn is_held(role: &Role) -> bool {
-        matches!(role, Role::Projecting(_))
-    }
-
-    #[tokio::test]
-    async fn nobody_contends_with_who_is_alone() {
-        let lease = Lease::alone();
-        lease.release().await;
-        assert_eq!(lease.role(), Role::Projecting(0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_has_it_and_another_gets_it_in_a_higher_term_when_it_is_given_up() {
-        let store = Arc::new(MemoryLeases::default());
-        let one = Lease::start(store.clone(), Session::new("one"));
-        assert_eq!(becomes(&one, is_held).await, Role::Projecting(1));
-        let other = Lease::start(store, Session::new("other"));
-        let known = |role: &Role| matches!(role, Role::Following(Some(_)));
-        let one_has_it = Holder {
-            node: "one".into(),
-            term: 1,
-        };
-        let role = becomes(&other, known).await;
-        assert_eq!(role, Role::Following(Some(one_has_it)));
-        sleep(10 * LASTS).await;
-        assert_eq!(one.role(), Role::Projecting(1));
-        let released_at = Instant::now();
-        one.release().await;
-        assert_eq!(one.role(), Role::Following(None));
-        assert_eq!(becomes(&other, is_held).await, Role::Projecting(2));
-        assert!(released_at.elapsed() <= EVERY);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_not_heard_of_loses_it_before_another_gets_it() {
-        let store = Arc::new(MemoryLeases::default());
-        let one = Lease::start(store.clone(), Session::new("one"));
-        becomes(&one, is_held).await;
-        let other = Lease::start(store.clone(), Session::new("other"));
-        sleep(LASTS).await;
-        store.cut_off("one", true);
-        let cut_at = Instant::now();
-        becomes(&one, |role| !is_held(role)).await;
-        let lost = cut_at.elapsed();
-        assert!(!is_held(&other.role()), "there are two");
-        becomes(&other, is_held).await;
-        assert!(lost < cut_at.elapsed());
-        assert!(cut_at.elapsed() <= LASTS + EVERY, "{:?}", cut_at.elapsed());
-        // It comes back, and is told who has it.
-        store.cut_off("one", false);
-        let role = becomes(&one, |role| matches!(role, Role::Following(Some(_)))).await;
-        let Role::Following(Some(holder)) = role else {
-            panic!("{role:?}");
-        };
-        assert_eq!((&*holder.node, holder.term), ("other", 2));
     }
 }

@@ -147,24 +147,30 @@ fn standing(row: &PgRow, is_own: bool) -> sqlx::Result<Standing> {
 pub async fn look(server: &Server) -> Result<Option<(Holder, bool)>, LeaseError> {
     let sql = "SELECT holder, term, wanted, expires_at > clock_timestamp() AS holds \
                FROM projection_lease WHERE one = 1";
-    let mut connection = server.connect().await.map_err(told)?;
+    let mut connection = server.connect().await?;
     let found = match sqlx::query(sql).fetch_optional(&mut connection).await {
         Err(error) if is_missing(&error) => None,
-        found => found.map_err(told)?,
+        found => found?,
     };
-    connection.close().await.map_err(told)?;
-    let read = |row: PgRow| Ok((standing(&row, false)?.holder, row.try_get("holds")?));
-    found.map(read).transpose().map_err(told)
+    connection.close().await?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    Ok(Some((standing(&row, false)?.holder, row.try_get("holds")?)))
 }
 
 /// Whether the table or its row is not there yet.
 fn is_missing(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     matches!(error, sqlx::Error::RowNotFound) || code.as_deref() == Some("42P01")
 }
 
-fn told(error: sqlx::Error) -> LeaseError {
-    LeaseError(error.to_string())
+impl From<sqlx::Error> for LeaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
 impl LeaseStore for ServerLeases {
@@ -176,12 +182,12 @@ impl LeaseStore for ServerLeases {
     ) -> BoxFuture<'s, Result<Standing, LeaseError>> {
         async move {
             let standing = self.ask_or_make(session, lasts, wanted).await;
-            standing.map_err(told)
+            Ok(standing?)
         }
         .boxed()
     }
 
     fn give_up<'s>(&'s self, session: &'s Session) -> BoxFuture<'s, Result<(), LeaseError>> {
-        async move { self.give_up_now(session).await.map_err(told) }.boxed()
+        async move { Ok(self.give_up_now(session).await?) }.boxed()
     }
 }

@@ -40,6 +40,7 @@ use self::{
     settings::Settings,
     source::Source,
     tail::{Tail, Writing},
+    trouble::Trouble,
 };
 use super::{
     Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
@@ -249,8 +250,9 @@ async fn bring_up_to_date(
 ) -> Result<PathBuf, StoreError> {
     let (connection, settings) = existing(server, click_ids.map(|key| &**key)).await?;
     let (key, mirror) = (settings.fingerprint_key()?, data.join(MIRROR));
-    let last = connection.last(&server.stream()).await;
-    let last = last.map_err(|trouble| trouble.told("read"))?;
+    let told = |trouble: Trouble| trouble.told("read");
+    let source = Source::new(server.clone(), server.connection());
+    let last = source.last().await.map_err(told)?;
     let known = (server.clone(), connection, settings);
     let deadline = tokio::time::Instant::now() + BESIDE_MAX;
     // Bringing it up to date looks at no click ids.
@@ -266,7 +268,8 @@ async fn bring_up_to_date(
     let wanted = last.map(|last| last.revision);
     loop {
         let reached = mark_of(&mirror, &key).await?;
-        if reached.map(|mark: Mark| mark.revision) >= wanted {
+        let is_there = reached.map(|mark: Mark| mark.revision) >= wanted;
+        if is_there || !source.has_facts_after(reached).await.map_err(told)? {
             return Ok(mirror);
         }
         if tokio::time::Instant::now() >= deadline {
@@ -346,6 +349,10 @@ impl LogStore for KurrentStore {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { self.shared.catch_up(tokio::time::Instant::now()).await }.boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -8,7 +8,7 @@ use super::{
     tail::{EVENTS, Reader},
     trouble::Trouble,
 };
-use crate::store::{StoreError, layout::row::damaged};
+use crate::store::{StoreError, layout::row::damaged, sqlite::Mark};
 
 /// A stream and the way there.
 #[derive(Debug)]
@@ -69,5 +69,22 @@ impl Source {
             self.server
         );
         damaged(head, what)
+    }
+
+    /// Whether there is a whole group after an event: what is void or others' does not count.
+    pub(super) async fn has_facts_after(&self, mark: Option<Mark>) -> Result<bool, Trouble> {
+        let mut reader = Reader::after(mark);
+        loop {
+            let events = self.page_after(&reader, 0).await?;
+            let new = reader.new_of(&events, 0)?;
+            if new.is_empty() {
+                return Ok(false);
+            }
+            for event in new {
+                if reader.take(event, 0)?.is_some() {
+                    return Ok(true);
+                }
+            }
+        }
     }
 }

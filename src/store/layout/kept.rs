@@ -222,3 +222,59 @@ pub(in crate::store) fn recorded_at(line: &[u8]) -> Result<Instant, String> {
         serde_json::from_slice(line).map_err(|error| format!("its line is no fact: {error}"))?;
     Ok(envelope.recorded_at)
 }
+
+#[cfg(test)]
+mod tests {
+    use postbook_schemas::traffic::Device;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fact() -> impl Strategy<Value = Kept> {
+        let keys = prop::collection::vec((any::<u64>(), any::<bool>()), 0..3);
+        (any::<bool>(), 0_u64..1_000, keys).prop_map(|(is_click, number, keys)| {
+            let name = if is_click {
+                "click.recorded"
+            } else {
+                "revenue.reported"
+            };
+            let line = format!(
+                r#"{{"id":"018f0000-0000-7000-8000-000000000000","type":"{name}","version":1,"occurred_at":"2026-01-01T00:00:00Z","recorded_at":"2026-01-01T00:00:00Z","actor":"a","source":{{"endpoint":"e"}},"data":{{"number":{number}}}}}"#
+            );
+            let seat = ClickHead {
+                link_position: number,
+                occurred_at: Instant::EPOCH,
+                country: None,
+                device: Device::Mobile,
+            };
+            Kept {
+                recorded_at: recorded_at(line.as_bytes()).expect("the line is a fact"),
+                line: line.into_bytes(),
+                seat: is_click.then_some(seat),
+                keys,
+            }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn facts_come_out_of_rows_as_they_went_in(
+            facts in prop::collection::vec(fact(), 0..300),
+            copies in 1_usize..40,
+        ) {
+            let facts: Vec<_> = std::iter::repeat_n(facts, copies).flatten().collect();
+            let laid = lay(&facts, Frontier::default(), None).expect("they can be laid out");
+            prop_assert_eq!(laid.frontier.size(), facts.len() as u64);
+            let mut kept = Vec::new();
+            for row in &laid.rows {
+                prop_assert_eq!(row.first_position, kept.len() as u64 + 1);
+                kept.extend(facts_of(row).expect("a row has its facts"));
+            }
+            prop_assert!(kept == facts);
+            let keys: usize = facts.iter().map(|fact| fact.keys.len()).sum();
+            prop_assert_eq!(laid.keys.len(), keys);
+        }
+    }
+}

@@ -109,6 +109,22 @@ impl Conn<'_> {
         })
     }
 
+    /// A step of writing without values.
+    pub(in crate::tables) fn step(&mut self, sql: impl Into<String>) -> BoxFuture<'_, Answer<()>> {
+        let server = match self {
+            Self::File(_) => None,
+            Self::Server(_, server) => Some(Server::clone(server)),
+        };
+        let running = self.run(sql, "written");
+        let Some(server) = server else {
+            return running;
+        };
+        Box::pin(async move {
+            let done = timeout(STATEMENT_MAX, running).await;
+            done.unwrap_or_else(|_| Err(TablesError::on(Some(&server), "written", late())))
+        })
+    }
+
     /// Runs statements without values, as long as it takes. They are text of this program.
     pub(in crate::tables) fn run<'r>(
         &'r mut self,
@@ -147,5 +163,9 @@ async fn in_time_of<T>(
     statement: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
     let answered = timeout(time, statement).await;
-    answered.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    answered.unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> sqlx::Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }

@@ -79,7 +79,7 @@ impl Fence {
         mut connection: Conn<'_>,
         position: u64,
     ) -> Result<(), TablesError> {
-        connection.run("BEGIN", "written").await?;
+        connection.step("BEGIN").await?;
         let sql = format!(
             "SELECT m.position AS position FROM {} r, meta m \
              WHERE r.one = 1 AND r.generation <= $1 AND r.term = $2 AND m.one = 1 \

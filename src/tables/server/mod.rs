@@ -12,7 +12,11 @@ mod generations;
 mod pointer;
 mod views;
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use tokio::time::timeout;
@@ -139,10 +143,15 @@ impl Place {
 
     /// Opens the read models to write them, and makes empty ones where there are none. Says which
     /// generation is in force, and its form.
-    pub(super) async fn open(&self) -> Result<(i64, i64), TablesError> {
+    pub(super) async fn open(self: &Arc<Self>) -> Result<(i64, i64), TablesError> {
         let mut connection = self.connect().await?;
         let generation = match pointer::find(self, connection.hand()).await? {
-            Some(pointer) => pointer.generation,
+            Some(pointer) => {
+                if pointer.shown != pointer.generation {
+                    tokio::spawn(views::show_later(Arc::clone(self)));
+                }
+                pointer.generation
+            }
             None => self.lay_out(&mut connection).await?,
         };
         connection.close().await?;
@@ -204,6 +213,12 @@ impl Place {
         let mut connection = fence.connect().await?;
         let checkpoint = checkpoint::read(connection.hand()).await?;
         Writer::init(connection, checkpoint, Some(fence)).await
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, schema {}", self.server, self.base)
     }
 }
 

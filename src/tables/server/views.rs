@@ -116,6 +116,15 @@ pub(super) async fn show_later(place: Arc<Place>) {
 }
 
 impl Place {
+    /// The generation that the views show, if it is not the one in force.
+    pub(in crate::tables) async fn shown_otherwise(&self) -> Result<Option<i64>, TablesError> {
+        let mut connection = self.connect().await?;
+        let pointer = pointer::find(self, connection.hand()).await?;
+        connection.close().await?;
+        let behind = pointer.filter(|pointer| pointer.shown != pointer.generation);
+        Ok(behind.map(|pointer| pointer.shown))
+    }
+
     /// Makes the views show the generation in force if they do not.
     pub(in crate::tables) async fn show(&self) -> Result<(), TablesError> {
         let mut connection = self.connect().await?;

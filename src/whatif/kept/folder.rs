@@ -13,7 +13,7 @@ const SUFFIX: &str = ".json.zst";
 
 /// The what-ifs of a data directory.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub(super) struct Folder {
     folder: PathBuf,
 }
 

@@ -101,9 +101,14 @@ impl Drop for Schema {
     fn drop(&mut self) {
         // With the generations of read models that are kept beside it.
         let (server, name) = (self.server.clone(), &self.name);
+        let of_it = format!("(n.nspname = '{name}' OR starts_with(n.nspname, '{name}_g'))");
+        // The runtime that would end what is still being read may be the one that waits here.
         let statement = format!(
-            "DO $$ DECLARE one text; BEGIN FOR one IN SELECT nspname FROM pg_namespace \
-             WHERE nspname = '{name}' OR starts_with(nspname, '{name}_g') LOOP \
+            "DO $$ DECLARE one text; BEGIN \
+             PERFORM pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+             JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE {of_it} AND l.pid <> pg_backend_pid(); \
+             FOR one IN SELECT n.nspname FROM pg_namespace n WHERE {of_it} LOOP \
              EXECUTE 'DROP SCHEMA ' || quote_ident(one) || ' CASCADE'; END LOOP; END $$"
         );
         // The test's own runtime may be ending.

@@ -23,28 +23,30 @@ use tempfile::TempDir;
 /// A data directory, and whatever verbs are run on it.
 pub(crate) struct Place {
     directory: TempDir,
-    /// The log, where it is not in the directory.
-    log: Option<String>,
+    /// What is not in the directory: options and URLs.
+    elsewhere: Vec<String>,
 }
 
 impl Place {
     /// A data directory with a programme.
     pub(crate) fn with(programme: &str) -> Self {
-        Self::with_on(programme, None)
+        Self::with_elsewhere(programme, &[])
     }
 
-    /// A data directory with a log elsewhere, that is given a programme.
-    pub(crate) fn with_on(programme: &str, log: Option<String>) -> Self {
-        let place = Self::on(log);
+    /// A data directory with a programme, where these options say what is kept elsewhere.
+    pub(crate) fn with_elsewhere(programme: &str, elsewhere: &[String]) -> Self {
+        let place = Self::elsewhere(elsewhere);
         place.write("programme.toml", programme);
         place.done(&["apply", "programme.toml"]);
         place
     }
 
-    /// A data directory with a log elsewhere, as it is.
-    pub(crate) fn on(log: Option<String>) -> Self {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        Self { directory, log }
+    /// A data directory, where these options say what is kept elsewhere.
+    pub(crate) fn elsewhere(elsewhere: &[String]) -> Self {
+        Self {
+            directory: tempfile::tempdir().expect("a directory can be made"),
+            elsewhere: elsewhere.to_vec(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,9 +64,7 @@ impl Place {
             .current_dir(self.path())
             .env_clear()
             .stdin(Stdio::null());
-        if let Some(log) = &self.log {
-            command.args(["--log", log]);
-        }
+        command.args(&self.elsewhere);
         command
     }
 
@@ -150,6 +150,18 @@ impl Caller {
             sent: Arc::default(),
             token: token.to_owned(),
         }
+    }
+
+    /// The same, to one of the servers only.
+    pub(crate) fn only(&self, number: usize) -> Self {
+        Self {
+            urls: [self.urls[number].clone()].into(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     fn url(&self) -> &str {

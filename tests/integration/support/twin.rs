@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::StatusCode;
-use postbook::secrets::{Role, Scope};
+use postbook::{
+    clock::Clock,
+    secrets::{Role, Scope},
+};
 use serde_json::Value;
 
 use super::{
@@ -120,7 +123,7 @@ pub(crate) async fn answers_alike(app: &TestApp) {
         compare(&here, &there, path).await;
     }
     assert!(asked > 0, "there is something to ask");
-    twin.service.shut_down().await;
+    twin.service.projector.stop().await;
 }
 
 /// The items of an answer, which must be the same in both.
