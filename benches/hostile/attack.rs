@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::support::{
     http::{Answer, post},
-    load::Traffic,
+    load::{Measured, Traffic},
 };
 
 /// Characters of click ids.
@@ -33,9 +33,9 @@ pub(crate) struct Attack {
     random: StdRng,
     sent: usize,
     /// What was answered, by status.
-    pub(crate) statuses: BTreeMap<u16, u64>,
+    statuses: BTreeMap<u16, u64>,
     /// What was said with the first error of the server.
-    pub(crate) first_error: Option<String>,
+    first_error: Option<String>,
 }
 
 impl Attack {
@@ -69,6 +69,24 @@ impl Attack {
             statuses: BTreeMap::new(),
             first_error: None,
         }
+    }
+
+    /// Prints what was answered.
+    ///
+    /// # Errors
+    /// The server failed.
+    pub(crate) fn report(&self, name: &str, measured: &Measured) -> anyhow::Result<()> {
+        println!(
+            "{name}: {} answered, {:.0}/s, by status {:?}",
+            measured.answers, measured.per_second, self.statuses
+        );
+        anyhow::ensure!(
+            measured.unwanted.is_empty(),
+            "the server failed: {:?}, first with {:?}",
+            measured.unwanted,
+            self.first_error
+        );
+        Ok(())
     }
 }
 

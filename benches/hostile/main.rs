@@ -26,7 +26,7 @@ use anyhow::{Context as _, ensure};
 use attack::Attack;
 use clap::Parser;
 use honest::Honest;
-use memory::{Watch, resident_kib};
+use memory::{Growth, Watch, at_rest_kib};
 use support::{
     command::{apply, scratch},
     load::{Measured, Plan, closed_loop, open_loop},
@@ -118,37 +118,40 @@ impl Bench {
             None => self.capacity()? * 0.3,
         };
         println!("honest postbacks: {rate:.0}/s, open loop, from when each was due");
-        let process = self.server.child.id();
 
-        let before = resident_kib(process)?;
+        let mut growth = Growth::from(at_rest_kib(&self.server)?);
+        let acknowledged = self.honest.acknowledged;
         let (alone, honest) = open_loop(self.plan(), rate, self.honest.clone())?;
         self.honest = honest;
         let alone = report("alone", &alone)?;
+        let honest_alone = self.honest.acknowledged - acknowledged;
+        growth.after(at_rest_kib(&self.server)?, honest_alone);
 
-        let between = resident_kib(process)?;
         let watch = Watch::start(&self.server);
         let (beside, attack, attacked) = self.beside_attack(rate)?;
         let beside = report("beside the attack", &beside)?;
         let peak = watch.peak_kib();
-        println!(
-            "the attack: {} answered, {:.0}/s, by status {:?}",
-            attacked.answers, attacked.per_second, attack.statuses
-        );
-        ensure!(
-            attacked.unwanted.is_empty(),
-            "the server failed: {:?}, first with {:?}",
-            attacked.unwanted,
-            attack.first_error
-        );
+        attack.report("the attack beside them", &attacked)?;
         println!("p99 beside / p99 alone: {:.2} [at most 2]", beside / alone);
-        let after = resident_kib(process)?;
-        let mib = |kib: u64| kib / 1_024;
+        let honest_beside = self.honest.acknowledged - acknowledged - honest_alone;
+        growth.after(at_rest_kib(&self.server)?, honest_beside);
         println!(
-            "resident memory: {} MiB before, {} between, {} at most under attack, {} after [flat]",
-            mib(before),
-            mib(between),
-            mib(peak),
-            mib(after)
+            "resident memory: {growth}; {} MiB at most under attack",
+            peak >> 10
+        );
+
+        let before = at_rest_kib(&self.server)?;
+        let watch = Watch::start(&self.server);
+        let attack = Attack::new(&self.token, &self.signed_secret);
+        let plan = self.hostile_plan();
+        let (attacked, attack) = attack_alone(plan, self.options.hostile_rate, attack)?;
+        attack.report("the attack alone", &attacked)?;
+        let (peak, after) = (watch.peak_kib(), at_rest_kib(&self.server)?);
+        println!(
+            "resident memory, the attack alone: {} MiB before, {} at most, {} after [flat]",
+            before >> 10,
+            peak >> 10,
+            after >> 10
         );
         self.server.kill()?;
         self.honest.check_presence(&self.data.path().join("data"))?;
@@ -165,6 +168,13 @@ impl Bench {
             connections: self.options.connections,
             warm_up: Duration::from_millis(if self.options.quick { 200 } else { 1_000 }),
             measured: Duration::from_secs(self.options.seconds),
+        }
+    }
+
+    fn hostile_plan(&self) -> Plan {
+        Plan {
+            connections: self.options.hostile_connections,
+            ..self.plan()
         }
     }
 
@@ -191,16 +201,9 @@ impl Bench {
 
     fn beside_attack(&mut self, rate: f64) -> anyhow::Result<(Measured, Attack, Measured)> {
         let attack = Attack::new(&self.token, &self.signed_secret);
-        let plan = Plan {
-            connections: self.options.hostile_connections,
-            ..self.plan()
-        };
-        let hostile_rate = self.options.hostile_rate;
+        let (plan, hostile_rate) = (self.hostile_plan(), self.options.hostile_rate);
         let started = Instant::now();
-        let attacking = thread::spawn(move || match hostile_rate {
-            Some(rate) => open_loop(plan, rate, attack),
-            None => closed_loop(plan, attack),
-        });
+        let attacking = thread::spawn(move || attack_alone(plan, hostile_rate, attack));
         let (measured, honest) = open_loop(self.plan(), rate, self.honest.clone())?;
         self.honest = honest;
         let attacked = attacking.join().ok().context("the attack only sends")?;
@@ -210,6 +213,18 @@ impl Bench {
             "the attack ended before its time"
         );
         Ok((measured, attack, attacked))
+    }
+}
+
+/// Attacks at a rate, or as fast as it is answered.
+fn attack_alone(
+    plan: Plan,
+    rate: Option<f64>,
+    attack: Attack,
+) -> std::io::Result<(Measured, Attack)> {
+    match rate {
+        Some(rate) => open_loop(plan, rate, attack),
+        None => closed_loop(plan, attack),
     }
 }
 

@@ -63,6 +63,9 @@ struct Options {
     /// The PostgreSQL to compare with; without one, a temporary cluster is started.
     #[arg(long, env = "BENCH_POSTGRES_URL")]
     postgres: Option<String>,
+    /// Leaves out what needs a PostgreSQL: B and E.
+    #[arg(long)]
+    without_postgres: bool,
     /// Serves as one of the rivals instead (the benchmark starts itself).
     #[arg(long, hide = true)]
     rival: Option<Rival>,
@@ -112,7 +115,11 @@ impl Bench {
             "{} connections, {} rounds of {} s",
             options.connections, options.rounds, options.seconds
         );
-        let (cluster, url) = rivals::postgres(options.postgres.clone(), data.path());
+        let (cluster, url) = if options.without_postgres {
+            (None, None)
+        } else {
+            rivals::postgres(options.postgres.clone(), data.path())
+        };
         let empty = start_rival(Rival::Empty, None)?;
         let postgres = match &url {
             Some(url) => Some(start_rival(Rival::Postgres, Some(url))?),

@@ -9,10 +9,10 @@
 use crate::{Abuse, Change, FactId, Instant, Kind, OfferRef, postback::References};
 
 /// Separates the parts of a key: no field may contain it (intake refuses control characters).
-const SEPARATOR: char = '\u{1f}';
+const SEPARATOR: &str = "\u{1f}";
 
 fn key(parts: &[&str]) -> String {
-    parts.join(&SEPARATOR.to_string())
+    parts.join(SEPARATOR)
 }
 
 /// The dedupe key of a report.

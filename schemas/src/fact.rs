@@ -106,10 +106,13 @@ macro_rules! facts {
             /// # Panics
             /// Never: every fact can be written as JSON.
             pub fn to_json(&self) -> Vec<u8> {
+                // Most facts fit: a buffer that grows copies what it holds.
+                let mut json = Vec::with_capacity(1_024);
                 match self {
-                    $(Self::$variant(data) => serde_json::to_vec(data),)+
+                    $(Self::$variant(data) => serde_json::to_writer(&mut json, data),)+
                 }
-                .expect("facts hold texts, numbers and lists, which JSON can write")
+                .expect("facts hold texts, numbers and lists, which JSON can write");
+                json
             }
 
             fn read(fact_type: FactType, data: &RawValue) -> Result<Self, serde_json::Error> {

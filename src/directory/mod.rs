@@ -131,6 +131,12 @@ impl Directory {
         self.offers.get(reference).map(|stamped| &stamped.value)
     }
 
+    /// An offer by its written form, and its reference.
+    pub fn named_offer(&self, reference: &str) -> Option<(&OfferRef, &Arc<Offer>)> {
+        let (reference, stamped) = self.offers.get_key_value(reference)?;
+        Some((reference, &stamped.value))
+    }
+
     /// A partner.
     pub fn partner(&self, slug: &str) -> Option<&Partner> {
         self.partners.get(slug).map(|stamped| &stamped.value)

@@ -1,12 +1,18 @@
 //! Reads request bodies up to a limit, and within a time.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Bytes, HttpBody},
     http::{HeaderMap, header},
 };
 use http_body_util::BodyExt;
+use tokio::time::{error::Elapsed, timeout};
 
 use super::in_flight::Held;
 use crate::intake::{fields::Fault, request::BODY_BYTES_MAX};
@@ -31,12 +37,15 @@ pub(super) struct Read {
 
 /// Reads a body within a time: the whole of it, so that a byte now and then is no way to stay.
 /// `None` if there is no room for it.
-pub(super) async fn read(
+pub(super) async fn read<B>(
     headers: &HeaderMap,
-    body: Body,
+    body: B,
     time_max: Duration,
     held: &mut Held<'_>,
-) -> Option<Read> {
+) -> Option<Read>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin,
+{
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -48,7 +57,7 @@ pub(super) async fn read(
         });
     }
     let mut read = Gathered::default();
-    let fault = match tokio::time::timeout(time_max, read.gather(body, held)).await {
+    let fault = match within(time_max, read.gather(body, held)).await {
         Ok(Ok(())) => None,
         Ok(Err(())) => Some(Fault::new("the body broke off")),
         Err(_) => Some(Fault::new("the body did not arrive in time")),
@@ -60,9 +69,32 @@ pub(super) async fn read(
     })
 }
 
+/// As a timeout, but the timer is set only where a second look finds nothing either: most bodies come
+/// along with their head, and the connection hands them over once it is asked.
+async fn within<F: Future + Send>(time_max: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = pin!(work);
+    let mut looked_before = false;
+    let soon = poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if looked_before => Poll::Ready(None),
+        Poll::Pending => {
+            looked_before = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match soon.await {
+        Some(output) => Ok(output),
+        None => timeout(time_max, work).await,
+    }
+}
+
 /// Reads a body and keeps nothing of it, since many clients read no answer before they have sent
 /// everything.
-pub(super) async fn discard(mut body: Body, time_max: Duration) {
+pub(super) async fn discard<B>(mut body: B, time_max: Duration)
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin,
+{
     let discarding = async {
         let mut length = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -73,7 +105,7 @@ pub(super) async fn discard(mut body: Body, time_max: Duration) {
         }
     };
     // However far it got: the answer says that nothing was taken.
-    drop(tokio::time::timeout(time_max, discarding).await);
+    drop(timeout(time_max, discarding).await);
 }
 
 #[derive(Default)]
@@ -85,7 +117,10 @@ struct Gathered {
 }
 
 impl Gathered {
-    async fn gather(&mut self, mut body: Body, held: &mut Held<'_>) -> Result<(), ()> {
+    async fn gather<B>(&mut self, mut body: B, held: &mut Held<'_>) -> Result<(), ()>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin,
+    {
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(drop)?.into_data() else {
                 continue;

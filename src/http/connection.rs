@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, http::Request};
+use axum::http::Request;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -20,13 +20,12 @@ use tokio::{
     sync::Semaphore,
     time::{self, MissedTickBehavior},
 };
-use tower::ServiceExt;
 
 use super::{
-    PeerAddress,
+    Connected,
+    door::Door,
     gate::Gate,
     pace::{Pace, Paced, Ticks},
-    peer::DirectTls,
 };
 use crate::{
     intake::answer::{self, ProblemBody},
@@ -45,7 +44,7 @@ const FAREWELLS_MAX: usize = 64;
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Connections {
-    router: Router,
+    door: Door,
     service: Arc<Service>,
     tls: Option<Arc<Tls>>,
     head_time: Duration,
@@ -55,9 +54,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, service: Arc<Service>, options: &ServerOptions) -> Arc<Self> {
+    pub(super) fn new(door: Door, service: Arc<Service>, options: &ServerOptions) -> Arc<Self> {
         Arc::new(Self {
-            router,
+            door,
             service,
             tls: options.tls.clone(),
             head_time: options.network.head_time,
@@ -126,17 +125,17 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let pace = Arc::new(Pace::default());
-        let answer = hyper::service::service_fn(|mut request: Request<Incoming>| {
+        let connected = Connected {
+            address: peer,
+            by_tls,
+        };
+        let answer = hyper::service::service_fn(|request: Request<Incoming>| {
             pace.busy();
-            request.extensions_mut().insert(PeerAddress(peer));
-            if by_tls {
-                request.extensions_mut().insert(DirectTls);
-            }
-            let (router, pace) = (self.router.clone(), Arc::clone(&pace));
+            let (door, pace) = (&self.door, &pace);
             async move {
-                let answered = router.oneshot(request.map(Body::new)).await;
+                let answer = door.answer(request, connected).await;
                 pace.idle();
-                answered.map_err(|never: Infallible| never)
+                Ok::<_, Infallible>(answer)
             }
         });
         let (paced, back) = Paced::new(stream, Arc::clone(&pace));

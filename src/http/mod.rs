@@ -1,10 +1,11 @@
-//! The HTTP front: which path leads where.
+//! The HTTP front: which path leads where, but for intake's own (see [`door`]).
 
 pub mod auth;
 mod body;
 mod bulk;
 mod clicks;
 mod connection;
+pub mod door;
 pub mod forwarded;
 mod gate;
 mod in_flight;
@@ -23,52 +24,46 @@ use axum::{
     Router,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::get,
 };
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
 
-pub use self::peer::PeerAddress;
+pub use self::peer::Connected;
 use self::{in_flight::InFlight, problem::Problem};
 use crate::service::{ServerOptions, Service};
 
-/// What the handlers of intake share; one reference, since it is counted several times a request.
+/// What the handlers of intake share.
 type Front = Arc<Shared>;
 
 #[derive(Debug)]
 struct Shared {
     service: Arc<Service>,
     options: ServerOptions,
-    in_flight: Arc<InFlight>,
+    in_flight: InFlight,
 }
 
-/// The whole service as one router.
-pub fn router(service: Arc<Service>, options: ServerOptions) -> Router {
+fn front(service: Arc<Service>, options: ServerOptions) -> Front {
     if let Some(rate) = options.rate_limit_per_address {
         service.limits.limit_addresses(rate);
     }
-    let body_time = RequestBodyTimeoutLayer::new(options.network.body_time);
-    let front = Arc::new(Shared {
-        service: Arc::clone(&service),
-        in_flight: Arc::new(InFlight::new(options.network.in_flight_bytes)),
+    Arc::new(Shared {
+        in_flight: InFlight::new(options.network.in_flight_bytes),
+        service,
         options,
-    });
-    let intake = Router::new()
-        .route("/postback", any(postback::postback))
-        .route(
-            "/api/postback/{brand}/{offer}",
-            any(postback::offer_postback),
-        )
-        .route("/{slug}", any(redirect::follow))
-        .with_state(front);
+    })
+}
+
+/// Everything but intake, which the [`door`] leads to itself.
+fn routes(front: &Shared) -> Router {
+    let service = Arc::clone(&front.service);
+    let body_time = RequestBodyTimeoutLayer::new(front.options.network.body_time);
     let ops = Router::new()
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
+        .route(ops::HEALTHZ, get(ops::healthz))
+        .route(ops::READYZ, get(ops::readyz))
+        .route(ops::METRICS, get(ops::metrics))
         .with_state(Arc::clone(&service));
     let api = clicks::router(Arc::clone(&service)).merge(v1::router(service));
-    intake
-        .merge(ops)
-        .merge(api.layer(body_time))
+    ops.merge(api.layer(body_time))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(caught))

@@ -16,6 +16,13 @@ use crate::{commands::rebuild::Outcome, projector::lease::Role, service::Service
 /// Facts that the read models may be behind before the service calls itself not ready.
 const LAG_MAX: u64 = 100_000;
 
+pub(super) const HEALTHZ: &str = "/healthz";
+pub(super) const READYZ: &str = "/readyz";
+pub(super) const METRICS: &str = "/metrics";
+
+/// All of these: no link can have such a slug.
+pub(super) const PATHS: [&str; 3] = [HEALTHZ, READYZ, METRICS];
+
 /// The process answers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {

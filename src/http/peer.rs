@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::forwarded;
 use crate::{
@@ -17,20 +17,29 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Whoever cannot be told: an address that is on no list.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// The address at the other end of the connection; the server puts it into every request.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(pub SocketAddr);
+pub struct Connected {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether the connection itself is TLS.
+    pub by_tls: bool,
+}
 
-/// Says that the connection itself is TLS; the server puts it into every request of such a one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DirectTls;
+impl Connected {
+    /// Without TLS.
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            by_tls: false,
+        }
+    }
+}
 
 /// Who sent a request. What headers say counts only if the connection is from a trusted proxy.
-pub(super) fn peer(extensions: &Extensions, headers: &HeaderMap, options: &ServerOptions) -> Peer {
-    let connected = extensions
-        .get::<PeerAddress>()
-        .map_or(NOBODY, |peer| peer.0.ip())
-        .to_canonical();
+pub(super) fn peer(connected: Connected, headers: &HeaderMap, options: &ServerOptions) -> Peer {
+    let by_tls = connected.by_tls;
+    let connected = connected.address.ip().to_canonical();
     let trusted = |address: &IpAddr| {
         options
             .trusted_proxies
@@ -40,7 +49,7 @@ pub(super) fn peer(extensions: &Extensions, headers: &HeaderMap, options: &Serve
     if options.trusted_proxies.is_empty() || !trusted(&connected) {
         return Peer {
             address: connected,
-            https: options.tls.is_some() && extensions.get::<DirectTls>().is_some(),
+            https: options.tls.is_some() && by_tls,
             by_proxy: false,
         };
     }
@@ -145,8 +154,7 @@ mod tests {
     /// What is made of a request over this connection with these lines of a header, whose others
     /// all claim something else.
     fn seen(connected: &str, header: ForwardedHeader, lines: &[&'static str]) -> String {
-        let mut extensions = Extensions::new();
-        extensions.insert(PeerAddress(format!("{connected}:1").parse().unwrap()));
+        let connected = Connected::plain(format!("{connected}:1").parse().unwrap());
         let mut headers = HeaderMap::new();
         let own = match header {
             ForwardedHeader::XForwardedFor => FORWARDED_FOR,
@@ -166,7 +174,7 @@ mod tests {
         for line in lines {
             headers.append(&own, HeaderValue::from_static(line));
         }
-        let peer = peer(&extensions, &headers, &options(header));
+        let peer = peer(connected, &headers, &options(header));
         format!("{} {}", peer.address, peer.https)
     }
 

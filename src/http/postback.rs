@@ -1,14 +1,13 @@
 //! `/postback` and `/api/postback/{brand}/{offer}`: HTTP in, HTTP out; intake is in between.
 
 use axum::{
-    body::Body,
-    extract::State,
+    body::{Bytes, HttpBody},
     http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
 use super::{
-    Front, auth, body,
+    Connected, Shared, auth, body,
     in_flight::Held,
     peer,
     problem::{PROBLEM_JSON, Problem},
@@ -16,7 +15,7 @@ use super::{
 use crate::intake::{
     self,
     answer::Answer,
-    request::{Endpoint, Method, Request as Postback, Sealed},
+    request::{Endpoint, Method, Peer, Request as Postback, Sealed},
     signature::parse::Sent,
 };
 
@@ -29,21 +28,22 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Where postbacks with a token come in.
+pub(super) const PATH: &str = "/postback";
+
 /// The prefix of an offer's own path.
-const OFFER_PATH: &str = "/api/postback/";
+pub(super) const OFFER_PATH: &str = "/api/postback/";
 
-pub(super) async fn postback(State(front): State<Front>, request: Request<Body>) -> Response {
-    answer(&front, Endpoint::Postback, request).await
-}
-
-pub(super) async fn offer_postback(State(front): State<Front>, request: Request<Body>) -> Response {
-    // As it stands in the path: slugs need no encoding, so an encoded one is none.
-    let path = request.uri().path();
-    let offer = path.strip_prefix(OFFER_PATH).unwrap_or("").to_owned();
-    answer(&front, Endpoint::Offer(offer), request).await
-}
-
-async fn answer(front: &Front, endpoint: Endpoint, request: Request<Body>) -> Response {
+/// Takes a postback in, and says what became of it.
+pub(super) async fn answer<B>(
+    front: &Shared,
+    endpoint: Endpoint,
+    request: Request<B>,
+    connected: Connected,
+) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin,
+{
     let method = match *request.method() {
         HttpMethod::GET => Method::Get,
         HttpMethod::POST => Method::Post,
@@ -54,25 +54,34 @@ async fn answer(front: &Front, endpoint: Endpoint, request: Request<Body>) -> Re
         body::discard(request.into_body(), front.options.network.body_time).await;
         return no_room(front);
     };
-    match read(front, endpoint, method, request, &mut held).await {
-        Some(postback) => into_response(intake::postback(&front.service, &postback).await),
+    let peer = peer::peer(connected, request.headers(), &front.options);
+    match read(front, endpoint, method, request, peer, &mut held).await {
+        // On the heap, or each future on the way would be as large and be moved.
+        Some(postback) => {
+            let taken = Box::pin(intake::postback(&front.service, &postback));
+            into_response(taken.await)
+        }
         None => no_room(front),
     }
 }
 
-fn no_room(front: &Front) -> Response {
+fn no_room(front: &Shared) -> Response {
     front.service.meters.network.no_room();
     let detail = "too many postbacks are under way; nothing of this one was kept: send it again";
     Problem::unavailable(detail).into_response()
 }
 
-async fn read(
-    front: &Front,
+async fn read<B>(
+    front: &Shared,
     endpoint: Endpoint,
     method: Method,
-    request: Request<Body>,
+    request: Request<B>,
+    peer: Peer,
     held: &mut Held<'_>,
-) -> Option<Postback> {
+) -> Option<Postback>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin,
+{
     let (parts, body) = request.into_parts();
     let time_max = front.options.network.body_time;
     let body = body::read(&parts.headers, body, time_max, held).await?;
@@ -90,7 +99,7 @@ async fn read(
         body: body.bytes,
         body_bytes: body.length,
         body_fault: body.fault,
-        peer: peer::peer(&parts.extensions, headers, &front.options),
+        peer,
         imported: None,
     })
 }
@@ -121,7 +130,8 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 fn into_response(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, answer.body).into_response();
+    let mut response = Response::new(answer.body.into());
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     let content_type = if answer.is_problem {
         PROBLEM_JSON

@@ -1,13 +1,11 @@
 //! `/{slug}`: follows a link.
 
 use axum::{
-    body::Body,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Response},
 };
 
-use super::{Front, peer, problem::Problem};
+use super::{Connected, Shared, peer, problem::Problem};
 use crate::{
     intake::{
         click::{self, Visit},
@@ -29,24 +27,24 @@ const NO_SUCH_LINK: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf
         (status = 404, description = "there is no such link",
             content((String = "text/html"), (crate::intake::answer::ProblemBody<'static> = "application/problem+json"))),
         (status = 429, description = "too many requests from this address")))]
-pub(super) async fn follow(State(front): State<Front>, request: Request<Body>) -> Response {
-    let headers = request.headers();
-    let peer = peer::peer(request.extensions(), headers, &front.options);
+pub(super) async fn follow(front: &Shared, parts: &Parts, connected: Connected) -> Response {
+    let headers = &parts.headers;
+    let peer = peer::peer(connected, headers, &front.options);
     // Counted whatever the slug is, so that guessing slugs counts too.
     let now = front.service.clock.now();
     if let Some(seconds) = front.service.limits.over_address(peer.address, now) {
         return Problem::rate_limited(seconds).into_response();
     }
     let visit = Visit {
-        slug: request.uri().path().trim_start_matches('/'),
-        query: request.uri().query(),
+        slug: parts.uri.path().trim_start_matches('/'),
+        query: parts.uri.query(),
         user_agent: text(headers, &header::USER_AGENT),
         referrer: text(headers, &header::REFERER),
         country: country(headers, &front.options, &peer),
         address: peer.address,
     };
     let service = &front.service;
-    let destination = match *request.method() {
+    let destination = match parts.method {
         Method::GET => match click::follow(service, visit).await {
             Ok(destination) => destination,
             Err(error) => {

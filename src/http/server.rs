@@ -1,11 +1,11 @@
-//! Serves the router over TCP until it is told to stop.
+//! Serves requests over TCP until it is told to stop.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
-use super::{connection::Connections, router};
+use super::{connection::Connections, door::Door};
 use crate::{
     commands::credential,
     service::{ServerOptions, Service},
@@ -28,8 +28,8 @@ pub async fn serve(
     options: ServerOptions,
     stop: impl Future<Output = ()> + Send,
 ) {
-    let router = router(Arc::clone(&service), options.clone());
-    let connections = Connections::new(router, Arc::clone(&service), &options);
+    let door = Door::new(Arc::clone(&service), options.clone());
+    let connections = Connections::new(door, Arc::clone(&service), &options);
     let graceful = GracefulShutdown::new();
     let folding = tokio::spawn(fold(Arc::clone(&service)));
     let programme = tokio::spawn(Arc::clone(&service).watch_programme());

@@ -62,7 +62,9 @@ pub async fn gather<'r>(
 ) -> Result<Evidence<'r>, StoreError> {
     let directory = service.directory.load_full();
     let read = fields::read(request, rules, service.secrets.pseudonyms());
-    let mut evidence = Evidence::new(request, again.received_at, read, Told::Offer(offer));
+    let reference = offer.reference();
+    let told = Told::Offer(offer, reference);
+    let mut evidence = Evidence::new(request, again.received_at, read, told);
     evidence.admission = Some(Ok(again.admission.clone()));
     evidence.again = Some(Box::new(again));
     evidence.check_form(service, &directory);

@@ -122,7 +122,10 @@ pub struct ProblemBody<'a> {
 /// # Panics
 /// Never: bodies hold texts and numbers.
 pub fn json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).expect("a body of texts and numbers can be written as JSON")
+    let mut json = Vec::with_capacity(256);
+    serde_json::to_writer(&mut json, body)
+        .expect("a body of texts and numbers can be written as JSON");
+    json
 }
 
 impl<'a> ProblemBody<'a> {

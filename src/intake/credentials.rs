@@ -35,7 +35,7 @@ const TEST_TAKES_A_MANAGER: &str = "test=1 takes a manager's token: send Authori
 pub fn look(
     request: &Request,
     fields: &Fields<'_>,
-    offer: Option<&Offer>,
+    offer: Option<&OfferRef>,
     secrets: &Secrets,
     now: Instant,
 ) -> Shown {
@@ -59,15 +59,14 @@ pub fn look(
     let Some(offer) = offer else {
         return Shown::Nothing;
     };
-    let reference = offer.reference();
     match header.or_else(|| fields.get(Name::Secret)) {
-        Some(given) => match secrets.verify_offer_secret(reference.as_str(), given, now) {
+        Some(given) => match secrets.verify_offer_secret(offer.as_str(), given, now) {
             SecretCheck::Valid(key_id) => Shown::Secret(key_id),
             SecretCheck::Wrong => Shown::BadSecret,
             SecretCheck::NoneMade => Shown::NoSecretMade,
         },
         None if request.bearer.is_some() => token(request, secrets),
-        None if secrets.has_offer_secret(reference.as_str()) => Shown::Nothing,
+        None if secrets.has_offer_secret(offer.as_str()) => Shown::Nothing,
         None => Shown::NoSecretMade,
     }
 }
@@ -117,8 +116,10 @@ pub fn admit(
     signature: &Checked,
     endpoint: &Endpoint,
     offer: &Offer,
+    reference: &OfferRef,
 ) -> Result<Admission, &'static str> {
-    let shown = by_what_is_shown(shown, signature.verified().is_some(), endpoint, offer);
+    let is_signed = signature.verified().is_some();
+    let shown = by_what_is_shown(shown, is_signed, endpoint, offer, reference);
     match signature {
         Checked::Absent | Checked::Wrong(_) => shown,
         Checked::Right(verified) => shown.map(|admission| Admission {
@@ -136,14 +137,14 @@ fn by_what_is_shown(
     is_signed: bool,
     endpoint: &Endpoint,
     offer: &Offer,
+    reference: &OfferRef,
 ) -> Result<Admission, &'static str> {
-    let reference = offer.reference();
     let by_offer = |strength, key_id| Admission {
         credential: Credential { strength, key_id },
         actor: format!("offer:{reference}").into(),
     };
     match shown {
-        Shown::Token(caller) => by_token(caller, &reference),
+        Shown::Token(caller) => by_token(caller, reference),
         Shown::BadToken(why) => Err(*why),
         Shown::Secret(id) => Ok(by_offer(Strength::Secret, Some(id.to_string()))),
         Shown::BadSecret => Err("the secret is not one of this offer"),

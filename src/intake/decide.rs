@@ -146,9 +146,9 @@ pub fn warnings(evidence: &Evidence<'_>) -> Vec<String> {
         "no rule of the terms looks at payout",
     );
     let click = found_click(evidence);
-    let other = evidence.offer().zip(click);
+    let other = evidence.reference().zip(click);
     warn(
-        other.is_some_and(|(offer, click)| click.offer != offer.reference()),
+        other.is_some_and(|(offer, click)| click.offer != *offer),
         "the click belongs to another offer and does not attribute",
     );
     // Where nothing else attributes it, the attempt is refused, which says so already.
@@ -179,8 +179,8 @@ fn found_click<'e>(evidence: &'e Evidence<'_>) -> Option<&'e FoundClick> {
 }
 
 fn own_click<'e>(evidence: &'e Evidence<'_>) -> Option<&'e FoundClick> {
-    let offer = evidence.offer()?.reference();
-    found_click(evidence).filter(|click| click.offer == offer && !is_expired(evidence))
+    let offer = evidence.reference()?;
+    found_click(evidence).filter(|click| click.offer == *offer && !is_expired(evidence))
 }
 
 fn is_expired(evidence: &Evidence<'_>) -> bool {
@@ -231,7 +231,7 @@ fn unknown_offer(evidence: &Evidence<'_>) -> Option<Refusal> {
         Endpoint::Offer(_) => Refusal::new(Outcome::UnknownOffer, detail),
     };
     match evidence.told {
-        Told::Offer(_) => None,
+        Told::Offer(..) => None,
         Told::Unknown => Some(field("there is no such offer")),
         // Whoever is not let in is told so, and what cannot be read or names nothing is told later.
         Told::Not => {
@@ -253,14 +253,14 @@ fn only_an_unknown_click(evidence: &Evidence<'_>) -> bool {
 fn unplaced_form(evidence: &Evidence<'_>) -> Option<Refusal> {
     match evidence.told {
         Told::Not => form::missing(&evidence.fields, None).err(),
-        Told::Offer(_) | Told::Unknown => None,
+        Told::Offer(..) | Told::Unknown => None,
     }
 }
 
 fn rate_limited(evidence: &Evidence<'_>) -> Option<Refusal> {
     evidence.limited.map(|_| {
         let detail = match evidence.told {
-            Told::Offer(_) => "too many postbacks for this offer from this address",
+            Told::Offer(..) => "too many postbacks for this offer from this address",
             Told::Unknown | Told::Not => "too many requests from this address",
         };
         Refusal::new(Outcome::RateLimited, detail)

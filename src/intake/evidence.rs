@@ -27,8 +27,8 @@ use crate::{
 /// Which offer an attempt is for.
 #[derive(Clone, Debug)]
 pub enum Told {
-    /// This one.
-    Offer(Arc<Offer>),
+    /// This one, and how it is written.
+    Offer(Arc<Offer>, OfferRef),
     /// One is named that there is not.
     Unknown,
     /// None is named, and nothing else tells.
@@ -90,7 +90,7 @@ pub async fn gather<'r>(
     let (fields, fault) = fields::read(request, rules, service.secrets.pseudonyms());
     let named = named_offer(request, &fields, &directory);
     let path_offer = match &named {
-        Told::Offer(offer) => Some(&**offer),
+        Told::Offer(_, reference) => Some(reference),
         Told::Unknown | Told::Not => None,
     };
     let shown = credentials::look(request, &fields, path_offer, &service.secrets, now);
@@ -118,10 +118,16 @@ fn named_offer(request: &Request, fields: &Fields<'_>, directory: &Directory) ->
         Endpoint::Offer(name) => Some(name.as_str()),
         Endpoint::Postback => fields.get(Name::Offer),
     };
-    match name.map(|name| directory.offer(name)) {
-        Some(Some(offer)) => Told::Offer(Arc::clone(offer)),
-        Some(None) => Told::Unknown,
-        None => Told::Not,
+    name.map_or(Told::Not, |name| Told::of(directory, name))
+}
+
+impl Told {
+    /// The offer that this names.
+    pub(super) fn of(directory: &Directory, name: &str) -> Self {
+        let named = directory.named_offer(name);
+        named.map_or(Self::Unknown, |(reference, offer)| {
+            Self::Offer(Arc::clone(offer), reference.clone())
+        })
     }
 }
 
@@ -163,7 +169,15 @@ impl Evidence<'_> {
     /// The offer, where it is known.
     pub fn offer(&self) -> Option<&Arc<Offer>> {
         match &self.told {
-            Told::Offer(offer) => Some(offer),
+            Told::Offer(offer, _) => Some(offer),
+            Told::Unknown | Told::Not => None,
+        }
+    }
+
+    /// How the offer is written, where it is known.
+    pub fn reference(&self) -> Option<&OfferRef> {
+        match &self.told {
+            Told::Offer(_, reference) => Some(reference),
             Told::Unknown | Told::Not => None,
         }
     }
@@ -178,7 +192,7 @@ impl Evidence<'_> {
             return Ok(());
         };
         if let crate::secrets::Scope::Offer(own) = &caller.scope {
-            self.told = known(directory, own);
+            self.told = Told::of(directory, own.as_str());
             return Ok(());
         }
         if self.fault.is_some() {
@@ -187,14 +201,14 @@ impl Evidence<'_> {
         if let Some(click_id) = self.fields.get(Name::ClickId) {
             self.click = lookup::find_click(service, directory, click_id).await?;
             if let ClickCheck::Found(click) = &self.click {
-                self.told = known(directory, &click.offer);
+                self.told = Told::of(directory, click.offer.as_str());
                 return Ok(());
             }
         }
         if let Some(code) = self.fields.get(Name::CouponCode) {
             let mut offers = directory.offers_of_coupon(code);
             if let (Some(only), None) = (offers.next(), offers.next()) {
-                self.told = known(directory, only);
+                self.told = Told::of(directory, only.as_str());
             }
         }
         Ok(())
@@ -206,12 +220,12 @@ impl Evidence<'_> {
             return None;
         };
         let is_legacy = admission.credential.strength == Strength::None;
-        is_legacy.then(|| self.offer().map(|offer| offer.reference()))?
+        self.reference().filter(|_| is_legacy).cloned()
     }
 
     /// Whoever is turned away for another reason costs no computation.
     fn check_signature(&mut self, secrets: &Secrets) {
-        let Told::Offer(offer) = &self.told else {
+        let Told::Offer(_, offer) = &self.told else {
             return;
         };
         let (request, rules) = (self.request, self.fields.rules());
@@ -219,18 +233,18 @@ impl Evidence<'_> {
             return;
         };
         if !decide::is_turned_away(self) {
-            let offer = offer.reference();
-            self.signature = signature::check(request, &sent, rules, &offer, secrets, self.now);
+            self.signature = signature::check(request, &sent, rules, offer, secrets, self.now);
         }
     }
 
     /// On `/postback` the offer is told first, and by the standard names; only then is it known
     /// under which mapping the rest is to be read.
     fn read_as_mapped(&mut self, service: &Service, directory: &Directory) {
-        let (Endpoint::Postback, Told::Offer(offer)) = (&self.request.endpoint, &self.told) else {
+        let (Endpoint::Postback, Told::Offer(_, offer)) = (&self.request.endpoint, &self.told)
+        else {
             return;
         };
-        let Some(rules) = directory.mapping(offer.reference().as_str()) else {
+        let Some(rules) = directory.mapping(offer.as_str()) else {
             return;
         };
         let before = self.fields.get(Name::ClickId).map(str::to_owned);
@@ -244,7 +258,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn check_form(&mut self, service: &Service, directory: &Directory) {
-        let Told::Offer(offer) = &self.told else {
+        let Told::Offer(offer, reference) = &self.told else {
             return;
         };
         if self.again.is_none() {
@@ -253,6 +267,7 @@ impl Evidence<'_> {
                 &self.signature,
                 &self.request.endpoint,
                 offer,
+                reference,
             ));
         }
         if self.fault.is_some() {
@@ -276,7 +291,7 @@ impl Evidence<'_> {
             && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)
         {
             let at = form.timestamp.unwrap_or(self.now);
-            self.payout_limit = directory.payout_limit(&offer.reference(), kind, at);
+            self.payout_limit = directory.payout_limit(reference, kind, at);
         }
         self.form = Some(form);
     }
@@ -286,36 +301,29 @@ impl Evidence<'_> {
         service: &Service,
         directory: &Directory,
     ) -> Result<(), StoreError> {
-        let (Some(offer), Some(Ok(form))) = (self.offer(), &self.form) else {
+        let (Told::Offer(_, reference), Some(Ok(form))) = (&self.told, &self.form) else {
             return Ok(());
         };
-        let reference = offer.reference();
-        let references = form.references.clone();
+        let references = &form.references;
         let at = form.timestamp.unwrap_or(self.now);
         let is_report = matches!(form.event, Event::Report(_));
         if let (Some(click_id), ClickCheck::Unasked) = (&references.click_id, &self.click) {
             self.click = lookup::find_click(service, directory, click_id).await?;
         }
         if let Some(code) = &references.coupon_code {
-            self.coupon = directory.coupon(&reference, code, at).is_some();
+            self.coupon = directory.coupon(reference, code, at).is_some();
         }
         if is_report {
             if let Some(customer_id) = &references.customer_id
                 && !decide::matched_without_customer(self)
             {
-                self.customer = lookup::is_bound(service, &reference, customer_id).await?;
+                self.customer = lookup::is_bound(service, reference, customer_id).await?;
             }
         } else {
-            self.target = lookup::find_target(service, &reference, &references).await?;
+            self.target = lookup::find_target(service, reference, references).await?;
         }
         Ok(())
     }
-}
-
-fn known(directory: &Directory, offer: &OfferRef) -> Told {
-    directory
-        .offer(offer.as_str())
-        .map_or(Told::Unknown, |offer| Told::Offer(Arc::clone(offer)))
 }
 
 /// Whether a change waits for its conversion. A status or refund of nothing known yet does.

@@ -104,11 +104,11 @@ impl Pretend {
 
     /// A change does not wait for a conversion that the same run would bring.
     fn outcome(&self, evidence: &Evidence<'_>, candidate: &Candidate) -> Outcome {
-        let (Some(offer), Some(form)) = (evidence.offer(), evidence.good_form()) else {
+        let (Some(offer), Some(form)) = (evidence.reference(), evidence.good_form()) else {
             return candidate.outcome;
         };
         let is_waiting = candidate.outcome == Outcome::Parked && evidence.target == Target::Unknown;
-        let keys = dedupe::reference_keys(&offer.reference(), &form.references);
+        let keys = dedupe::reference_keys(offer, &form.references);
         match keys.first() {
             Some(key) if is_waiting && self.references.contains(&hash(key)) => Outcome::Accepted,
             _ => candidate.outcome,
@@ -116,11 +116,11 @@ impl Pretend {
     }
 
     fn remember(&mut self, evidence: &Evidence<'_>, candidate: Candidate) {
-        if let (Some(offer), Some(form)) = (evidence.offer(), evidence.good_form())
+        if let (Some(offer), Some(form)) = (evidence.reference(), evidence.good_form())
             && matches!(form.event, Event::Report(_))
             && candidate.outcome == Outcome::Accepted
         {
-            let keys = dedupe::reference_keys(&offer.reference(), &form.references);
+            let keys = dedupe::reference_keys(offer, &form.references);
             self.references.extend(keys.iter().map(|key| hash(key)));
         }
         let Some(key) = candidate.dedupe_key else {

@@ -40,20 +40,19 @@ pub struct Candidate {
 /// The attempt that nothing refuses, as a fact. `None` if there is no form, which the decision has
 /// refused before.
 pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Option<Candidate> {
-    let offer = evidence.offer()?;
+    let reference = evidence.reference()?;
     let form = evidence.good_form()?;
     let outcome = decide::acceptance(evidence);
     let matched = decide::matched(evidence);
-    let reference = offer.reference();
     let verified = evidence.signature.verified();
     let given = form.idempotency_key.as_deref();
     let imported = evidence.request.imported.as_ref();
     let row_key = imported.map(|imported| imported.row_key());
     // A row is told by its place in the file only where the sender's own words tell nothing:
     // else what came over HTTP before would come a second time.
-    let real_key = dedupe_key(&reference, form, given)
-        .or_else(|| verified.and_then(|verified| verified.dedupe_key(&reference)))
-        .or_else(|| dedupe_key(&reference, form, Some(&row_key?)));
+    let real_key = dedupe_key(reference, form, given)
+        .or_else(|| verified.and_then(|verified| verified.dedupe_key(reference)))
+        .or_else(|| dedupe_key(reference, form, Some(&row_key?)));
     let dedupe_key = if outcome == Outcome::Sandbox {
         real_key.map(|key| dedupe::sandbox_key(&key))
     } else {
@@ -61,7 +60,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
     };
     let mut references = match (&form.event, outcome) {
         // Test traffic must not be found by changes to real conversions.
-        (Event::Report(_), Outcome::Accepted) => found_by(evidence, &reference, form),
+        (Event::Report(_), Outcome::Accepted) => found_by(evidence, reference, form),
         _ => Vec::new(),
     };
     references.extend(again_key(evidence));
@@ -70,7 +69,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
         fact: fact(
             form,
             attempt(evidence, secrets),
-            reference,
+            reference.clone(),
             outcome,
             matched,
             dedupe_key.clone(),
@@ -314,7 +313,7 @@ pub fn rejected(
         outcome: refusal.outcome,
         detail: refusal.detail.to_string(),
         field: refusal.field.as_ref().map(ToString::to_string),
-        offer: evidence.offer().map(|offer| offer.reference()),
+        offer: evidence.reference().cloned(),
         references: form::readable_references(&evidence.fields),
         attempt: if refusal.outcome == Outcome::RateLimited {
             brief_attempt(evidence)
@@ -335,7 +334,7 @@ pub fn repeated(
     let form = evidence.good_form()?;
     Some(Repeated {
         outcome: Outcome::Duplicate,
-        offer: evidence.offer()?.reference(),
+        offer: evidence.reference()?.clone(),
         first_id: first.id,
         dedupe_key: candidate.dedupe_key.clone()?,
         differences: differences::between(first, form),

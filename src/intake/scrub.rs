@@ -1,12 +1,20 @@
 //! Overwrites tokens and secrets in what is about to be kept, wherever they stand.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::secrets::{Secrets, TOKEN_LENGTH, TOKEN_PREFIX};
+
+/// What is looked for in every fact, made ready once.
+static TOKEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(TOKEN_PREFIX));
+static WEBHOOK_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("whs"));
 
 /// Overwrites tokens and offer secrets wherever they stand in a fact's data: whatever parameter
 /// a sender has put one in, it does not get into the log. The length stays, so JSON stays JSON.
 pub fn scrub(data: &mut [u8], secrets: &Secrets) {
     let mut from = 0;
-    while let Some(found) = memchr::memmem::find(&data[from..], TOKEN_PREFIX.as_bytes()) {
+    while let Some(found) = TOKEN.find(&data[from..]) {
         let start = from + found;
         let token = data[start..]
             .iter()
@@ -32,7 +40,7 @@ pub fn scrub(data: &mut [u8], secrets: &Secrets) {
 /// Overwrites keys as Standard Webhooks writes them (`whsec_…`, `whsk_…`); public ones are none.
 fn scrub_webhook_keys(data: &mut [u8]) {
     let mut from = 0;
-    while let Some(found) = memchr::memmem::find(&data[from..], b"whs") {
+    while let Some(found) = WEBHOOK_KEY.find(&data[from..]) {
         let start = from + found;
         from = start + 3;
         let is_key = [&b"whsec_"[..], b"whsk_"]

@@ -1,6 +1,10 @@
 //! The one writer: gathers what is waiting into a group, appends it in one commit, answers all.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
@@ -16,11 +20,15 @@ const REQUESTS_MAX: usize = 16_384;
 const GROUP_FACTS: usize = 4_096;
 /// at this much data. Facts that belong together go into one group whatever their size.
 const GROUP_BYTES: usize = 4 << 20;
-/// A group of this many requests is worth its commit.
-const GROUP_WORTHWHILE: usize = 28;
-/// How often in a row nothing new may have come while others had their turn, before a smaller group
-/// is written, too.
-const FRUITLESS_TURNS: usize = 2;
+/// A group is worth its commit once this share of those who sent lately is in it: the others are
+/// served meanwhile.
+const WORTHWHILE: (usize, usize) = (3, 4);
+/// A group of this many requests is worth its commit whoever else there is.
+const WORTHWHILE_MAX: usize = 256;
+/// A smaller one is written once nothing new has come for this part of the time that the last commit
+/// took, at most so long.
+const PATIENCE: u32 = 8;
+const PATIENCE_MAX: Duration = Duration::from_micros(500);
 
 /// A handle to the log: appends go through its one writer, reads go to the store.
 #[derive(Clone, Debug)]
@@ -54,6 +62,8 @@ impl Log {
             clock,
             waiting,
             taken: VecDeque::new(),
+            worthwhile: 1,
+            patience: Duration::ZERO,
         };
         let writer = tokio::spawn(writer.run(closed));
         Self {
@@ -129,6 +139,10 @@ struct Writer {
     waiting: mpsc::Receiver<Request>,
     /// Requests that were taken from the channel and are not in a group yet.
     taken: VecDeque<Request>,
+    /// How many requests make a group that is worth its commit.
+    worthwhile: usize,
+    /// How long to wait for the next of them.
+    patience: Duration,
 }
 
 impl Writer {
@@ -155,21 +169,35 @@ impl Writer {
                 self.gather().await;
             }
             let group = self.next_group();
-            if !group.is_empty() && !self.write(group).await {
+            let (requests, started) = (group.len(), Instant::now());
+            if requests > 0 && !self.write(group).await {
                 return;
             }
+            self.expect(requests, started.elapsed());
         }
     }
 
-    /// Lets requests that are nearly ready join: a commit costs the processor and the disk about as
-    /// much for one fact as for thirty. No time is waited for: whoever is alone goes at once.
+    /// Those who were in the last group or wait by now are likely to send again.
+    fn expect(&mut self, requests: usize, took: Duration) {
+        let lately = requests + self.taken.len() + self.waiting.len();
+        let (share, of) = WORTHWHILE;
+        self.worthwhile = (lately * share / of).clamp(1, WORTHWHILE_MAX);
+        self.patience = (took / PATIENCE).min(PATIENCE_MAX);
+    }
+
+    /// Lets requests that are to be expected join: a commit costs the processor and the disk about as
+    /// much for one fact as for fifty. Whoever is alone goes at once.
     async fn gather(&self) {
-        let mut fruitless = 0;
-        let mut waiting = self.waiting.len();
-        while self.taken.len() + waiting < GROUP_WORTHWHILE && fruitless < FRUITLESS_TURNS {
+        let (mut waiting, mut last_came) = (self.waiting.len(), Instant::now());
+        while self.taken.len() + waiting < self.worthwhile {
             tokio::task::yield_now().await;
             let before = std::mem::replace(&mut waiting, self.waiting.len());
-            fruitless = if waiting == before { fruitless + 1 } else { 0 };
+            let now = Instant::now();
+            if waiting != before {
+                last_came = now;
+            } else if now - last_came > self.patience {
+                return;
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, http::Request};
 use postbook::{
-    http::{PeerAddress, server},
+    http::{Connected, server},
     intake::rate::Rate,
     secrets::{Role, Scope},
     service::{ForwardedHeader, NetworkLimits, ServerOptions},
@@ -604,7 +604,7 @@ async fn behind_a_proxy_each_sender_has_a_limit_of_its_own() {
         let request = request.header("x-forwarded-for", "192.0.2.99");
         let request = request.header("x-forwarded-proto", "https");
         let mut request = request.body(Body::empty()).expect("a request");
-        let proxy = PeerAddress(([10, 0, 0, 1], 1).into());
+        let proxy = Connected::plain(([10, 0, 0, 1], 1).into());
         request.extensions_mut().insert(proxy);
         let answer = app.send(request).await;
         assert_eq!(
@@ -682,7 +682,7 @@ async fn allow_lists_know_both_families_and_addresses_in_disguise() {
         let path = format!("/api/postback/acme/listed?secret={secret}&customer_id=c");
         let mut request = Request::get(path).body(Body::empty()).expect("a request");
         let ip = address.parse().expect("an address");
-        let peer = PeerAddress(SocketAddr::new(ip, 1));
+        let peer = Connected::plain(SocketAddr::new(ip, 1));
         request.extensions_mut().insert(peer);
         let status = app.send(request).await.status.as_u16();
         assert_eq!(status, if allowed { 200 } else { 403 }, "{address}");

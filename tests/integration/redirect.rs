@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{HeaderName, Request, StatusCode, header},
 };
-use postbook::{http::PeerAddress, service::ServerOptions};
+use postbook::{http::Connected, service::ServerOptions};
 use postbook_schemas::{
     Envelope, Fact,
     traffic::{Click, Device},
@@ -62,7 +62,7 @@ async fn a_click_is_kept_with_everything_known_then() {
         .header("x-country", "DE")
         .body(Body::empty())
         .expect("a request");
-    let peer = PeerAddress(([203, 0, 113, 77], 1).into());
+    let peer = Connected::plain(([203, 0, 113, 77], 1).into());
     request.extensions_mut().insert(peer);
     let answer = app.send(request).await;
 
@@ -122,7 +122,7 @@ async fn a_trusted_proxy_tells_the_country_which_chooses_the_destination() {
             .expect("a request");
         request
             .extensions_mut()
-            .insert(PeerAddress((peer, 1).into()));
+            .insert(Connected::plain((peer, 1).into()));
         request
     };
     let answer = app.send(visit([10, 0, 0, 1])).await;

@@ -26,6 +26,9 @@ use crate::store::{
 /// A row is full at this much data, too.
 pub(super) const ROW_BYTES: usize = 4 << 20;
 
+/// How many keys most facts have.
+const KEYS_EACH: usize = 5;
+
 /// Live groups are compressed quickly; merging compresses again.
 pub(super) const LEVEL: i32 = 1;
 
@@ -65,7 +68,7 @@ pub(in crate::store) fn encode(
 ) -> Result<Encoded, StoreError> {
     group.iter().try_for_each(line::refuse_unfit)?;
     let mut appended = Vec::with_capacity(group.len());
-    let mut keys = Vec::new();
+    let mut keys = Vec::with_capacity(group.len() * KEYS_EACH);
     let admitted = admit(
         group,
         frontier.size() + 1,
@@ -113,7 +116,7 @@ pub(super) fn admit<'a>(
     keys: &mut Vec<(Fingerprint, u64, bool)>,
 ) -> Vec<Admitted<'a>> {
     let mut admitted = Vec::with_capacity(group.len());
-    let mut in_group: HashMap<&str, u64> = HashMap::new();
+    let mut in_group: HashMap<&str, u64> = HashMap::with_capacity(group.len());
     for append in group {
         if append.with_previous
             && let Some(&known @ Appended::Known { .. }) = appended.last()

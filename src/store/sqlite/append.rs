@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use postbook_schemas::Instant;
 use sqlx::{Connection, Row as _, SqliteConnection};
-use tokio::task;
+use tokio::{runtime::Handle, task};
 
 use super::{Shared, load::read_failed};
 use crate::store::{
     Append, Appended, StoreError,
     layout::{
-        encode::{Encoded, Encoder, encode},
+        encode::{Encoder, encode},
         row::{Row, damaged},
     },
     merkle::Frontier,
 };
 
-/// Groups of more data than this are encoded apart, so that they do not hold up other tasks.
-const ENCODE_APART_BYTES: usize = 256 << 10;
+/// Groups of more facts or more data than this are appended apart: encoding, hashing and compressing
+/// them would hold up the requests to come. For a few facts the way to another thread costs more.
+const APART_FACTS: usize = 8;
+const APART_BYTES: usize = 16 << 10;
 
 /// What only the holder of the write lock may use.
 #[derive(Debug)]
@@ -82,20 +84,39 @@ impl Writing {
     }
 }
 
+/// Appends a group in one commit, large ones on a thread that may take its time.
+pub(super) async fn append(
+    shared: Arc<Shared>,
+    group: Vec<Append>,
+    now: Instant,
+) -> Result<Vec<Appended>, StoreError> {
+    let bytes: usize = group.iter().map(|append| append.draft.data.len()).sum();
+    if group.len() <= APART_FACTS && bytes <= APART_BYTES {
+        return shared.append(group, now).await;
+    }
+    let runtime = Handle::current();
+    let appending = task::spawn_blocking(move || runtime.block_on(shared.append(group, now)));
+    appending
+        .await
+        .map_err(|error| StoreError::failed("written", error))?
+}
+
 impl Shared {
-    /// Appends a group in one commit.
-    pub(super) async fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> Result<Vec<Appended>, StoreError> {
+    async fn append(&self, group: Vec<Append>, now: Instant) -> Result<Vec<Appended>, StoreError> {
         let mut writing = self.writing.lock().await;
         let writing = writing.as_mut().ok_or(NOT_WRITING)?;
         if writing.unsure {
             writing.catch_up(self).await?;
         }
         let recorded_at = writing.recorded_to.map_or(now, |last| last.max(now));
-        let mut encoded = self.encode(writing, group, recorded_at).await?;
+        let mut encoded = encode(
+            &mut writing.encoder,
+            &group,
+            recorded_at,
+            writing.frontier.clone(),
+            &self.keys,
+            &self.click_ids,
+        )?;
         if encoded.rows.is_empty() {
             return Ok(encoded.appended);
         }
@@ -119,38 +140,6 @@ impl Shared {
         writing.unsure = false;
         self.move_head(writing.frontier.size());
         Ok(encoded.appended)
-    }
-
-    async fn encode(
-        &self,
-        writing: &mut Writing,
-        group: Vec<Append>,
-        recorded_at: Instant,
-    ) -> Result<Encoded, StoreError> {
-        let frontier = writing.frontier.clone();
-        let bytes: usize = group.iter().map(|append| append.draft.data.len()).sum();
-        let encoder = &mut writing.encoder;
-        if bytes <= ENCODE_APART_BYTES {
-            return encode(
-                encoder,
-                &group,
-                recorded_at,
-                frontier,
-                &self.keys,
-                &self.click_ids,
-            );
-        }
-        let mut moved = std::mem::take(encoder);
-        let (keys, click_ids) = (Arc::clone(&self.keys), Arc::clone(&self.click_ids));
-        let encoding = task::spawn_blocking(move || {
-            let encoded = encode(&mut moved, &group, recorded_at, frontier, &keys, &click_ids);
-            (encoded, moved)
-        });
-        let (encoded, moved) = encoding
-            .await
-            .map_err(|error| StoreError::failed("written", error))?;
-        *encoder = moved;
-        encoded
     }
 }
 

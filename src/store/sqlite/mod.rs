@@ -222,7 +222,7 @@ impl LogStore for SqliteStore {
         group: Vec<Append>,
         now: Instant,
     ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
-        self.shared.append(group, now).boxed()
+        append::append(Arc::clone(&self.shared), group, now).boxed()
     }
 
     fn head(&self) -> u64 {

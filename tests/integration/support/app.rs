@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode, header},
 };
 use http_body_util::BodyExt;
 use postbook::{
     clock::{Clock, ManualClock},
-    http::{self, PeerAddress},
+    http::{Connected, door::Door},
     secrets::{Role, Scope, Secrets},
     service::{ServerOptions, Service},
     store::{Append, Filter, LogStore, memory::MemoryStore},
@@ -22,7 +21,6 @@ use postbook_schemas::{
     envelope::{Draft, Source},
     programme::Programme,
 };
-use tower::ServiceExt;
 
 use super::postgres::Schema;
 
@@ -33,7 +31,7 @@ pub(crate) const NOW: &str = "2026-06-15T12:00:00Z";
 pub(crate) struct TestApp {
     pub(crate) service: Arc<Service>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) router: Router,
+    pub(crate) door: Door,
     /// Held until the test ends: the directory goes with it.
     data: tempfile::TempDir,
     /// Likewise: where the read models are, if not in the directory.
@@ -119,7 +117,7 @@ impl TestApp {
             .expect("an empty log can be read");
         let service = Arc::new(service);
         let app = Self {
-            router: http::router(Arc::clone(&service), options),
+            door: Door::new(Arc::clone(&service), options),
             service,
             clock,
             data,
@@ -153,7 +151,7 @@ impl TestApp {
         .expect("the log can be read");
         let service = Arc::new(service);
         Self {
-            router: http::router(Arc::clone(&service), ServerOptions::default()),
+            door: Door::new(Arc::clone(&service), ServerOptions::default()),
             service,
             clock,
             data,
@@ -285,14 +283,12 @@ impl TestApp {
         page.await.expect("the log can be read").bytes
     }
 
-    /// Sends a request in-process, as from 127.0.0.1.
-    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answered {
-        if request.extensions().get::<PeerAddress>().is_none() {
-            let peer = PeerAddress(([127, 0, 0, 1], 40_000).into());
-            request.extensions_mut().insert(peer);
-        }
-        let response = self.router.clone().oneshot(request).await;
-        let response = response.expect("the router always answers");
+    /// Sends a request in-process: from the [`Connected`] among its extensions, else 127.0.0.1.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
+        let given = request.extensions().get::<Connected>().copied();
+        let local = || Connected::plain(([127, 0, 0, 1], 40_000).into());
+        let connected = given.unwrap_or_else(local);
+        let response = self.door.answer(request, connected).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the answer can be read");
         Answered {
