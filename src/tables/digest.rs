@@ -102,8 +102,12 @@ impl Running {
         for (id, row) in batch.conversions() {
             let share = row.map(|row| Digest::of(row, &mut self.scratch));
             let old = self.conversions.replace(id, share);
-            share.into_iter().for_each(|share| self.sum.add(share));
-            old.into_iter().for_each(|old| self.sum.subtract(old));
+            if let Some(share) = share {
+                self.sum.add(share);
+            }
+            if let Some(old) = old {
+                self.sum.subtract(old);
+            }
         }
         for row in batch.payouts() {
             let share = Digest::of(row, &mut self.scratch);
@@ -137,7 +141,7 @@ impl Running {
 #[derive(Clone, Debug, Default)]
 struct Shares {
     places: HashMap<FactId, u32>,
-    shares: Vec<Digest>,
+    digests: Vec<Digest>,
     /// Places whose row is gone.
     free: Vec<u32>,
 }
@@ -155,8 +159,8 @@ impl Shares {
             return Some(std::mem::replace(known, share));
         }
         let place = self.free.pop().unwrap_or_else(|| {
-            self.shares.push(Digest::default());
-            u32::try_from(self.shares.len()).unwrap_or(u32::MAX) - 1
+            self.digests.push(Digest::default());
+            u32::try_from(self.digests.len()).unwrap_or(u32::MAX) - 1
         });
         self.places.insert(id, place);
         if let Some(new) = self.at(place) {
@@ -166,7 +170,7 @@ impl Shares {
     }
 
     fn at(&mut self, place: u32) -> Option<&mut Digest> {
-        self.shares.get_mut(usize::try_from(place).ok()?)
+        self.digests.get_mut(usize::try_from(place).ok()?)
     }
 }
 

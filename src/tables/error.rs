@@ -106,7 +106,6 @@ impl TablesError {
                     let code = error.code().unwrap_or_default();
                     PASSING.iter().any(|class| code.starts_with(class))
                 }
-                sqlx::Error::Configuration(_) => false,
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
                 | sqlx::Error::Protocol(_)

@@ -73,7 +73,7 @@ impl<'r> From<&'r [u8]> for Cell<'r> {
     }
 }
 
-impl<'r, T: Into<Cell<'r>>> From<Option<T>> for Cell<'r> {
+impl<T: Into<Self>> From<Option<T>> for Cell<'_> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }

@@ -25,7 +25,7 @@ use crate::store::postgres::Server;
 
 /// A server that takes longer for a statement is not there any more, even if nobody has said so. A
 /// connection on which that happened is of no use afterwards.
-const STATEMENT_MAX: Duration = Duration::from_secs(60);
+const STATEMENT_MAX: Duration = Duration::from_mins(1);
 
 /// A connection of one's own.
 #[derive(Debug)]

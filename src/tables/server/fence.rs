@@ -26,14 +26,13 @@ impl Fence {
         building: Building,
         term: Option<i64>,
     ) -> Result<Self, TablesError> {
-        let term = match term {
-            Some(term) => term,
-            None => {
-                let mut connection = place.connect().await?;
-                let pointer = pointer::find(place, connection.hand()).await?;
-                connection.close().await?;
-                pointer.map_or(0, |pointer| pointer.term)
-            }
+        let term = if let Some(term) = term {
+            term
+        } else {
+            let mut connection = place.connect().await?;
+            let pointer = pointer::find(place, connection.hand()).await?;
+            connection.close().await?;
+            pointer.map_or(0, |pointer| pointer.term)
         };
         Ok(Self {
             place: Arc::clone(place),
@@ -90,10 +89,10 @@ impl Fence {
             .bind(self.generation)
             .bind(self.term)
             .bind(position.cast_signed());
-        match connection.fetch(query).await?.is_empty() {
-            false => Ok(()),
-            true => Err(TablesError::Overtaken),
+        if connection.fetch(query).await?.is_empty() {
+            return Err(TablesError::Overtaken);
         }
+        Ok(())
     }
 }
 
