@@ -38,6 +38,7 @@ use support::{
 use traffic::{Clicks, Postbacks};
 
 #[derive(Clone, Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
 struct Options {
     /// Interleaved rounds.
     #[arg(long, default_value_t = 5)]

@@ -78,6 +78,7 @@ impl Nodes {
     }
 }
 
+#[expect(clippy::future_not_send, reason = "it is awaited where it is made")]
 async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let waited = async {
         while !is_so().await {

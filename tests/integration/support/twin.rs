@@ -14,7 +14,7 @@ use super::{
     postgres::Schema,
 };
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Questions that lead to more of them: by what of their items, and to which.
 const LEADING: [(&str, &str, &[&str]); 5] = [
