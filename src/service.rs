@@ -68,7 +68,7 @@ pub struct Options {
     pub projections: Option<String>,
     /// The file of the key that seals offers' secrets.
     pub secrets_key_file: Option<PathBuf>,
-    /// How other nodes name this one; by machine and process if absent.
+    /// How other nodes name this one; made of machine and PID if absent.
     pub node: Option<String>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Global {
     /// The file of the key that seals offers' secrets: 64 hexadecimal digits
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) secrets_key_file: Option<PathBuf>,
-    /// How other nodes name this one; by machine and process if absent
+    /// How other nodes name this one; made of machine and PID if absent
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) node: Option<String>,
     /// Print JSON for programs instead of tables for people

@@ -234,12 +234,11 @@ mod tests {
         assert_eq!(choose(Some("memory:")).unwrap(), Location::Memory);
         let server = choose(Some("postgres://me:hush@host/db")).unwrap();
         assert!(!format!("{server:?}").contains("hush"));
-        for url in [
-            "postgres://me:hush@host:port/db",
-            "kurrentdb://me:hush@host",
-            "hush",
-            "sqlite:",
-        ] {
+        // Chosen, or refused where the program is built without it.
+        let cluster = choose(Some("kurrentdb://me:hush@host"));
+        assert_eq!(cluster.is_ok(), cfg!(feature = "kurrentdb"));
+        assert!(!format!("{cluster:?}").contains("hush"));
+        for url in ["postgres://me:hush@host:port/db", "hush", "sqlite:"] {
             let error = choose(Some(url)).unwrap_err().to_string();
             assert!(!error.contains("hush"), "{error}");
         }
