@@ -22,7 +22,7 @@ pub(super) struct Looks {
 impl Secrets {
     /// Takes up what another process has changed up to now; says whether anything changed since this was
     /// asked. To be called before a credential is refused that is not known: it may have been made a
-    /// moment ago. Looks are shared by all who wait for one, and come no closer than [`LOOKS_APART`].
+    /// moment ago. Looks are shared by all who wait for one, and come no closer than 5 ms.
     ///
     /// # Errors
     /// What is kept cannot be read; what was known stays.
