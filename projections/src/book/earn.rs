@@ -197,7 +197,9 @@ impl Book {
                 let lost = Some(ZeroReason::Unattributed);
                 let mut base = Lines::default();
                 self.lines_for(number, &partner, lost, (seen, later), &mut base)?;
-                let kept = base.rows.into_iter().filter(|row| row.earned_minor != 0);
+                // Also what earned nothing, if a payout carries something of it: that is due back.
+                let kept = base.rows.into_iter();
+                let kept = kept.filter(|row| row.earned_minor != 0 || row.carried_minor != 0);
                 lines.rows.extend(kept);
                 lines.posted.extend(base.posted);
             }
