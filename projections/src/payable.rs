@@ -18,12 +18,21 @@ pub struct DueLine {
     /// The offer of the conversion or of the carryover's fence.
     pub offer: Option<OfferRef>,
     /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
-    /// off.
+    /// off, see [`not_reserved`].
     pub amount_minor: i64,
     /// From when a positive amount can be paid; absent while it is not approved.
     pub available_at: Option<Instant>,
     /// When the conversion happened, the adjustment took effect or the month ended.
     pub occurred_at: Instant,
+}
+
+/// What of an amount that is due, to one or the other side, no open payout has reserved.
+///
+/// A line may change after it was reserved. Until that payout is sent nobody owes for it more than is
+/// due as things stand, so what is left is between nothing and that.
+pub fn not_reserved(due_minor: i64, reserved_minor: i64) -> i64 {
+    let left = due_minor.saturating_sub(reserved_minor);
+    left.clamp(due_minor.min(0), due_minor.max(0))
 }
 
 /// What a payout can be made of.
@@ -156,6 +165,28 @@ mod tests {
         let limit = limit.map(|text| RecoveryLimit::try_from(text.to_owned()).unwrap());
         let most = available.most_minor;
         amounts(&available.take(most, limit, Currency::USD))
+    }
+
+    #[test]
+    fn what_is_reserved_leaves_no_more_than_is_due_and_nothing_of_the_other_sign() {
+        for (due, reserved, left) in [
+            (500, 0, 500),
+            (500, 200, 300),
+            (500, 500, 0),
+            // Reserved before it fell: the debt begins when the payout is sent.
+            (0, 500, 0),
+            (300, 500, 0),
+            // Recovered by an open payout, or won back since.
+            (-125, -125, 0),
+            (-125, -25, -100),
+            (0, -125, 0),
+            (500, -125, 500),
+            // Reserved again while it is owed.
+            (-125, 500, -125),
+            (i64::MIN, i64::MAX, i64::MIN),
+        ] {
+            assert_eq!(not_reserved(due, reserved), left, "{due} {reserved}");
+        }
     }
 
     #[test]

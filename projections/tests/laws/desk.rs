@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use postbook_projections::{
     Book,
-    payable::{Available, DueLine},
+    payable::{Available, DueLine, not_reserved},
     rows::{Account, LineState},
 };
 use postbook_schemas::{
@@ -243,7 +243,8 @@ impl Told {
         let mut due = self.due(partner, currency);
         for line in &mut due {
             let rule = line.rule.as_deref();
-            line.amount_minor -= self.carried(partner, line.subject_id, rule, false);
+            let reserved = self.carried(partner, line.subject_id, rule, false);
+            line.amount_minor = not_reserved(line.amount_minor, reserved);
         }
         due.retain(|line| line.amount_minor != 0);
         let open = self.payouts.values().filter(|(proposed, sent)| {

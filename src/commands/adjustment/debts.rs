@@ -1,11 +1,18 @@
-//! Which debts are given up: the oldest, as payouts would recover them.
+//! Which debts are given up: the oldest, as payouts would recover them, but for what open payouts
+//! recover already.
+
+use std::collections::BTreeMap;
 
 use postbook_schemas::{Currency, payout::PayoutLine};
 
 use super::{super::record::CommandError, Amount};
-use crate::{service::Service, tables::query::clawbacks::ClawbackFilter};
+use crate::{
+    service::Service,
+    tables::query::{balances::AsOf, clawbacks::ClawbackFilter},
+};
 
-/// The oldest debts of a partner that add up to an amount, which is at most what is outstanding.
+/// The oldest debts of a partner that add up to an amount, which is at most what is outstanding and
+/// recovered by no open payout.
 ///
 /// # Errors
 /// The debts that can be named are less, or the tables cannot be read.
@@ -18,11 +25,19 @@ pub(super) async fn oldest(
         partner: Some(amount.partner.clone()),
         offer: None,
     };
+    let due = service.tables.due(&amount.partner, currency, AsOf::ALL);
+    let due = due.await?.lines.into_iter();
+    let owed: BTreeMap<_, _> = due
+        .map(|line| {
+            let owed_minor = line.amount_minor.saturating_neg();
+            ((line.subject_id, line.rule), owed_minor)
+        })
+        .collect();
     let mut left = amount.amount_minor;
     let mut lines = Vec::new();
     for debt in service.tables.clawed_back(&of_partner).await? {
-        let open = debt.clawed_back_minor - debt.recovered_minor - debt.written_off_minor;
-        let amount_minor = open.min(left);
+        let line = (debt.conversion_id, Some(debt.rule.clone()));
+        let amount_minor = owed.get(&line).map_or(0, |&owed| left.min(owed));
         if debt.currency != currency || amount_minor <= 0 {
             continue;
         }
@@ -37,6 +52,6 @@ pub(super) async fn oldest(
         return Ok(lines);
     }
     Err(CommandError::Conflict(format!(
-        "the debts that are left are {left} {currency} minor units less"
+        "the debts that are left, and that no open payout recovers, are {left} {currency} minor units less"
     )))
 }

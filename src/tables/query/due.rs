@@ -1,6 +1,9 @@
 //! What a payout to a partner would have to carry: amounts that are not what payouts carry of them.
 
-use postbook_projections::{payable::DueLine, rows::LineState};
+use postbook_projections::{
+    payable::{DueLine, not_reserved},
+    rows::LineState,
+};
 use postbook_schemas::{Currency, Instant, Slug};
 
 use super::{
@@ -34,6 +37,9 @@ pub struct Due {
 /// Payouts that are neither on their way nor given up hold on to their lines. Those on their way are
 /// in what the lines carry.
 const OPEN: &str = "('proposed', 'approved')";
+
+/// Payouts that are on their way or have arrived.
+const PAID: &str = "('sent', 'settled')";
 
 impl Tables {
     /// What can be paid to a partner.
@@ -83,16 +89,14 @@ async fn earning_lines(
         "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, c.offer AS offer, \
          e.state AS state, \
          e.amount_minor + e.written_off_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
-         c.approves_at AS approves_at, c.occurred_at AS occurred_at, \
-         (SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
-          JOIN payouts p ON p.id = l.payout_id \
-          WHERE l.subject_id = c.id AND l.rule IS NOT DISTINCT FROM e.rule AND p.partner = e.partner \
-          AND p.state IN ",
+         c.approves_at AS approves_at, c.occurred_at AS occurred_at, ",
     );
+    let of_line =
+        "l.subject_id = c.id AND l.rule IS NOT DISTINCT FROM e.rule AND p.partner = e.partner";
     query
-        .push(OPEN)
+        .push(carried_by(OPEN, of_line))
         .push(
-            ") AS reserved_minor FROM earnings e \
+            " AS reserved_minor FROM earnings e \
              JOIN conversions c ON c.position = e.conversion_position \
              WHERE e.amount_minor + e.written_off_minor <> e.carried_minor \
              AND e.partner = ",
@@ -111,14 +115,13 @@ async fn adjustment_lines(
 ) -> Result<Vec<DueLine>, TablesError> {
     let mut query = select(
         "SELECT a.position AS position, a.id AS subject_id, a.amount_minor AS open_minor, \
-         a.occurred_at AS occurred_at, \
-         (SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
-          JOIN payouts p ON p.id = l.payout_id \
-          WHERE l.subject_id = a.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
+         a.occurred_at AS occurred_at, ",
     );
     query
-        .push(OPEN)
-        .push(")) AS reserved_minor FROM adjustments a WHERE a.partner = ")
+        .push(carried_by(PAID, "l.subject_id = a.id"))
+        .push(" AS carried_minor, ")
+        .push(carried_by(OPEN, "l.subject_id = a.id"))
+        .push(" AS reserved_minor FROM adjustments a WHERE a.partner = ")
         .push_bind(partner.as_str().to_owned())
         .push(" AND a.currency = ")
         .push_bind(currency.code().to_owned());
@@ -135,19 +138,26 @@ async fn carryover_lines(
 ) -> Result<Vec<DueLine>, TablesError> {
     let mut query = select(
         "SELECT 0 AS position, k.id AS subject_id, k.offer AS offer, \
-         k.amount_minor AS open_minor, k.ends_at AS ends_at, k.available_at AS available_at, \
-         (SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
-          JOIN payouts p ON p.id = l.payout_id \
-          WHERE l.subject_id = k.id AND (p.state IN ('sent', 'settled') OR p.state IN ",
+         k.amount_minor AS open_minor, k.ends_at AS ends_at, k.available_at AS available_at, ",
     );
     query
-        .push(OPEN)
-        .push(")) AS reserved_minor FROM carryovers k WHERE k.partner = ")
+        .push(carried_by(PAID, "l.subject_id = k.id"))
+        .push(" AS carried_minor, ")
+        .push(carried_by(OPEN, "l.subject_id = k.id"))
+        .push(" AS reserved_minor FROM carryovers k WHERE k.partner = ")
         .push_bind(partner.as_str().to_owned())
         .push(" AND k.currency = ")
         .push_bind(currency.code().to_owned());
     let rows = from.fetch(query).await?;
     rows.iter().map(carryover).collect()
+}
+
+/// What payouts in some states carry of one subject.
+fn carried_by(states: &str, of_subject: &str) -> String {
+    format!(
+        "(SELECT CAST(COALESCE(SUM(l.amount_minor), 0) AS BIGINT) FROM payout_lines l \
+         JOIN payouts p ON p.id = l.payout_id WHERE {of_subject} AND p.state IN {states})"
+    )
 }
 
 /// What was given up of debts that were named; only what was clawed back has any.
@@ -207,10 +217,20 @@ fn earning(row: &Row) -> Result<DueLine, TablesError> {
         subject_id: row.id("subject_id")?,
         rule: row.text_option("rule")?,
         offer: row.parsed_option("offer")?,
-        amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
+        amount_minor: not_reserved(row.number("open_minor")?, row.number("reserved_minor")?),
         available_at,
         occurred_at,
     })
+}
+
+/// What of an adjustment or a carryover payouts do not carry.
+fn not_carried(row: &Reader<'_>) -> Result<i64, TablesError> {
+    let due = row
+        .number("open_minor")?
+        .checked_sub(row.number("carried_minor")?);
+    let due =
+        due.ok_or_else(|| row.damaged("open_minor", "is beyond 64 bits without what is paid"))?;
+    Ok(not_reserved(due, row.number("reserved_minor")?))
 }
 
 fn adjustment(row: &Row) -> Result<DueLine, TablesError> {
@@ -220,7 +240,7 @@ fn adjustment(row: &Row) -> Result<DueLine, TablesError> {
         subject_id: row.id("subject_id")?,
         rule: None,
         offer: None,
-        amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
+        amount_minor: not_carried(&row)?,
         available_at: Some(occurred_at),
         occurred_at,
     })
@@ -232,7 +252,7 @@ fn carryover(row: &Row) -> Result<DueLine, TablesError> {
         subject_id: row.id("subject_id")?,
         rule: None,
         offer: row.parsed_option("offer")?,
-        amount_minor: row.number("open_minor")? - row.number("reserved_minor")?,
+        amount_minor: not_carried(&row)?,
         available_at: Some(row.time("available_at")?),
         occurred_at: row.time("ends_at")?,
     })
