@@ -578,7 +578,7 @@ async fn approvals_at_once_do_not_agree_to_more_than_is_payable() {
         assert_eq!(won.count(), 1, "round {round}");
         let lost = answers.iter().find(|it| it.status != StatusCode::OK);
         let lost = lost.expect("one of two").text();
-        assert!(lost.contains("approved payouts claim 5000"), "{lost}");
+        assert!(lost.contains("approved payouts claim 50.00"), "{lost}");
     }
 }
 

@@ -311,8 +311,9 @@ async fn each_role_may_do_its_own_and_partners_see_only_their_own() {
 #[tokio::test]
 async fn a_partner_is_not_told_which_other_partner_lost() {
     let app = TestApp::start(PROGRAMME).await;
+    let mut click = String::new();
     for (link, txn) in [("/xyz", "T1"), ("/abc", "T2")] {
-        let click = app.click(link).await;
+        click = app.click(link).await;
         let query = format!("event=sale&click_id={click}&txn_id={txn}&amount=9.00&customer_id=c9");
         report(&app, &query).await;
         app.clock.advance_micros(1_000_000);
@@ -326,7 +327,9 @@ async fn a_partner_is_not_told_which_other_partner_lost() {
     for path in ["", "/explain", "/timeline"] {
         let answer = partner.get(&format!("/v1/conversions/{id}{path}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert!(!answer.text().contains("p2"), "{path}: {}", answer.text());
+        // The letters of a click's id may be any.
+        let text = answer.text().replace(&click, "CLICK");
+        assert!(!text.contains("p2"), "{path}: {text}");
     }
 }
 
