@@ -46,8 +46,13 @@ pub struct Available {
 
 impl Available {
     /// Sorts what is due. Debts that were written off are not recovered, the oldest first; `free`
-    /// is what is payable and not reserved.
-    pub fn new(due: Vec<DueLine>, now: Instant, written_off: i64, free: i64) -> Self {
+    /// is what is payable and not reserved. Both are sums, which may be beyond 64 bits.
+    pub fn new(
+        due: Vec<DueLine>,
+        now: Instant,
+        written_off: impl Into<i128>,
+        free: impl Into<i128>,
+    ) -> Self {
         let (mut debts, mut earned): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|line| line.amount_minor < 0);
         earned.retain(|line| line.available_at.is_some_and(|at| at <= now));
@@ -60,17 +65,18 @@ impl Available {
                 line.rule.clone(),
             )
         });
-        let mut forgiven = written_off.max(0);
+        let mut forgiven = written_off.into().max(0);
         for debt in &mut debts {
-            let part = forgiven.min(debt.amount_minor.saturating_neg());
+            let owed = debt.amount_minor.saturating_neg();
+            let part = i64::try_from(forgiven).map_or(owed, |forgiven| forgiven.min(owed));
             debt.amount_minor = debt.amount_minor.saturating_add(part);
-            forgiven = forgiven.saturating_sub(part);
+            forgiven = forgiven.saturating_sub(i128::from(part));
         }
         debts.retain(|debt| debt.amount_minor != 0);
         let all = debts.iter().chain(&earned);
         let sum: i128 = all.map(|line| i128::from(line.amount_minor)).sum();
         // No payout is larger than amounts may be: the rest is paid by another.
-        let most = sum.min(i128::from(free)).min(i128::from(AMOUNT_MINOR_MAX));
+        let most = sum.min(free.into()).min(i128::from(AMOUNT_MINOR_MAX));
         Self {
             debts,
             earned,

@@ -113,8 +113,9 @@ impl Currency {
         in_range(negative, digits)
     }
 
-    /// Minor units written in major units: `-4990` is `-49.90`.
-    pub fn format_major(self, minor: i64) -> String {
+    /// Minor units written in major units: `-4990` is `-49.90`. Sums may be beyond 64 bits.
+    pub fn format_major(self, minor: impl Into<i128>) -> String {
+        let minor: i128 = minor.into();
         let exponent = usize::try_from(self.exponent()).unwrap_or(0);
         let width = exponent.saturating_add(1);
         let digits = format!("{:0>width$}", minor.unsigned_abs());
@@ -123,6 +124,11 @@ impl Currency {
             Some((whole, decimals)) if exponent > 0 => format!("{sign}{whole}.{decimals}"),
             _ => format!("{sign}{digits}"),
         }
+    }
+
+    /// Minor units written with the currency: `-4990` is `-49.90 EUR`.
+    pub fn format_money(self, minor: impl Into<i128>) -> String {
+        format!("{} {self}", self.format_major(minor))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use postbook_schemas::{Currency, Instant, Slug};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{
     exit::{CliError, Exit},
@@ -85,10 +85,10 @@ pub(super) fn print(rows: &Rows, as_json: bool) -> Result<(), CliError> {
             .map(move |(currency, balance)| (partner, currency, balance))
     });
     if as_json {
-        let items: Vec<Value> = each
+        let items: Vec<_> = each
             .map(|(partner, currency, b)| item(partner, currency, b))
             .collect();
-        return output::json(&json!({ "items": items }));
+        return output::json(&BTreeMap::from([("items", items)]));
     }
     let table = each.map(|(partner, currency, balance)| {
         let mut row = vec![partner.to_string(), currency.clone()];
@@ -106,13 +106,14 @@ pub(super) fn print(rows: &Rows, as_json: bool) -> Result<(), CliError> {
         "reversed",
         "clawed back",
         "recovered",
+        "written off",
         "outstanding",
         "adjusted",
     ];
     output::line(&output::table(&headers, table, 2))
 }
 
-fn amounts(balance: &Balance) -> impl Iterator<Item = (&'static str, i64)> {
+fn amounts(balance: &Balance) -> impl Iterator<Item = (&'static str, i128)> {
     [
         ("pending_minor", balance.pending_minor),
         ("held_minor", balance.held_minor),
@@ -122,24 +123,34 @@ fn amounts(balance: &Balance) -> impl Iterator<Item = (&'static str, i64)> {
         ("reversed_minor", balance.reversed_minor),
         ("clawed_back_minor", balance.clawed_back_minor),
         ("recovered_minor", balance.recovered_minor),
+        ("written_off_minor", balance.written_off_minor),
         ("outstanding_minor", balance.outstanding_minor()),
         ("adjusted_minor", balance.adjusted_minor),
     ]
     .into_iter()
 }
 
-fn item(partner: &Slug, currency: &str, balance: &Balance) -> Value {
-    let mut item = json!({
-        "partner": partner,
-        "currency": currency,
-        "written_off_minor": balance.written_off_minor,
-    });
-    for (key, minor) in amounts(balance) {
-        item[key] = minor.into();
-    }
+/// What is told of a balance. Sums may be beyond what a [`serde_json::Value`] holds.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told<'b> {
+    Text(&'b str),
+    Minor(i128),
+}
+
+fn item<'b>(
+    partner: &'b Slug,
+    currency: &'b str,
+    balance: &Balance,
+) -> BTreeMap<&'static str, Told<'b>> {
+    let mut item = BTreeMap::from([
+        ("partner", Told::Text(partner.as_str())),
+        ("currency", Told::Text(currency)),
+    ]);
+    item.extend(amounts(balance).map(|(name, minor)| (name, Told::Minor(minor))));
     item
 }
 
-fn in_major(currency: &str, minor: i64) -> String {
+fn in_major(currency: &str, minor: i128) -> String {
     Currency::from_code(currency).map_or_else(|| minor.to_string(), |it| it.format_major(minor))
 }

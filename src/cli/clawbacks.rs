@@ -2,7 +2,7 @@
 
 use clap::Args;
 use postbook_schemas::{Currency, OfferRef, Slug};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{exit::CliError, global::Global, output, reader::Reader};
 use crate::{
@@ -42,11 +42,18 @@ impl Clawbacks {
         }
         let totals = clawbacks::totals(&items);
         if global.json {
-            return output::json(&json!({ "items": items, "totals": totals }));
+            return output::json(&Answer { items, totals });
         }
         output::line(&lines(&items))?;
         output::line(&sums(&totals))
     }
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Answer {
+    items: Vec<Clawback>,
+    totals: Vec<ClawbackTotal>,
 }
 
 fn lines(items: &[Clawback]) -> String {
@@ -117,7 +124,8 @@ fn sums(totals: &[ClawbackTotal]) -> String {
     output::table(&headers, rows, 3)
 }
 
-fn amounts(currency: &str, minor: [i64; 4]) -> [String; 4] {
+fn amounts(currency: &str, minor: [impl Into<i128>; 4]) -> [String; 4] {
     let currency = Currency::from_code(currency);
-    minor.map(|minor| currency.map_or_else(|| minor.to_string(), |it| it.format_major(minor)))
+    let minor = minor.map(Into::into);
+    minor.map(|minor: i128| currency.map_or_else(|| minor.to_string(), |it| it.format_major(minor)))
 }

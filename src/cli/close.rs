@@ -2,7 +2,7 @@
 
 use clap::Args;
 use postbook_schemas::Month;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     exit::CliError,
@@ -12,7 +12,7 @@ use super::{
     through::{Through, body, reason, with_service},
 };
 use crate::{
-    commands::period::{self, Closed, Closing, Preview},
+    commands::period::{self, Closed, Closing, Preview, Untold},
     tables::batch::StatementRow,
 };
 
@@ -76,22 +76,39 @@ impl Close {
 fn preview_json(period: Month, preview: &Preview) -> Value {
     let statements: Vec<_> = preview
         .drafts
+        .told
         .iter()
         .map(|draft| {
+            let lines: Map<String, Value> = draft
+                .summary()
+                .into_iter()
+                .map(|(word, minor)| (word.to_owned(), output::sum(minor)))
+                .collect();
             json!({
                 "partner": draft.partner, "currency": draft.currency, "number": draft.number,
-                "opening_minor": draft.opening_minor, "lines_minor": draft.summary(),
+                "opening_minor": draft.opening_minor, "lines_minor": lines,
                 "closing_minor": draft.closing_minor,
-                "pending_minor": draft.standing.pending_minor,
-                "held_minor": draft.standing.held_minor,
-                "payable_minor": draft.standing.payable_minor,
+                "pending_minor": draft.pending_minor,
+                "held_minor": draft.held_minor,
+                "payable_minor": draft.payable_minor,
             })
         })
         .collect();
     json!({
         "period": period, "dry_run": true, "pending_lines": preview.pending_lines,
         "awaiting_fx_lines": preview.awaiting_fx_lines, "statements": statements,
+        "untold": untold_json(&preview.drafts.untold),
     })
+}
+
+fn untold_json(untold: &[Untold]) -> Vec<Value> {
+    let item = |untold: &Untold| {
+        json!({
+            "partner": untold.partner, "currency": untold.currency,
+            "closing_minor": output::sum(untold.closing_minor),
+        })
+    };
+    untold.iter().map(item).collect()
 }
 
 /// What closing did, as `/v1` answers it.
@@ -100,7 +117,7 @@ fn closed_json(closed: &Closed) -> Value {
     json!({
         "period": closed.closed.period, "dry_run": false,
         "position": closed.closed.position, "closed_at": closed.closed.closed_at,
-        "statements": statements,
+        "statements": statements, "untold": untold_json(&closed.untold),
     })
 }
 
@@ -151,6 +168,7 @@ fn print_preview(answer: &Value) -> Result<(), CliError> {
         "payable",
     ];
     output::line(&output::table(&headers, rows, 4))?;
+    print_untold(answer)?;
     let count = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
     output::line(&format!(
         "{} lines not approved yet, {} without an exchange rate; nothing was written",
@@ -163,7 +181,22 @@ fn print_closed(answer: &Value) -> Result<(), CliError> {
     let position = answer.get("position").and_then(Value::as_u64).unwrap_or(0);
     let period = output::text(answer, "period");
     output::line(&format!("closed {period} at position {position}"))?;
-    output::line(&list(statements(answer)))
+    output::line(&list(statements(answer)))?;
+    print_untold(answer)
+}
+
+/// Who is told nothing, and why.
+fn print_untold(answer: &Value) -> Result<(), CliError> {
+    let untold = answer.get("untold").and_then(Value::as_array);
+    for one in untold.into_iter().flatten() {
+        output::line(&format!(
+            "no statement for {} in {}: a figure is beyond what a statement holds; the next one \
+             that fits tells of this month too",
+            output::text(one, "partner"),
+            output::text(one, "currency"),
+        ))?;
+    }
+    Ok(())
 }
 
 /// A statement in a list, for programs.

@@ -67,8 +67,13 @@ pub(super) fn table(
 }
 
 /// An amount with its currency, `-12.50 USD`.
-pub(super) fn money(minor: i64, currency: Currency) -> String {
-    format!("{} {currency}", currency.format_major(minor))
+pub(super) fn money(minor: impl Into<i128>, currency: Currency) -> String {
+    currency.format_money(minor)
+}
+
+/// A sum for an answer: a number, or a text where it is beyond what a [`Value`] holds exactly.
+pub(super) fn sum(minor: i128) -> Value {
+    i64::try_from(minor).map_or_else(|_| minor.to_string().into(), Value::from)
 }
 
 /// A text of an answer; empty where there is none.
@@ -76,16 +81,23 @@ pub(super) fn text<'v>(answer: &'v Value, name: &str) -> &'v str {
     answer.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// An amount of an answer, or a sum as [`sum`] writes it.
+fn minor_of(answer: &Value, name: &str) -> i128 {
+    let value = answer.get(name);
+    let number = value.and_then(Value::as_i64).map(i128::from);
+    number.unwrap_or_else(|| text(answer, name).parse().unwrap_or(0))
+}
+
 /// An amount of an answer with the answer's currency.
 pub(super) fn money_of(answer: &Value, name: &str) -> String {
-    let minor = answer.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let minor = minor_of(answer, name);
     let code = text(answer, "currency");
     Currency::from_code(code).map_or_else(|| format!("{minor} {code}"), |it| money(minor, it))
 }
 
 /// An amount of an answer without its currency.
 pub(super) fn major_of(answer: &Value, name: &str) -> String {
-    let minor = answer.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let minor = minor_of(answer, name);
     let currency = Currency::from_code(text(answer, "currency"));
     currency.map_or_else(|| minor.to_string(), |it| it.format_major(minor))
 }

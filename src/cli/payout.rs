@@ -180,7 +180,7 @@ async fn propose_all(reason: &str, through: &Through, global: &Global) -> Result
                 why,
             } => skipped.push(json!({
                 "partner": partner, "currency": currency,
-                "payable_minor": payable_minor, "why": why.code(),
+                "payable_minor": output::sum(payable_minor), "why": why.code(),
             })),
         }
     }
@@ -202,6 +202,12 @@ fn print_run(answer: &Value, as_json: bool) -> Result<(), CliError> {
             output::text(skipped, "partner"),
             output::text(skipped, "why"),
         );
+        let why = match why {
+            "negative" => "the balance is carried until it is positive",
+            "nothing_payable" => "open payouts reserve it, or nothing of it is due",
+            "below_threshold" => "less can be paid than the threshold",
+            other => other,
+        };
         output::line(&format!("not paid: {partner}, {payable} payable: {why}"))?;
     }
     Ok(())
@@ -246,10 +252,19 @@ fn table(items: &[Value]) -> String {
             text("state"),
             text("reference"),
             output::time_of(item, "proposed_at"),
+            output::major_of(item, "recovered_minor"),
             output::money_of(item, "amount_minor"),
         ]
     });
-    let headers = ["id", "partner", "state", "reference", "proposed", "amount"];
+    let headers = [
+        "id",
+        "partner",
+        "state",
+        "reference",
+        "proposed",
+        "recovered",
+        "amount",
+    ];
     output::table(&headers, rows, 5)
 }
 

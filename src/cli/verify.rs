@@ -262,7 +262,7 @@ impl Drop for Scratch {
 fn trial(accounts: &[AccountTotal]) -> Result<String, String> {
     let mut sums: BTreeMap<&str, i128> = BTreeMap::new();
     for account in accounts {
-        *sums.entry(&account.currency).or_default() += i128::from(account.amount_minor);
+        *sums.entry(&account.currency).or_default() += account.amount_minor;
     }
     let wrong: Vec<_> = sums
         .iter()

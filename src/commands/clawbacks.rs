@@ -76,13 +76,13 @@ pub struct ClawbackTotal {
     /// The currency.
     pub currency: String,
     /// How much was taken back.
-    pub clawed_back_minor: i64,
+    pub clawed_back_minor: i128,
     /// How much later payouts recovered.
-    pub recovered_minor: i64,
+    pub recovered_minor: i128,
     /// How much was given up.
-    pub written_off_minor: i64,
+    pub written_off_minor: i128,
     /// What is left.
-    pub outstanding_minor: i64,
+    pub outstanding_minor: i128,
 }
 
 /// Lists debts in the order in which they are recovered.
@@ -109,12 +109,12 @@ pub async fn list(
         let key = (recovery.conversion_id, rule, partner);
         by_line.entry(key).or_default().push(recovery);
     }
-    let mut of_lines: BTreeMap<(Slug, Currency), i64> = BTreeMap::new();
+    let mut of_lines: BTreeMap<(Slug, Currency), i128> = BTreeMap::new();
     for line in &lines {
         let sum = of_lines.entry((line.partner.clone(), line.currency));
-        *sum.or_insert(0) += line.written_off_minor;
+        *sum.or_insert(0) += i128::from(line.written_off_minor);
     }
-    let mut given_up: BTreeMap<(Slug, Currency), i64> = BTreeMap::new();
+    let mut given_up: BTreeMap<(Slug, Currency), i128> = BTreeMap::new();
     let mut clawbacks = Vec::new();
     for line in lines {
         let key = (line.partner.clone(), line.currency);
@@ -124,11 +124,12 @@ pub async fn list(
             given_up.insert(key.clone(), written_off - of_lines);
         }
         // Of what was given up without saying which debts, the oldest come first.
-        let open = line.clawed_back_minor - line.recovered_minor - line.written_off_minor;
+        let open = outstanding(&line, line.written_off_minor);
         let left = given_up.entry(key).or_insert(0);
-        let more = (*left).min(open).max(0);
-        *left -= more;
-        let written_off_minor = line.written_off_minor + more;
+        let more = (*left).min(i128::from(open)).max(0);
+        let more = i64::try_from(more).unwrap_or(open);
+        *left -= i128::from(more);
+        let written_off_minor = line.written_off_minor.saturating_add(more);
         if filter
             .offer
             .as_ref()
@@ -148,7 +149,7 @@ async fn written_off(
     tables: &Tables,
     line: &ClawedBack,
     now: Instant,
-) -> Result<i64, CommandError> {
+) -> Result<i128, CommandError> {
     let as_of = AsOf {
         effective: now,
         known: Instant::MAX,
@@ -169,6 +170,12 @@ async fn reason(store: &dyn LogStore, line: &ClawedBack) -> Result<String, Comma
     Ok(recorded.envelope.fact.fact_type().name().to_owned())
 }
 
+/// What is left of a debt, which is no more than the debt and no less than nothing in sound books.
+fn outstanding(line: &ClawedBack, written_off_minor: i64) -> i64 {
+    let left = line.clawed_back_minor.saturating_sub(line.recovered_minor);
+    left.saturating_sub(written_off_minor)
+}
+
 fn clawback(
     line: ClawedBack,
     written_off_minor: i64,
@@ -177,6 +184,7 @@ fn clawback(
     now: Instant,
 ) -> Clawback {
     let recovered = recovered.unwrap_or_default().into_iter();
+    let outstanding_minor = outstanding(&line, written_off_minor);
     Clawback {
         partner: line.partner.to_string(),
         currency: line.currency.to_string(),
@@ -194,7 +202,7 @@ fn clawback(
         clawed_back_minor: line.clawed_back_minor,
         recovered_minor: line.recovered_minor,
         written_off_minor,
-        outstanding_minor: line.clawed_back_minor - line.recovered_minor - written_off_minor,
+        outstanding_minor,
         recovered_by: recovered
             .map(|recovery| RecoveredBy {
                 payout_id: recovery.payout_id,
@@ -225,10 +233,10 @@ pub fn totals(clawbacks: &[Clawback]) -> Vec<ClawbackTotal> {
                 written_off_minor: 0,
                 outstanding_minor: 0,
             });
-            total.clawed_back_minor += clawback.clawed_back_minor;
-            total.recovered_minor += clawback.recovered_minor;
-            total.written_off_minor += clawback.written_off_minor;
-            total.outstanding_minor += clawback.outstanding_minor;
+            total.clawed_back_minor += i128::from(clawback.clawed_back_minor);
+            total.recovered_minor += i128::from(clawback.recovered_minor);
+            total.written_off_minor += i128::from(clawback.written_off_minor);
+            total.outstanding_minor += i128::from(clawback.outstanding_minor);
         }
     }
     totals.into_values().collect()

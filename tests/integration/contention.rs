@@ -162,6 +162,8 @@ at_desks! {
     approval_and_refusal_at_once_leave_one_of_them_in_force;
     a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_time;
     what_is_sent_again_under_its_key_is_done_once_and_answered_alike_also_after_a_kill;
+    an_adjustment_and_a_write_off_at_once_do_not_pass_the_limit_together;
+    a_debt_is_recovered_or_given_up_but_not_both_at_once;
     of_many_who_change_the_programme_each_sees_what_the_others_did;
 }
 
@@ -211,7 +213,7 @@ async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill(
         (&finn, "/v1/payouts".to_owned()),
         (&fay, "/v1/payouts".to_owned()),
     ];
-    let refusals = ["reserved by open payouts 10000", "at the same time"];
+    let refusals = ["reserved by open payouts 100.00", "at the same time"];
     let payout = only_winner(all_at_once(&asked, &propose).await, &refusals);
     assert_eq!(payout["amount_minor"], 10_000);
     desk.kill_and_start_again().await;
@@ -390,6 +392,96 @@ async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_tim
     let after = balance(&finn).await;
     assert_eq!(after["written_off_minor"], 100 + given_up);
     assert_eq!(after["outstanding_minor"], 9_900 - given_up);
+    desk.verify();
+}
+
+async fn an_adjustment_and_a_write_off_at_once_do_not_pass_the_limit_together(desk: Desk) {
+    let [finn, fay] = desk.two();
+    let why = json!({"reason": "x"});
+    let payout = finn
+        .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
+        .await;
+    for step in ["approve", "settle"] {
+        fay.done(&format!("/v1/payouts/{}/{step}", id(&payout)), &why)
+            .await;
+    }
+    let malus =
+        json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
+    desk.admin().done("/v1/decisions", &malus).await;
+    // One amount of 6.00 each is within the limit of 10.00, of whichever kind; two are not.
+    let amount = json!({"partner": "p1", "amount_minor": 600, "reason": "goodwill"});
+    for caller in [finn.clone(), fay, desk.admin()] {
+        let kinds = ["/v1/adjustments", "/v1/write-offs"];
+        let asked = kinds.map(|path| (&caller, path.to_owned()));
+        let answers = all_at_once(&asked, &amount).await;
+        let count = |wanted| {
+            let answers = answers.iter();
+            answers.filter(|(status, _)| *status == wanted).count()
+        };
+        let posted = count(StatusCode::CREATED);
+        assert_eq!((posted, count(StatusCode::ACCEPTED)), (1, MANY - 1));
+    }
+    let after = balance(&finn).await;
+    let minor = |name: &str| after[name].as_i64().expect("as it is answered");
+    assert_eq!(minor("adjusted_minor") + minor("written_off_minor"), 1_800);
+    desk.verify();
+}
+
+async fn a_debt_is_recovered_or_given_up_but_not_both_at_once(desk: Desk) {
+    let [finn, fay] = desk.two();
+    let why = json!({"reason": "x"});
+    let settle = async |payout: &Value| {
+        for step in ["approve", "settle"] {
+            fay.done(&format!("/v1/payouts/{}/{step}", id(payout)), &why)
+                .await;
+        }
+    };
+    let payout = finn
+        .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
+        .await;
+    settle(&payout).await;
+    let malus =
+        json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
+    desk.admin().done("/v1/decisions", &malus).await;
+    let bonus = json!({"partner": "p1", "amount_minor": 20_000, "reason": "bonus"});
+    let proposal = finn.done("/v1/adjustments", &bonus).await;
+    let proposal = proposal["proposal_id"].as_str().expect("a proposal");
+    fay.done(&format!("/v1/adjustments/{proposal}/approve"), &json!({}))
+        .await;
+    let propose = json!({"partner": "p1", "amount_minor": 500, "reason": "February"});
+    let give_up = json!({"partner": "p1", "amount_minor": 600, "reason": "goodwill"});
+    let tasks = (0..MANY).map(|number| {
+        let (caller, path, body) = match number % 4 {
+            0 => (&fay, "/v1/write-offs", &give_up),
+            1 => (&finn, "/v1/write-offs", &give_up),
+            _ => (&finn, "/v1/payouts", &propose),
+        };
+        let (caller, body) = (Caller::clone(caller), body.clone());
+        tokio::spawn(async move { (path, caller.post(path, &body).await) })
+    });
+    let (mut payouts, mut recovered, mut given_up) = (Vec::new(), 0, 0);
+    for answer in join_all(tasks).await {
+        match answer.expect("no task panics") {
+            ("/v1/payouts", (status, payout)) if status.is_success() => {
+                recovered += payout["recovered_minor"].as_i64().expect("an amount");
+                payouts.push(payout);
+            }
+            (_, (StatusCode::CREATED, _)) => given_up += 600,
+            (_, (StatusCode::ACCEPTED, _)) => {}
+            (_, (status, problem)) => assert_eq!(status, StatusCode::CONFLICT, "{problem}"),
+        }
+    }
+    assert!(!payouts.is_empty(), "nothing is proposed");
+    // The first payout recovers all of the debt that had not been given up before.
+    assert_eq!(recovered + given_up, 10_000);
+    for payout in &payouts {
+        let before = balance(&finn).await["payable_minor"].clone();
+        settle(payout).await;
+        let after = balance(&finn).await["payable_minor"].clone();
+        let minor = |value: &Value| value.as_i64().expect("an amount");
+        assert_eq!(minor(&before) - 500, minor(&after));
+    }
+    assert_eq!(balance(&finn).await["outstanding_minor"], 0);
     desk.verify();
 }
 

@@ -1,15 +1,21 @@
 //! What one person may post alone, and how far money may go: limits that splitting, hurrying and very
 //! large amounts do not get around.
 
+use std::fmt::Write as _;
+
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use postbook::secrets::Role;
 use postbook_schemas::{
     AMOUNT_MINOR_MAX, BALANCE_MINOR_MAX, Currency, Fact, Slug, decision::AdjustmentPosted,
+    statement::StatementIssued,
 };
 use serde_json::{Value, json};
 
-use crate::support::app::{Answered, Sender, TestApp};
+use crate::support::{
+    app::{Answered, Sender, TestApp},
+    twin,
+};
 
 const PROGRAMME: &str = r#"
 [[brand]]
@@ -192,7 +198,7 @@ async fn a_balance_is_not_brought_beyond_what_sums_can_hold() {
     assert_eq!(refused.json()["field"], "amount_minor");
     let detail = refused.text().to_owned();
     assert!(
-        detail.contains("balance would come to 101000000000000000 USD"),
+        detail.contains("balance would come to 1010000000000000.00 USD"),
         "{detail}"
     );
     assert_eq!(
@@ -227,4 +233,135 @@ async fn what_is_payable_beyond_the_largest_amount_is_paid_in_parts() {
     let nothing = one.post_json("/v1/payouts", &proposal).await;
     assert_eq!(nothing.status, StatusCode::CONFLICT, "{}", nothing.text());
     app.assert_rebuilds_alike().await;
+}
+
+/// How many lines the rules below give of one sale.
+const RULES: i64 = 25;
+
+/// A programme in which a few hundred of the largest sales earn more than 64 bits hold.
+fn generous() -> String {
+    let mut programme = PROGRAMME.replace("second_person_above = \"100.00\"", "");
+    for number in 1..RULES {
+        write!(
+            programme,
+            "[[terms.rule]]\nid = \"more-{number}\"\non = \"sale\"\nrevshare = \"100%\"\n"
+        )
+        .expect("a text takes more text");
+    }
+    programme
+        + "[[partner]]\nslug = \"p3\"\n[[coupon]]\ncode = \"THREE\"\noffer = \"acme/shop\"\npartner = \"p3\"\n"
+}
+
+/// Closes a month, and says who is told and who is not.
+async fn close(sender: &Sender<'_>, month: &str, body: Value) -> (Vec<String>, Vec<String>) {
+    let path = format!("/v1/periods/{month}/close");
+    let answer = sender.post_json(&path, &body.to_string()).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+    let answer = answer.json();
+    let named = |list: &str| {
+        let list = answer[list].as_array().cloned().unwrap_or_default();
+        let names = list.iter().filter_map(|one| one["partner"].as_str());
+        let mut names: Vec<_> = names.map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    (named("statements"), named("untold"))
+}
+
+/// Amounts fit 64 bits, and sums of them are made in more: a partner who has earned beyond that stands in
+/// nobody's way, is paid, and is told as soon as the figures fit.
+#[tokio::test]
+async fn a_partner_whose_sums_are_beyond_64_bits_stops_nobody() {
+    let app = TestApp::start(&generous()).await;
+    let (one, other) = (
+        app.as_role(Role::Finance).await,
+        app.as_role(Role::Finance).await,
+    );
+    let huge = 380;
+    for number in 0..huge {
+        sell(&app, "ONE", &format!("H{number}"), AMOUNT_MINOR_MAX).await;
+    }
+    sell(&app, "TWO", "A", 1_000).await;
+    sell(&app, "THREE", "B", AMOUNT_MINOR_MAX).await;
+    let earned = i128::from(huge * RULES) * i128::from(AMOUNT_MINOR_MAX);
+    assert!(earned > i128::from(i64::MAX));
+    let balance = one.get("/v1/partners/p1/balances").await;
+    for name in ["payable_minor", "earned_minor"] {
+        let wanted = format!("\"{name}\":{earned},");
+        assert!(balance.text().contains(&wanted), "{}", balance.text());
+    }
+    let explained = one.get("/v1/partners/p1/balances/explain").await;
+    let wanted = format!("\"amount_minor\":{earned},");
+    assert!(explained.text().contains(&wanted), "{}", explained.text());
+    let trial = one.get("/v1/trial-balance").await;
+    let all = earned + i128::from(RULES * (AMOUNT_MINOR_MAX + 1_000));
+    let wanted = format!(
+        "\"account\":\"expense:commission:acme:shop\",\"currency\":\"USD\",\"amount_minor\":{all}}}"
+    );
+    assert!(trial.text().contains(&wanted), "{}", trial.text());
+    assert_eq!(trial.json()["totals"][0]["amount_minor"], 0);
+    // Everybody is paid, whoever has most in parts.
+    app.clock.advance_micros(1_000_000);
+    let run = one
+        .post_json("/v1/payout-runs", r#"{"reason": "June"}"#)
+        .await;
+    let run = run.json();
+    let payouts = run["payouts"].as_array().expect("payouts");
+    let amounts: Vec<_> = payouts
+        .iter()
+        .map(|payout| &payout["amount_minor"])
+        .collect();
+    assert_eq!(amounts, [AMOUNT_MINOR_MAX, RULES * 1_000, AMOUNT_MINOR_MAX]);
+    let approve = format!(
+        "/v1/payouts/{}/approve",
+        payouts[0]["id"].as_str().expect("an id")
+    );
+    let approved = other.post_json(&approve, r#"{"reason": "ok"}"#).await;
+    assert!(approved.status.is_success(), "{}", approved.text());
+    let settle = approve.replace("/approve", "/settle");
+    let settled = one.post_json(&settle, r#"{"reason": "ok"}"#).await;
+    assert!(settled.status.is_success(), "{}", settled.text());
+    // June is closed: all are told but the one, of whom a figure does not fit.
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    app.clock.advance_micros(20 * 24 * HOUR);
+    let dry = close(&one, "2026-06", json!({"dry_run": true})).await;
+    assert_eq!(dry, (names(&["p2", "p3"]), names(&["p1"])));
+    let closed = close(&one, "2026-06", json!({"reason": "June"})).await;
+    assert_eq!(closed, dry);
+    // In July some of the sales are taken back. Then there is a statement of both months.
+    let back = 40;
+    for number in 0..back {
+        app.clock.advance_micros(1_000_000);
+        let path = format!("/api/postback/acme/shop?event=chargeback&txn_id=H{number}");
+        let answer = app.anonymous().get(&path).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    }
+    sell(&app, "TWO", "C", 1_000).await;
+    let debts = one.get("/v1/clawbacks").await;
+    assert_eq!(debts.status, StatusCode::OK, "{}", debts.text());
+    app.clock.advance_micros(31 * 24 * HOUR);
+    let closed = close(&one, "2026-07", json!({"reason": "July"})).await;
+    assert_eq!(closed, (names(&["p1", "p2", "p3"]), names(&[])));
+    let list = one.get("/v1/partners/p1/statements").await.json();
+    let id = list["items"][0]["id"].as_str().expect("an id");
+    let told = one.get(&format!("/v1/statements/{id}")).await;
+    let told: StatementIssued = serde_json::from_str(told.text()).expect("a statement");
+    let left = (huge - back) * RULES * AMOUNT_MINOR_MAX - AMOUNT_MINOR_MAX;
+    assert_eq!(
+        (told.number, told.opening_minor, told.closing_minor),
+        (1, 0, left)
+    );
+    assert!(told.adds_up(), "{told:?}");
+    let tables = &app.service.tables;
+    assert_eq!(
+        tables.unsound_balances().await.expect("they can be read"),
+        Vec::<String>::new()
+    );
+    app.assert_rebuilds_alike().await;
+    twin::answers_alike(&app).await;
 }

@@ -330,6 +330,103 @@ async fn a_write_off_ends_with_its_debt() {
     assert_eq!(unsound, Vec::<String>::new());
 }
 
+/// What an open payout recovers is on its way to be paid back: giving it up too would count it twice.
+#[tokio::test]
+async fn a_debt_that_an_open_payout_recovers_is_not_given_up() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "ONE", "A", "900.00").await;
+    pay(&app, &one, &other, "p1").await;
+    report(&app, "event=chargeback&txn_id=A").await;
+    // Proposed while nothing is open, agreed to when something is.
+    let small = json!({"partner": "p1", "amount_minor": 2_000, "reason": "goodwill"});
+    done(&one, "/v1/write-offs", small).await;
+    let rest = json!({"partner": "p1", "amount_minor": 7_000, "reason": "gone"});
+    let bonus = json!({"partner": "p1", "amount_minor": 8_000, "reason": "bonus"});
+    done(&one, "/v1/adjustments", bonus).await;
+    let proposed = post(&one, "/v1/write-offs", rest.clone()).await;
+    assert_eq!(proposed.status, StatusCode::ACCEPTED, "{}", proposed.text());
+    let proposal = proposed.json()["proposal_id"].as_str().unwrap().to_owned();
+    // A payout may recover as much as it sends: 30.00 of the 70.00.
+    sell(&app, "ONE", "B", "700.00").await;
+    app.clock.advance_micros(SECOND);
+    let ask = json!({"partner": "p1", "amount_minor": 3_000, "reason": "June"});
+    let payout = done(&one, "/v1/payouts", ask).await;
+    assert_eq!(payout["recovered_minor"], 3_000);
+    for (path, body) in [
+        ("/v1/write-offs".to_owned(), rest),
+        (format!("/v1/adjustments/{proposal}/approve"), json!({})),
+    ] {
+        let refused = post(&other, &path, body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+        let why = "of the 70.00 EUR outstanding, 40.00 can be given up: open payouts recover \
+                   the rest";
+        assert!(refused.text().contains(why), "{}", refused.text());
+    }
+    let more = json!({"partner": "p1", "amount_minor": 4_001, "reason": "gone"});
+    let refused = post(&other, "/v1/write-offs", more).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    // What no payout has taken can be given up, and all of it once the payout is given up.
+    let open = json!({"partner": "p1", "amount_minor": 4_000, "reason": "gone"});
+    done(&other, "/v1/write-offs", open).await;
+    assert_eq!(balance(&one, "p1", "outstanding_minor").await, 3_000);
+    let fail = format!("/v1/payouts/{}/fail", id(&payout));
+    app.clock.advance_micros(SECOND);
+    done(&one, &fail, json!({"reason": "wrong account"})).await;
+    let last = json!({"partner": "p1", "amount_minor": 3_000, "reason": "gone"});
+    done(&other, "/v1/write-offs", last).await;
+    assert_eq!(balance(&one, "p1", "outstanding_minor").await, 0);
+    assert_eq!(balance(&one, "p1", "payable_minor").await, 15_000);
+    let unsound = app.service.tables.unsound_balances().await.unwrap();
+    assert_eq!(unsound, Vec::<String>::new());
+    app.assert_rebuilds_alike().await;
+}
+
+/// What a payout reserved and is not owed any more is no debt before the payout is sent: a second payout
+/// that took it for one moved the balance by another amount than it carried.
+#[tokio::test]
+async fn a_line_that_falls_while_a_payout_reserves_it_is_recovered_after_that_is_sent() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "TWO", "A", "1000.00").await;
+    sell(&app, "TWO", "B", "2500.00").await;
+    app.clock.advance_micros(SECOND);
+    let ask = json!({"partner": "p2", "amount_minor": 10_000, "reason": "June"});
+    let first = done(&one, "/v1/payouts", ask.clone()).await;
+    report(&app, "event=refund&txn_id=A").await;
+    app.clock.advance_micros(SECOND);
+    // 250.00 are payable, and 100.00 of it reserved.
+    let second = done(
+        &one,
+        "/v1/payouts",
+        json!({"partner": "p2", "reason": "more"}),
+    )
+    .await;
+    let of_second = (&second["amount_minor"], &second["recovered_minor"]);
+    assert_eq!(of_second, (&json!(15_000), &json!(0)));
+    let nothing = post(&one, "/v1/payouts", ask).await;
+    assert_eq!(nothing.status, StatusCode::CONFLICT, "{}", nothing.text());
+    for (payout, outstanding, payable) in [(&second, 0, 10_000), (&first, 10_000, 0)] {
+        for step in ["approve", "settle"] {
+            app.clock.advance_micros(SECOND);
+            let path = format!("/v1/payouts/{}/{step}", id(payout));
+            done(&other, &path, json!({"reason": "x"})).await;
+        }
+        assert_eq!(balance(&one, "p2", "outstanding_minor").await, outstanding);
+        assert_eq!(balance(&one, "p2", "payable_minor").await, payable);
+    }
+    // Now it is a debt: the next payout recovers it from what is left of B and what comes.
+    sell(&app, "TWO", "C", "300.00").await;
+    let third = pay(&app, &one, &other, "p2").await;
+    let of_third = (&third["amount_minor"], &third["recovered_minor"]);
+    assert_eq!(of_third, (&json!(3_000), &json!(10_000)));
+    assert_eq!(balance(&one, "p2", "outstanding_minor").await, 0);
+    assert_eq!(balance(&one, "p2", "payable_minor").await, 0);
+    let unsound = app.service.tables.unsound_balances().await.unwrap();
+    assert_eq!(unsound, Vec::<String>::new());
+    app.assert_rebuilds_alike().await;
+}
+
 #[tokio::test]
 async fn a_large_adjustment_takes_a_second_person() {
     let app = TestApp::start(PROGRAMME).await;
@@ -447,7 +544,7 @@ async fn an_approval_looks_at_what_is_payable_now() {
     done(&other, &format!("{}/approve", paths[0]), body.clone()).await;
     let refused = post(&other, &format!("{}/approve", paths[1]), body.clone()).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
-    let said = "6000 EUR minor units are payable now, of which approved payouts claim 5000";
+    let said = "60.00 EUR are payable now, of which approved payouts claim 50.00";
     assert!(refused.text().contains(said), "{}", refused.text());
     app.clock.advance_micros(SECOND);
     done(&one, &format!("{}/fail", paths[1]), body.clone()).await;

@@ -89,7 +89,7 @@ async fn rows_come_back_as_they_were_written() {
         assert_eq!(balances["USD"].payable_minor, 250);
         assert!(balances["USD"].adds_up());
         let totals = tables.trial_balance(AsOf::ALL).await.unwrap();
-        let sum: i64 = totals.iter().map(|total| total.amount_minor).sum();
+        let sum: i128 = totals.iter().map(|total| total.amount_minor).sum();
         assert_eq!(sum, 0);
     }
 }

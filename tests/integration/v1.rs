@@ -410,7 +410,7 @@ async fn of_two_proposals_at_once_one_wins_and_the_other_is_told_what_is_left() 
         assert_eq!(lost.status, StatusCode::CONFLICT);
         let detail = lost.json()["detail"].as_str().unwrap().to_owned();
         assert!(
-            detail.contains("payable 3000, reserved by open payouts 3000, available 0"),
+            detail.contains("payable 30.00, reserved by open payouts 30.00, available 0.00"),
             "{detail}"
         );
     }

@@ -261,6 +261,7 @@ impl Book {
         };
         Some(TierTrace {
             says: format!("by {by}, per {}, mode {mode}", period_text(tiers.per)),
+            is_by_amount: matches!(tiers.by, TierBy::Amount),
             before_count: stand.before.count,
             before_minor: stand.before.sum,
             total_count: stand.total.count,

@@ -69,8 +69,8 @@ fn line_steps(line: &LineTrace) -> Vec<Step> {
     if let Some(advance) = &line.advance {
         let says = format!(
             "{} were paid in advance, earlier shares come to {}; beyond it this gives {}",
-            wide(advance.advanced_minor, currency),
-            wide(advance.before_minor, currency),
+            money(advance.advanced_minor, currency),
+            money(advance.before_minor, currency),
             money(advance.beyond_minor, currency)
         );
         steps.push(Step::new("advance", says).comes_to(advance.beyond_minor, currency));
@@ -89,10 +89,14 @@ fn tier(tier: &TierTrace) -> Step {
         "tiers {}: {} before it ({}), {} in all ({}); {} decides",
         tier.says,
         tier.before_count,
-        wide(tier.before_minor, tier.currency),
+        money(tier.before_minor, tier.currency),
         tier.total_count,
-        wide(tier.total_minor, tier.currency),
-        tier.reached
+        money(tier.total_minor, tier.currency),
+        if tier.is_by_amount {
+            money(tier.reached, tier.currency)
+        } else {
+            tier.reached.to_string()
+        }
     );
     Step::new("tier", says).with(last(&tier.last))
 }
@@ -102,7 +106,7 @@ fn cap(cap: &CapTrace, currency: Currency) -> Step {
         "cap {}: {} before it took {}",
         cap.says,
         cap.before_count,
-        wide(cap.before_minor, currency)
+        money(cap.before_minor, currency)
     );
     if let Some(left) = cap.left_count {
         says = format!("{says}, {left} places left");
@@ -144,12 +148,4 @@ fn left(line: &LineTrace, currency: Currency) -> Step {
         money(line.left_minor, currency)
     );
     Step::new("left", says).comes_to(line.left_minor, currency)
-}
-
-/// A sum that may be larger than any amount.
-fn wide(minor: i128, currency: Currency) -> String {
-    i64::try_from(minor).map_or_else(
-        |_| format!("{minor} minor units of {currency}"),
-        |minor| money(minor, currency),
-    )
 }

@@ -84,9 +84,9 @@ pub struct Step {
     /// The fact it stands on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// What it comes to, in minor units.
+    /// What it comes to, in minor units; of sums, maybe beyond 64 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub amount_minor: Option<i64>,
+    pub amount_minor: Option<i128>,
     /// The currency of the amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
@@ -109,8 +109,8 @@ impl Step {
         self
     }
 
-    fn comes_to(mut self, amount_minor: i64, currency: Currency) -> Self {
-        self.amount_minor = Some(amount_minor);
+    fn comes_to(mut self, amount_minor: impl Into<i128>, currency: Currency) -> Self {
+        self.amount_minor = Some(amount_minor.into());
         self.currency = Some(currency);
         self
     }
@@ -389,6 +389,6 @@ fn add(text: &mut String, more: fmt::Arguments<'_>) {
     text.write_fmt(more).expect("a text takes any text");
 }
 
-fn money(minor: i64, currency: Currency) -> String {
-    format!("{} {currency}", currency.format_major(minor))
+fn money(minor: impl Into<i128>, currency: Currency) -> String {
+    currency.format_money(minor)
 }

@@ -20,7 +20,7 @@ pub struct BalanceEvidence {
     /// The currency.
     pub currency: Currency,
     /// The buckets and memo totals by name.
-    pub parts: Vec<(&'static str, i64)>,
+    pub parts: Vec<(&'static str, i128)>,
     /// What is posted, by sort.
     pub sorts: Vec<Sort>,
 }
@@ -39,7 +39,7 @@ pub struct Sort {
     /// How many.
     pub count: u64,
     /// What they add to what the partner has coming.
-    pub amount_minor: i64,
+    pub amount_minor: i128,
     /// The first fact that caused one.
     pub first: u64,
     /// The last.
@@ -107,11 +107,11 @@ pub fn statement_line(
     let summed = postings
         .iter()
         .filter(|it| it.period.month == period && it.currency == currency && is_of(it, line));
-    let mut sum = 0_i64;
+    let mut sum = 0_i128;
     let mut named = Vec::new();
     for posting in summed {
         let minor = owed_minor(posting).unwrap_or(0);
-        sum = sum.saturating_add(minor);
+        sum = sum.saturating_add(i128::from(minor));
         if minor != 0 && named.len() < NAMED_MAX {
             let about = posting.conversion_id;
             let about = about.map_or_else(String::new, |id| format!(" for conversion {id}"));
@@ -229,9 +229,9 @@ pub fn payout(row: &PayoutRow, moves: &[Recorded], lines: &[PaidLine]) -> Explan
         step.position = line.position.or(Some(row.position));
         step
     });
-    let sum = lines
-        .iter()
-        .fold(0_i64, |sum, line| sum.saturating_add(line.amount_minor));
+    let sum = lines.iter().fold(0_i128, |sum, line| {
+        sum.saturating_add(i128::from(line.amount_minor))
+    });
     let says = format!("{} lines come to {}", lines.len(), money(sum, currency));
     let lines = Step::new("lines", says)
         .at(row.position)

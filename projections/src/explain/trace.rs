@@ -85,6 +85,8 @@ pub struct LineTrace {
 pub struct TierTrace {
     /// `count` or `amount`, per `month` or `life`, `all` or `above`.
     pub says: String,
+    /// Whether amounts are counted.
+    pub is_by_amount: bool,
     /// How many members come before it.
     pub before_count: usize,
     /// What those weigh, in minor units of the offer's currency.

@@ -25,24 +25,17 @@ pub(super) async fn check(
     }
     let balances = service.tables.balances(&amount.partner, AsOf::ALL).await?;
     let balance = balances.get(currency.code()).copied().unwrap_or_default();
-    let has = [
-        balance.pending_minor,
-        balance.held_minor,
-        balance.payable_minor,
-    ];
-    let has: i128 = has.into_iter().map(i128::from).sum();
-    for (what, before) in [
-        ("balance", has),
-        ("adjustments", i128::from(balance.adjusted_minor)),
-    ] {
+    let has = balance.pending_minor + balance.held_minor + balance.payable_minor;
+    for (what, before) in [("balance", has), ("adjustments", balance.adjusted_minor)] {
         let after = before + i128::from(amount.amount_minor);
         let most = i128::from(BALANCE_MINOR_MAX);
         if after.abs() > most && after.abs() > before.abs() {
             return Err(CommandError::Invalid {
                 field: "amount_minor",
                 detail: format!(
-                    "the partner's {what} would come to {after} {currency} minor units: at most \
-                     {BALANCE_MINOR_MAX} either way"
+                    "the partner's {what} would come to {}: at most {} either way",
+                    currency.format_money(after),
+                    currency.format_major(BALANCE_MINOR_MAX)
                 ),
             });
         }

@@ -26,19 +26,27 @@ pub(super) async fn oldest(
         offer: None,
     };
     let due = service.tables.due(&amount.partner, currency, AsOf::ALL);
-    let due = due.await?.lines.into_iter();
+    let due = due.await?;
     let owed: BTreeMap<_, _> = due
+        .lines
+        .into_iter()
         .map(|line| {
             let owed_minor = line.amount_minor.saturating_neg();
             ((line.subject_id, line.rule), owed_minor)
         })
         .collect();
     let mut left = amount.amount_minor;
+    let mut nameable = 0;
     let mut lines = Vec::new();
     for debt in service.tables.clawed_back(&of_partner).await? {
         let line = (debt.conversion_id, Some(debt.rule.clone()));
-        let amount_minor = owed.get(&line).map_or(0, |&owed| left.min(owed));
-        if debt.currency != currency || amount_minor <= 0 {
+        let owed_minor = owed.get(&line).copied().unwrap_or_default();
+        if debt.currency != currency || owed_minor <= 0 {
+            continue;
+        }
+        nameable += i128::from(owed_minor);
+        let amount_minor = left.min(owed_minor);
+        if amount_minor == 0 {
             continue;
         }
         left -= amount_minor;
@@ -52,6 +60,8 @@ pub(super) async fn oldest(
         return Ok(lines);
     }
     Err(CommandError::Conflict(format!(
-        "the debts that are left, and that no open payout recovers, are {left} {currency} minor units less"
+        "of the {} outstanding, {} can be given up: open payouts recover the rest",
+        currency.format_money(due.balance.outstanding_minor()),
+        currency.format_major(nameable)
     )))
 }

@@ -2,17 +2,13 @@
 //! 24 hours, however many amounts it is split into.
 //!
 //! Counted is what the same person posted alone for the partner in the currency, adjustments and
-//! write-offs, each by its size. No lock keeps two adjustments apart: each is appended under the
-//! number of those that its author had posted before; the log lets one in for each number, also when
-//! several nodes ask, and the others look again. Write-offs have seats of their own.
+//! write-offs, each by its size. No lock keeps two of them apart: each takes a seat at the partner's
+//! money.
 
 use postbook_schemas::{Currency, Envelope, Fact, FactId, FactType, Slug};
 
-use super::super::record::{Author, CommandError, key};
+use super::super::record::{Author, CommandError};
 use crate::{service::Service, store::Filter};
-
-/// How often somebody who lost a seat looks again.
-pub(super) const TRIES: usize = 32;
 
 /// Over how much time is counted, in microseconds.
 const WINDOW_US: i64 = 24 * 3_600_000_000;
@@ -36,35 +32,13 @@ pub(super) fn of(service: &Service, partner: &Slug, currency: Currency) -> Optio
     )
 }
 
-/// What somebody has posted alone.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Said {
-    /// How many adjustments, ever.
-    adjustments: u64,
-    /// What adjustments and write-offs within the window come to, each by its size.
-    minor: i128,
+/// Whether one more amount goes beyond a limit, after what its author said alone.
+pub(super) fn would_be_exceeded(limit: i64, said_minor: i128, amount_minor: i64) -> bool {
+    said_minor + i128::from(amount_minor).abs() > i128::from(limit).abs()
 }
 
-impl Said {
-    /// Whether one more goes beyond a limit.
-    pub(super) fn would_exceed(&self, limit: i64, amount_minor: i64) -> bool {
-        let size = i128::from(amount_minor).abs();
-        self.minor + size > i128::from(limit).abs()
-    }
-
-    /// The key of the next adjustment.
-    pub(super) fn next_seat(&self, author: &Author, partner: &Slug, currency: Currency) -> String {
-        key(&[
-            "adjustment-seat",
-            &author.actor,
-            partner.as_str(),
-            currency.code(),
-            &self.adjustments.to_string(),
-        ])
-    }
-}
-
-/// What the author has posted alone for a partner in a currency.
+/// What the amounts come to, each by its size, that the author posted alone within the window for a
+/// partner in a currency.
 ///
 /// # Errors
 /// The log cannot be read.
@@ -73,11 +47,11 @@ pub(super) async fn said(
     author: &Author,
     partner: &Slug,
     currency: Currency,
-) -> Result<Said, CommandError> {
+) -> Result<i128, CommandError> {
     let store = service.log.store();
     let filter = Filter::only(&[FactType::AdjustmentPosted, FactType::BalanceWrittenOff]);
     let since = service.clock.now().plus_micros(-WINDOW_US);
-    let (head, mut from, mut said) = (store.head(), 1, Said::default());
+    let (head, mut from, mut said) = (store.head(), 1, 0);
     while from <= head {
         let page = store.read(from, head, filter, PAGE_BYTES).await?;
         for (position, line) in page.lines() {
@@ -90,9 +64,8 @@ pub(super) async fn said(
             if !is_alone || (one.partner, one.currency) != (partner, currency) {
                 continue;
             }
-            said.adjustments += u64::from(one.is_adjustment);
             if envelope.recorded_at > since {
-                said.minor += i128::from(one.amount_minor).abs();
+                said += i128::from(one.amount_minor).abs();
             }
         }
         from = page.next.max(from + 1);
@@ -102,7 +75,6 @@ pub(super) async fn said(
 
 /// An adjustment or write-off that was posted.
 struct One<'f> {
-    is_adjustment: bool,
     partner: &'f Slug,
     currency: Currency,
     amount_minor: i64,
@@ -113,14 +85,12 @@ impl<'f> One<'f> {
     fn of(fact: &'f Fact) -> Option<Self> {
         match fact {
             Fact::AdjustmentPosted(posted) => Some(Self {
-                is_adjustment: true,
                 partner: &posted.partner,
                 currency: posted.currency,
                 amount_minor: posted.amount_minor,
                 proposal_id: posted.proposal_id,
             }),
             Fact::BalanceWrittenOff(posted) => Some(Self {
-                is_adjustment: false,
                 partner: &posted.partner,
                 currency: posted.currency,
                 amount_minor: posted.amount_minor,

@@ -5,17 +5,19 @@ mod bounds;
 mod debts;
 mod limit;
 mod list;
-mod seats;
 mod second_person;
 
 use postbook_schemas::{
-    Currency, Fact, FactId, Instant, Slug,
+    Currency, Fact, FactId, Slug,
     decision::{AdjustmentKind, AdjustmentPosted, AdjustmentProposed, BalanceWrittenOff},
     money::AMOUNT_MINOR_MAX,
     payout::PayoutLine,
 };
 
-use super::record::{self, Author, CommandError, Kept, key};
+use super::{
+    record::{self, Author, CommandError, Kept, key},
+    seats,
+};
 use crate::{service::Service, tables::query::balances::AsOf};
 
 pub use list::{Entry, EntryFilter, EntryState, entries};
@@ -55,6 +57,9 @@ impl Amount {
 
 /// Posts an amount, or proposes it where it takes a second person.
 ///
+/// What looks at what others posted before takes a seat, so that many at once neither give up more
+/// than there is nor go beyond a limit together: whoever loses the seat looks again.
+///
 /// # Errors
 /// There is no such partner, the amount is zero or more than there is to give up, or the log cannot
 /// be written.
@@ -63,49 +68,42 @@ pub async fn adjust(
     author: &Author,
     amount: Amount,
 ) -> Result<Kept, CommandError> {
-    if let Some(first) = sent_before(service, author, &amount).await? {
-        return Ok(first);
-    }
-    let currency = checked(service, &amount).await?;
-    match (amount.kind, limit::of(service, &amount.partner, currency)) {
-        (AdjustmentKind::Adjustment, None) => {
-            let fact = posted(&amount, currency, Agreed::default(), Vec::new());
-            record::append_once(service, author, fact).await
-        }
-        (AdjustmentKind::Adjustment, Some(limit)) => {
-            adjust_within(service, author, &amount, currency, limit).await
-        }
-        (AdjustmentKind::WriteOff, limit) => write_off(service, author, &amount, limit).await,
-    }
-}
-
-/// Posts an amount unless its author has come to the limit, so that many at once do not go beyond it
-/// either: whoever loses the seat looks again at what the others came to.
-async fn adjust_within(
-    service: &Service,
-    author: &Author,
-    amount: &Amount,
-    currency: Currency,
-    limit: i64,
-) -> Result<Kept, CommandError> {
-    for _ in 0..limit::TRIES {
-        let said = limit::said(service, author, &amount.partner, currency).await?;
-        if let Some(first) = sent_before(service, author, amount).await? {
+    for _ in 0..seats::PARTNER_TRIES {
+        let seat = seats::of_partner(&**service.log.store(), &amount.partner).await?;
+        // After the seat is known: what the same request posts in between is then found, or takes it.
+        if let Some(first) = sent_before(service, author, &amount).await? {
             return Ok(first);
         }
-        if said.would_exceed(limit, amount.amount_minor) {
-            return propose(service, author, amount, currency).await;
+        let currency = checked(service, &amount).await?;
+        let limit = limit::of(service, &amount.partner, currency);
+        if let Some(limit) = limit {
+            let said = limit::said(service, author, &amount.partner, currency).await?;
+            if limit::would_be_exceeded(limit, said, amount.amount_minor) {
+                return propose(service, author, &amount, currency).await;
+            }
         }
-        let seat = said.next_seat(author, &amount.partner, currency);
-        let fact = posted(amount, currency, Agreed::default(), Vec::new());
+        let lines = match amount.kind {
+            AdjustmentKind::Adjustment => Vec::new(),
+            AdjustmentKind::WriteOff => debts::oldest(service, &amount, currency).await?,
+        };
+        let fact = posted(&amount, currency, Agreed::default(), lines);
+        if amount.kind == AdjustmentKind::Adjustment && limit.is_none() {
+            // It stands whatever others post.
+            return record::append_once(service, author, fact).await;
+        }
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(seat), references).await?;
         if !kept.is_repeat {
             return Ok(kept);
         }
     }
-    let detail = "other adjustments by the same person are being posted at the same time";
-    Err(CommandError::Conflict(detail.to_owned()))
+    Err(no_seat())
+}
+
+/// The refusal of somebody who lost every seat.
+fn no_seat() -> CommandError {
+    let detail = "others say something of the partner's money at the same time";
+    CommandError::Conflict(detail.to_owned())
 }
 
 /// Proposals are found by their id, and a request that is sent again by its key.
@@ -208,11 +206,12 @@ async fn checked(service: &Service, amount: &Amount) -> Result<Currency, Command
         AdjustmentKind::WriteOff => {
             record::catch_up(service).await?;
             let outstanding = outstanding(service, &amount.partner, currency).await?;
-            if amount.amount_minor <= outstanding {
+            if i128::from(amount.amount_minor) <= outstanding {
                 return Ok(currency);
             }
             Err(CommandError::Conflict(format!(
-                "{outstanding} {currency} minor units are outstanding: no more can be given up"
+                "{} are outstanding: no more can be given up",
+                currency.format_money(outstanding)
             )))
         }
     }
@@ -223,12 +222,8 @@ async fn outstanding(
     service: &Service,
     partner: &Slug,
     currency: Currency,
-) -> Result<i64, CommandError> {
-    let as_of = AsOf {
-        effective: Instant::MAX,
-        known: Instant::MAX,
-    };
-    let balances = service.tables.balances(partner, as_of).await?;
+) -> Result<i128, CommandError> {
+    let balances = service.tables.balances(partner, AsOf::ALL).await?;
     let balance = balances.get(currency.code()).copied().unwrap_or_default();
     Ok(balance.outstanding_minor())
 }
@@ -279,38 +274,6 @@ async fn sent_before(
         recorded,
         is_repeat: true,
     }))
-}
-
-/// Gives a debt up in the next seat, so that two write-offs at once do not give up more than there
-/// is: whoever loses the seat looks again at what is outstanding.
-async fn write_off(
-    service: &Service,
-    author: &Author,
-    amount: &Amount,
-    limit: Option<i64>,
-) -> Result<Kept, CommandError> {
-    for _ in 0..seats::TRIES {
-        let seat = seats::next(&**service.log.store()).await?;
-        // After the seat is known: what the same request gives up in between is then found, or takes it.
-        if let Some(first) = sent_before(service, author, amount).await? {
-            return Ok(first);
-        }
-        let currency = checked(service, amount).await?;
-        if let Some(limit) = limit {
-            let said = limit::said(service, author, &amount.partner, currency).await?;
-            if said.would_exceed(limit, amount.amount_minor) {
-                return propose(service, author, amount, currency).await;
-            }
-        }
-        let lines = debts::oldest(service, amount, currency).await?;
-        let fact = posted(amount, currency, Agreed::default(), lines);
-        let references = author.unique_key().into_iter().collect();
-        let kept = record::append(service, author, &fact, Some(seat), references).await?;
-        if !kept.is_repeat {
-            return Ok(kept);
-        }
-    }
-    Err(seats::taken())
 }
 
 /// What a partner is paid in.

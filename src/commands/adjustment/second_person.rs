@@ -1,13 +1,16 @@
 //! A second person agrees to what was proposed, or somebody declines it: one of both, once.
 
 use postbook_schemas::{
-    Currency, Fact, FactId,
+    Currency, Fact, FactId, Slug,
     decision::{AdjustmentDeclined, AdjustmentKind, AdjustmentProposed},
 };
 
-use super::{Agreed, Amount, checked, debts, posted, proposal_key, seats};
+use super::{Agreed, Amount, checked, debts, no_seat, posted, proposal_key};
 use crate::{
-    commands::record::{self, Author, CommandError, Kept, key},
+    commands::{
+        record::{self, Author, CommandError, Kept, key},
+        seats,
+    },
     service::Service,
 };
 
@@ -26,9 +29,9 @@ pub async fn approve(
         let detail = "this takes another person than the one who proposed it";
         return Err(CommandError::Forbidden(detail.to_owned()));
     }
-    let kind = proposed.kind;
+    let of = (proposal_id, proposed.kind, proposed.partner.clone());
     let amount = Amount {
-        kind,
+        kind: proposed.kind,
         partner: proposed.partner,
         amount_minor: proposed.amount_minor,
         currency: Some(proposed.currency),
@@ -39,7 +42,7 @@ pub async fn approve(
         because,
     };
     let decided = Decided::Agreed(amount, proposed.currency, agreed);
-    decide(service, author, (proposal_id, kind), &decided).await
+    decide(service, author, of, &decided).await
 }
 
 /// Declines what was proposed, or takes it back.
@@ -58,7 +61,8 @@ pub async fn decline(
         reason,
     });
     let decided = Decided::Declined(Box::new(fact));
-    decide(service, author, (proposal_id, proposed.kind), &decided).await
+    let of = (proposal_id, proposed.kind, proposed.partner);
+    decide(service, author, of, &decided).await
 }
 
 /// What is decided: an amount to post, or the fact that says it will not be.
@@ -83,20 +87,20 @@ impl Decided {
     }
 }
 
-/// Appends a decision unless there is one. A debt is given up in a seat of its own, so what declines
-/// it takes that seat.
+/// Appends a decision unless there is one. A debt is given up in a seat, so what declines that takes a
+/// seat too.
 async fn decide(
     service: &Service,
     author: &Author,
-    (proposal_id, kind): (FactId, AdjustmentKind),
+    (proposal_id, kind, partner): (FactId, AdjustmentKind, Slug),
     decided: &Decided,
 ) -> Result<Kept, CommandError> {
     let decision = key(&["adjustment-approval", &proposal_id.to_string()]);
     let mut references: Vec<String> = author.unique_key().into_iter().collect();
-    for _ in 0..seats::TRIES {
+    for _ in 0..seats::PARTNER_TRIES {
         let unique = match kind {
             AdjustmentKind::Adjustment => decision.clone(),
-            AdjustmentKind::WriteOff => seats::next(&**service.log.store()).await?,
+            AdjustmentKind::WriteOff => seats::of_partner(&**service.log.store(), &partner).await?,
         };
         if let Some(position) = service.log.store().find(&decision).await? {
             return decided_before(service, author, position).await;
@@ -111,7 +115,7 @@ async fn decide(
             return Ok(kept);
         }
     }
-    Err(seats::taken())
+    Err(no_seat())
 }
 
 /// What was decided before: the answer to the same request, a refusal to any other.

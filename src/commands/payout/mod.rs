@@ -215,15 +215,18 @@ async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), 
     let claimed = approved
         .iter()
         .filter(|other| other.currency == row.currency && other.id != row.id)
-        .fold(0_i64, |sum, other| sum.saturating_add(other.amount_minor));
-    if row.amount_minor <= payable.saturating_sub(claimed) {
+        .map(|other| i128::from(other.amount_minor))
+        .sum::<i128>();
+    if i128::from(row.amount_minor) <= payable - claimed {
         return Ok(());
     }
     let currency = row.currency;
     Err(CommandError::Conflict(format!(
-        "{payable} {currency} minor units are payable now, of which approved payouts claim \
-         {claimed}: fail this payout of {} and propose what is left",
-        row.amount_minor
+        "{} are payable now, of which approved payouts claim {}: fail this payout of {} and propose \
+         what is left",
+        currency.format_money(payable),
+        currency.format_major(claimed),
+        currency.format_major(row.amount_minor)
     )))
 }
 

@@ -166,7 +166,10 @@ fn refuse_all(
     if named.is_empty() {
         return Ok(());
     }
-    let detail = format!("{what} {}", named.join(", "));
+    let detail = format!(
+        "{what} {}: mend it in the programme, or fail the payout",
+        named.join(", ")
+    );
     Err(CommandError::Conflict(detail))
 }
 

@@ -1,8 +1,8 @@
 //! Proposes payouts of what is due: to one partner, or to all that have enough coming.
 //!
-//! No lock keeps two proposals apart. Each is appended under a key made of the partner and the
-//! number of payouts that it knew of; the log lets only one in, also when several nodes propose, and
-//! the other looks again at what is left.
+//! No lock keeps two proposals apart, nor a proposal that recovers a debt and a write-off that gives it
+//! up. Each takes a seat at the partner's money; the log lets only one in, also when several nodes
+//! propose, and the other looks again at what is left.
 
 use postbook_projections::{
     payable::{Available, DueLine},
@@ -19,14 +19,12 @@ use crate::{
     commands::{
         adjustment::partner_currency,
         record::{self, Author, CommandError, key},
+        seats,
     },
     directory::Directory,
     service::Service,
     tables::query::balances::{AsOf, Balance},
 };
-
-/// How often a proposal that lost a race looks again.
-const TRIES: usize = 8;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -63,7 +61,7 @@ pub enum Proposed {
         /// In which currency.
         currency: Currency,
         /// What is payable.
-        payable_minor: i64,
+        payable_minor: i128,
         /// Why not.
         why: Skip,
     },
@@ -94,12 +92,10 @@ impl Skip {
 /// What is due to a partner now, and on what conditions it is paid.
 struct Due {
     balance: Balance,
-    reserved: i64,
+    reserved: i128,
     available: Available,
     threshold: i64,
     limit: Option<RecoveryLimit>,
-    /// How many payouts there are to the partner.
-    payouts: u64,
 }
 
 impl Due {
@@ -130,14 +126,14 @@ pub async fn propose(
 ) -> Result<PayoutRow, CommandError> {
     let own = partner_currency(service, &proposal.partner)?;
     let currency = proposal.currency.unwrap_or(own);
-    for _ in 0..TRIES {
+    for _ in 0..seats::PARTNER_TRIES {
+        // In this order: what the same request proposes in between is then found, or takes the seat.
+        let seat = seats::of_partner(&**service.log.store(), &proposal.partner).await?;
         record::catch_up(service).await?;
-        // In this order: what the same request proposes in between is then found, or takes the number.
         let due = due_now(service, &proposal.partner, currency).await?;
         if let Some(first) = earlier(service, author, proposal).await? {
             return Ok(first);
         }
-        let known = due.payouts;
         let lines = choose(due, proposal.amount_minor, currency)?;
         let fact = Fact::PayoutProposed(PayoutProposed {
             payout_id: service.clock.new_id(),
@@ -147,13 +143,8 @@ pub async fn propose(
             lines,
             reason: proposal.reason.clone(),
         });
-        let unique = key(&[
-            "payout-proposal",
-            proposal.partner.as_str(),
-            &known.to_string(),
-        ]);
         let references = author.unique_key().into_iter().collect();
-        let kept = record::append(service, author, &fact, Some(unique), references).await?;
+        let kept = record::append(service, author, &fact, Some(seat), references).await?;
         if !kept.is_repeat
             && let Fact::PayoutProposed(proposed) = &kept.recorded.envelope.fact
         {
@@ -161,7 +152,7 @@ pub async fn propose(
         }
     }
     Err(CommandError::Conflict(
-        "other payouts to this partner are being proposed at the same time".to_owned(),
+        "others say something of the partner's money at the same time".to_owned(),
     ))
 }
 
@@ -284,7 +275,7 @@ async fn due_now(
     };
     let due = service.tables.due(partner, currency, as_of).await?;
     let (balance, reserved) = (due.balance, due.reserved_minor);
-    let free = balance.payable_minor.saturating_sub(reserved);
+    let free = balance.payable_minor - reserved;
     let available = Available::new(due.lines, now, due.forgiven_minor, free);
     let directory = service.directory.load();
     let (threshold, limit) = conditions(&directory, partner, available.lines(), currency);
@@ -294,7 +285,6 @@ async fn due_now(
         available,
         threshold,
         limit,
-        payouts: due.payouts,
     })
 }
 
@@ -347,14 +337,20 @@ fn choose(
     let wanted = amount_minor.unwrap_or(most);
     if wanted <= 0 || wanted > most {
         let balance = due.balance;
+        let major = |minor: i128| currency.format_major(minor);
+        let refused = amount_minor.map_or_else(
+            || format!("nothing in {currency} can be paid"),
+            |asked| format!("{} cannot be paid", currency.format_money(asked)),
+        );
         return Err(CommandError::Conflict(format!(
-            "{wanted} {currency} minor units cannot be paid: payable {}, reserved by open payouts \
-             {}, available {most}, held {}, pending {}, to recover {}",
-            balance.payable_minor,
-            due.reserved,
-            balance.held_minor,
-            balance.pending_minor,
-            balance.outstanding_minor(),
+            "{refused}: payable {}, reserved by open payouts {}, available {}, held {}, pending {}, \
+             to recover {}",
+            major(balance.payable_minor),
+            major(due.reserved),
+            major(i128::from(most)),
+            major(balance.held_minor),
+            major(balance.pending_minor),
+            major(balance.outstanding_minor()),
         )));
     }
     Ok(due.available.take(wanted, due.limit, currency))

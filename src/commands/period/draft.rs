@@ -1,30 +1,18 @@
 //! The statements of a month, made from the books.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use postbook_projections::rows::PostingKind;
-use postbook_schemas::{
-    Currency, Envelope, Fact, Instant, Month, Slug, Source, envelope,
-    statement::{StatementEntry, StatementIssued, StatementLine},
-};
+use postbook_schemas::{Currency, Month, Slug};
 
-use super::super::record::{self, Author, CommandError, key};
-use crate::{
-    service::Service,
-    store::{Append, LogStore},
-    tables::{
-        Tables,
-        batch::ClosedPeriod,
-        query::{
-            Slice,
-            periods::{Movement, Standing, StatementFilter},
-        },
+use super::super::record::CommandError;
+use crate::tables::{
+    Tables,
+    query::{
+        Slice,
+        periods::{Movement, Standing, StatementFilter},
     },
 };
-
-/// How many statements are on their way into the log at a time.
-const AT_ONCE: usize = 256;
 
 /// A statement before its month is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +29,33 @@ pub struct Draft {
     pub movements: Vec<Movement>,
     /// What the partner has coming after.
     pub closing_minor: i64,
-    /// Of this: not approved yet, held, payable.
-    pub standing: Standing,
+    /// Of this: not approved yet.
+    pub pending_minor: i64,
+    /// Of this: approved, but held.
+    pub held_minor: i64,
+    /// Of this: payable.
+    pub payable_minor: i64,
+}
+
+/// A partner who is told nothing of a month in a currency, since a figure is beyond the 64 bits that a
+/// statement has for it. The next statement whose figures fit tells of the month too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// The partner.
+    pub partner: Slug,
+    /// The currency.
+    pub currency: Currency,
+    /// What the partner has coming after the month.
+    pub closing_minor: i128,
+}
+
+/// The statements of a month.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drafts {
+    /// Those that are issued.
+    pub told: Vec<Draft>,
+    /// Those that cannot be.
+    pub untold: Vec<Untold>,
 }
 
 type Key = (Slug, Currency);
@@ -57,56 +70,117 @@ pub async fn drafts(
     last: Option<Month>,
     period: Month,
     before: u64,
-) -> Result<Vec<Draft>, CommandError> {
+) -> Result<Drafts, CommandError> {
     let (moved, standings) = tables.month(last, period, before).await?;
     let mut movements: BTreeMap<Key, Vec<Movement>> = BTreeMap::new();
     for movement in moved {
-        if movement.amount_minor != 0 {
-            let key = (movement.partner.clone(), movement.currency);
-            movements.entry(key).or_default().push(movement);
-        }
+        let key = (movement.partner.clone(), movement.currency);
+        movements.entry(key).or_default().push(movement);
     }
     let earlier = Earlier::read(tables, period).await?;
     let mut numbers = earlier.numbers;
-    let mut drafts = Vec::new();
+    let mut drafts = Drafts::default();
     for standing in standings {
         let key = (standing.partner.clone(), standing.currency);
-        let movements = movements.remove(&key).unwrap_or_default();
-        let told = earlier.closings.get(&key).copied();
-        let closing_minor = standing.pending_minor + standing.held_minor + standing.payable_minor;
-        let sum: i64 = movements.iter().map(|movement| movement.amount_minor).sum();
-        // What was told to the partner stands; before the first statement the books do.
-        let opening_minor = told.unwrap_or(closing_minor - sum);
-        if opening_minor + sum != closing_minor {
-            return Err(CommandError::Conflict(format!(
-                "the books of {} in {} do not lead from {opening_minor}, told in the last \
-                 statement, to {closing_minor}: run `postbook verify`",
-                standing.partner, standing.currency
-            )));
-        }
+        let month = Movements {
+            told: earlier.closings.get(&key).copied(),
+            of_month: movements.remove(&key).unwrap_or_default(),
+        };
+        let closing_minor = closing(&standing);
+        let (opening_minor, mut movements) =
+            month.leading_to(tables, &standing, period, before).await?;
+        movements.retain(|movement| movement.amount_minor != 0);
         if movements.is_empty() && closing_minor == 0 && standing.pending_minor == 0 {
             continue;
         }
         let number = numbers.entry(standing.partner.clone()).or_insert(0);
+        let Some(draft) = draft(&standing, *number + 1, opening_minor, movements) else {
+            drafts.untold.push(Untold {
+                partner: standing.partner,
+                currency: standing.currency,
+                closing_minor,
+            });
+            continue;
+        };
         *number += 1;
-        drafts.push(Draft {
-            partner: standing.partner.clone(),
-            currency: standing.currency,
-            number: *number,
-            opening_minor,
-            movements,
-            closing_minor,
-            standing,
-        });
+        drafts.told.push(draft);
     }
     Ok(drafts)
+}
+
+/// What a partner has coming.
+fn closing(standing: &Standing) -> i128 {
+    standing.pending_minor + standing.held_minor + standing.payable_minor
+}
+
+/// A statement; `None` if a figure does not fit. What is too large for one line stands in several.
+fn draft(
+    standing: &Standing,
+    number: u64,
+    opening_minor: i128,
+    movements: Vec<Movement>,
+) -> Option<Draft> {
+    let figure = |minor: i128| i64::try_from(minor).ok();
+    Some(Draft {
+        partner: standing.partner.clone(),
+        currency: standing.currency,
+        number,
+        opening_minor: figure(opening_minor)?,
+        movements,
+        closing_minor: figure(closing(standing))?,
+        pending_minor: figure(standing.pending_minor)?,
+        held_minor: figure(standing.held_minor)?,
+        payable_minor: figure(standing.payable_minor)?,
+    })
+}
+
+/// What a partner was told last, and what changed since the month closed before.
+struct Movements {
+    told: Option<(Month, i64)>,
+    of_month: Vec<Movement>,
+}
+
+impl Movements {
+    /// What the partner was told last, and what leads from there to what the books say.
+    async fn leading_to(
+        self,
+        tables: &Tables,
+        standing: &Standing,
+        period: Month,
+        before: u64,
+    ) -> Result<(i128, Vec<Movement>), CommandError> {
+        let (partner, currency) = (&standing.partner, standing.currency);
+        let sum = |movements: &[Movement]| -> i128 {
+            movements.iter().map(|movement| movement.amount_minor).sum()
+        };
+        let closing_minor = closing(standing);
+        let told_minor = self.told.map_or(0, |(_, closing)| i128::from(closing));
+        if told_minor + sum(&self.of_month) == closing_minor {
+            return Ok((told_minor, self.of_month));
+        }
+        // Of months in between the partner may have been told nothing.
+        let since = self.told.map(|(month, _)| month);
+        let all = tables.movements_of((partner, currency), since, period, before);
+        let all = all.await?;
+        if told_minor + sum(&all) == closing_minor {
+            return Ok((told_minor, all));
+        }
+        if self.told.is_none() {
+            // Before the first statement the books stand.
+            return Ok((closing_minor - sum(&self.of_month), self.of_month));
+        }
+        Err(CommandError::Conflict(format!(
+            "the books of {partner} in {currency} do not lead from {told_minor}, told in the last \
+             statement, to {closing_minor}: run `postbook verify`"
+        )))
+    }
 }
 
 /// What partners were told before a month.
 #[derive(Debug, Default)]
 struct Earlier {
     numbers: BTreeMap<Slug, u64>,
-    closings: BTreeMap<Key, i64>,
+    closings: BTreeMap<Key, (Month, i64)>,
 }
 
 impl Earlier {
@@ -124,153 +198,16 @@ impl Earlier {
                 .or_insert(0);
             *number = statement.number.max(*number);
             let key = (statement.partner, statement.currency);
-            earlier.closings.insert(key, statement.closing_minor);
+            let told = (statement.period, statement.closing_minor);
+            earlier.closings.insert(key, told);
         }
         Ok(earlier)
     }
 }
 
-/// Appends the statements of a closed month, each once.
-pub(super) async fn append_all(
-    service: &Service,
-    author: &Author,
-    closed: &ClosedPeriod,
-    drafts: Vec<Draft>,
-) -> Result<(), CommandError> {
-    stream::iter(drafts)
-        .map(|draft| append(service, author, closed, draft))
-        .buffered(AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await?;
-    Ok(())
-}
-
-async fn append(
-    service: &Service,
-    author: &Author,
-    closed: &ClosedPeriod,
-    draft: Draft,
-) -> Result<(), CommandError> {
-    let unique = key(&[
-        "statement",
-        &closed.period.to_string(),
-        draft.partner.as_str(),
-        draft.currency.code(),
-    ]);
-    let issued = issued(service, closed, draft).await?;
-    let source = Source {
-        endpoint: author.endpoint.to_owned(),
-        address: None,
-    };
-    let fact = Fact::StatementIssued(issued);
-    let id = service.clock.new_id();
-    service
-        .append(Append {
-            draft: envelope::Draft::new(id, None, Arc::clone(&author.actor), source, &fact),
-            unique: Some(unique),
-            not_at: Vec::new(),
-            references: Vec::new(),
-            seat: None,
-            with_previous: false,
-        })
-        .await?;
-    Ok(())
-}
-
-async fn issued(
-    service: &Service,
-    closed: &ClosedPeriod,
-    draft: Draft,
-) -> Result<StatementIssued, CommandError> {
-    let mut lines = Vec::with_capacity(draft.movements.len());
-    for movement in draft.movements {
-        lines.push(line(&**service.log.store(), movement).await?);
-    }
-    lines.sort_by(|a, b| {
-        let key = |line: &StatementLine| (line.corrects, line.entry, line.at);
-        key(a).cmp(&key(b))
-    });
-    let directory = service.directory.load();
-    let partner = directory.partner(draft.partner.as_str());
-    Ok(StatementIssued {
-        form: StatementIssued::FORM,
-        number: draft.number,
-        partner_name: partner.and_then(|partner| partner.name.clone()),
-        partner: draft.partner,
-        currency: draft.currency,
-        period: closed.period,
-        closed_at_position: closed.position,
-        closed_at: closed.closed_at,
-        opening_minor: draft.opening_minor,
-        lines,
-        closing_minor: draft.closing_minor,
-        pending_minor: draft.standing.pending_minor,
-        held_minor: draft.standing.held_minor,
-        payable_minor: draft.standing.payable_minor,
-    })
-}
-
-/// A line of a statement, with the words of whoever caused it.
-async fn line(store: &dyn LogStore, movement: Movement) -> Result<StatementLine, CommandError> {
-    let mut line = StatementLine {
-        entry: entry(movement.kind).ok_or_else(|| {
-            let kind = movement.kind.code();
-            CommandError::Conflict(format!("postings of kind `{kind}` move a balance"))
-        })?,
-        corrects: movement.corrects,
-        offer: movement.offer,
-        rule: movement.rule,
-        subject_id: movement.payout_id,
-        at: None,
-        note: None,
-        postings: movement.postings,
-        amount_minor: movement.amount_minor,
-    };
-    if let Some(position) = movement.cause {
-        let recorded = record::read_from(store, position).await?;
-        explain(&mut line, &recorded.envelope, movement.effective_at);
-    }
-    Ok(line)
-}
-
-fn explain(line: &mut StatementLine, cause: &Envelope, at: Instant) {
-    line.at = Some(at);
-    match &cause.fact {
-        Fact::AdjustmentPosted(posted) => {
-            line.subject_id = Some(cause.id);
-            line.note = Some(posted.reason.clone());
-        }
-        Fact::BalanceWrittenOff(posted) => {
-            line.subject_id = Some(cause.id);
-            line.note = Some(posted.reason.clone());
-        }
-        Fact::PayoutSent(moved)
-        | Fact::PayoutSettled(moved)
-        | Fact::PayoutFailed(moved)
-        | Fact::PayoutReturned(moved) => line.note.clone_from(&moved.reference),
-        _ => {}
-    }
-}
-
-/// What a kind of posting is on a statement; the others move nothing that a partner has coming.
-fn entry(kind: PostingKind) -> Option<StatementEntry> {
-    match kind {
-        PostingKind::Earning => Some(StatementEntry::Earning),
-        PostingKind::Reversal => Some(StatementEntry::Reversal),
-        PostingKind::Clawback => Some(StatementEntry::Clawback),
-        PostingKind::Restoration => Some(StatementEntry::Restoration),
-        PostingKind::Carryover => Some(StatementEntry::CarryoverReset),
-        PostingKind::Adjustment => Some(StatementEntry::Adjustment),
-        PostingKind::WriteOff => Some(StatementEntry::WriteOff),
-        PostingKind::Payout => Some(StatementEntry::Payout),
-        PostingKind::PayoutReturned => Some(StatementEntry::PayoutReturned),
-        PostingKind::Approval | PostingKind::Receivable | PostingKind::Reclassification => None,
-    }
-}
-
 impl Draft {
     /// The lines by what they are about, without what only the log says of them.
-    pub fn summary(&self) -> BTreeMap<&'static str, i64> {
+    pub fn summary(&self) -> BTreeMap<&'static str, i128> {
         let mut sums = BTreeMap::new();
         for movement in &self.movements {
             let is_clawback = movement.kind == PostingKind::Clawback;

@@ -6,6 +6,7 @@
 //! own under its own key; if the service dies in between, closing again adds those that are missing.
 
 mod draft;
+mod issue;
 
 use postbook_schemas::{Fact, Month, decision::PeriodClosed};
 
@@ -19,7 +20,7 @@ use crate::{
     },
 };
 
-pub use draft::{Draft, drafts};
+pub use draft::{Draft, Drafts, Untold, drafts};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub struct Closing {
 #[derive(Clone, Debug)]
 pub struct Preview {
     /// The statements.
-    pub drafts: Vec<Draft>,
+    pub drafts: Drafts,
     /// Lines of the month's conversions that are not approved yet.
     pub pending_lines: u64,
     /// Lines of the month's conversions that wait for an exchange rate.
@@ -50,6 +51,8 @@ pub struct Closed {
     pub closed: ClosedPeriod,
     /// What was told to partners.
     pub statements: Vec<StatementRow>,
+    /// Who could not be told.
+    pub untold: Vec<Untold>,
 }
 
 /// The last month that is closed.
@@ -117,10 +120,11 @@ pub async fn close(
     let Some(closed) = all.iter().find(|closed| closed.period == period) else {
         return Err(record::used_for_something_else());
     };
-    let statements = issue(service, author, closed, &all).await?;
+    let (statements, untold) = issue(service, author, closed, &all).await?;
     Ok(Closed {
         closed: closed.clone(),
         statements,
+        untold,
     })
 }
 
@@ -140,7 +144,7 @@ pub async fn complete(service: &Service, author: &Author) -> Result<usize, Comma
         ..StatementFilter::default()
     };
     let before = service.tables.statements(&filter, Slice::ALL).await?.len();
-    let issued = issue(service, author, last, &all).await?;
+    let (issued, _) = issue(service, author, last, &all).await?;
     Ok(issued.len().saturating_sub(before))
 }
 
@@ -206,29 +210,32 @@ fn closed_already(period: Month, actor: &str, at: &str) -> CommandError {
     CommandError::Conflict(format!("{period} was closed by {actor} at {at}"))
 }
 
-/// Issues the statements of a closed month that are missing, and returns all of them.
+/// Issues the statements of a closed month that are missing, and returns all of them, and who cannot be
+/// told.
 async fn issue(
     service: &Service,
     author: &Author,
     closed: &ClosedPeriod,
     all: &[ClosedPeriod],
-) -> Result<Vec<StatementRow>, CommandError> {
+) -> Result<(Vec<StatementRow>, Vec<Untold>), CommandError> {
     let last = all
         .iter()
         .map(|closed| closed.period)
         .filter(|&earlier| earlier < closed.period)
         .max();
-    let drafts = drafts(&service.tables, last, closed.period, closed.position).await?;
+    let Drafts { told, untold } =
+        drafts(&service.tables, last, closed.period, closed.position).await?;
     let filter = StatementFilter {
         partner: None,
         period: Some(closed.period),
         ..StatementFilter::default()
     };
     let issued = service.tables.statements(&filter, Slice::ALL).await?;
-    if issued.len() < drafts.len() {
-        draft::append_all(service, author, closed, drafts).await?;
+    if issued.len() < told.len() {
+        issue::append_all(service, author, closed, told).await?;
         record::catch_up(service).await?;
-        return Ok(service.tables.statements(&filter, Slice::ALL).await?);
+        let issued = service.tables.statements(&filter, Slice::ALL).await?;
+        return Ok((issued, untold));
     }
-    Ok(issued)
+    Ok((issued, untold))
 }

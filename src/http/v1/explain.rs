@@ -4,7 +4,7 @@ use axum::Json;
 use postbook_projections::explain::Explanation;
 use postbook_schemas::{Instant, Slug};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use super::{
@@ -28,7 +28,7 @@ pub(super) async fn conversion(
     reader: Reader,
     Segment(id): Segment,
     params: Params,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Box<RawValue>>, Problem> {
     params.done()?;
     let row = visible(&reader, &id).await?;
     let explanation: Explanation = explain::conversion(
@@ -37,21 +37,24 @@ pub(super) async fn conversion(
         reader.sight().only_partner(),
     )
     .await?;
-    let json = serde_json::to_value(explanation).map_err(|error| internal(&error))?;
-    Ok(Json(json))
+    Ok(Json(raw(&explanation)?))
 }
 
 /// Explanations, each a tree of steps.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Explained {
-    items: Vec<Value>,
+    #[schema(value_type = Vec<serde_json::Value>)]
+    items: Vec<Box<RawValue>>,
 }
 
 fn explained(all: Vec<Explanation>) -> Result<Json<Explained>, Problem> {
-    let items = all.into_iter().map(serde_json::to_value);
-    let items = items.collect::<Result<_, _>>();
-    let items = items.map_err(|error| internal(&error))?;
+    let items = all.iter().map(raw).collect::<Result<_, _>>()?;
     Ok(Json(Explained { items }))
+}
+
+/// An explanation as JSON. Its amounts may be beyond 64 bits, which no [`serde_json::Value`] holds.
+fn raw(explanation: &Explanation) -> Result<Box<RawValue>, Problem> {
+    to_raw_value(explanation).map_err(|error| internal(&error))
 }
 
 /// Where a partner's balances come from: the buckets, and the postings that add up to them, by month, kind and

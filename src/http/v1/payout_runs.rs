@@ -49,7 +49,7 @@ pub(super) struct Run {
 struct Skipped {
     partner: String,
     currency: String,
-    payable_minor: i64,
+    payable_minor: i128,
     /// `negative`, `nothing_payable` or `below_threshold`.
     why: &'static str,
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     commands::{
-        period::{self, Closed, Closing, Draft, Preview},
+        period::{self, Closed, Closing, Draft, Preview, Untold},
         record,
     },
     secrets::Role,
@@ -121,6 +121,30 @@ pub(super) struct ClosedView {
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_fx_lines: Option<u64>,
     statements: Vec<Told>,
+    /// Partners who are told nothing, since a figure of their statement is beyond 64 bits: the next one
+    /// that fits tells of the month too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    untold: Vec<UntoldView>,
+}
+
+/// A partner who cannot be told.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Untold)]
+struct UntoldView {
+    partner: String,
+    currency: String,
+    /// What the partner has coming after the month: an integer of any size.
+    closing_minor: i128,
+}
+
+impl From<Untold> for UntoldView {
+    fn from(untold: Untold) -> Self {
+        Self {
+            partner: untold.partner.to_string(),
+            currency: untold.currency.to_string(),
+            closing_minor: untold.closing_minor,
+        }
+    }
 }
 
 /// A statement that was issued, or that would be.
@@ -143,7 +167,7 @@ struct DraftView {
     opening_minor: i64,
     /// What changes it, by what it is about.
     #[schema(value_type = Object)]
-    lines_minor: BTreeMap<&'static str, i64>,
+    lines_minor: BTreeMap<&'static str, i128>,
     closing_minor: i64,
     pending_minor: i64,
     held_minor: i64,
@@ -159,9 +183,9 @@ impl From<Draft> for DraftView {
             number: draft.number,
             opening_minor: draft.opening_minor,
             closing_minor: draft.closing_minor,
-            pending_minor: draft.standing.pending_minor,
-            held_minor: draft.standing.held_minor,
-            payable_minor: draft.standing.payable_minor,
+            pending_minor: draft.pending_minor,
+            held_minor: draft.held_minor,
+            payable_minor: draft.payable_minor,
         }
     }
 }
@@ -203,7 +227,8 @@ pub(super) async fn close(
 }
 
 fn previewed(period: Month, preview: Preview) -> ClosedView {
-    let drafts = preview.drafts.into_iter();
+    let drafts = preview.drafts.told.into_iter();
+    let untold = preview.drafts.untold.into_iter();
     ClosedView {
         period: period.to_string(),
         dry_run: true,
@@ -212,6 +237,7 @@ fn previewed(period: Month, preview: Preview) -> ClosedView {
         pending_lines: Some(preview.pending_lines),
         awaiting_fx_lines: Some(preview.awaiting_fx_lines),
         statements: drafts.map(|draft| Told::Drafted(draft.into())).collect(),
+        untold: untold.map(UntoldView::from).collect(),
     }
 }
 
@@ -225,5 +251,6 @@ fn done(closed: Closed) -> ClosedView {
         pending_lines: None,
         awaiting_fx_lines: None,
         statements: issued.map(|row| Told::Issued(row.into())).collect(),
+        untold: closed.untold.into_iter().map(UntoldView::from).collect(),
     }
 }

@@ -7,11 +7,7 @@ use postbook_schemas::Instant;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    super::problem::Problem,
-    context::{Reader, internal},
-    fields::Params,
-};
+use super::{super::problem::Problem, context::Reader, fields::Params};
 use crate::tables::query::balances::AsOf;
 
 /// Sums of all accounts.
@@ -22,20 +18,20 @@ pub(super) struct TrialBalance {
     totals: Vec<Total>,
 }
 
-/// An account's sum; debits positive.
+/// An account's sum, which may be beyond 64 bits; debits positive.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the name in the answer")]
 struct Account {
     account: String,
     currency: String,
-    amount_minor: i64,
+    amount_minor: i128,
 }
 
 /// A currency's sum.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Total {
     currency: String,
-    amount_minor: i64,
+    amount_minor: i128,
 }
 
 /// Every account as of a time and as known at a time, and that each currency adds up to zero.
@@ -53,21 +49,19 @@ pub(super) async fn all(reader: Reader, mut params: Params) -> Result<Json<Trial
     let mut sums = BTreeMap::<String, i128>::new();
     let mut items = Vec::new();
     for total in reader.tables().trial_balance(as_of).await? {
-        *sums.entry(total.currency.clone()).or_default() += i128::from(total.amount_minor);
+        *sums.entry(total.currency.clone()).or_default() += total.amount_minor;
         items.push(Account {
             account: total.account,
             currency: total.currency,
             amount_minor: total.amount_minor,
         });
     }
-    let totals = sums.into_iter().map(|(currency, sum)| {
-        Ok(Total {
-            currency,
-            amount_minor: i64::try_from(sum).map_err(|error| internal(&error))?,
-        })
+    let totals = sums.into_iter().map(|(currency, amount_minor)| Total {
+        currency,
+        amount_minor,
     });
     Ok(Json(TrialBalance {
         items,
-        totals: totals.collect::<Result<_, Problem>>()?,
+        totals: totals.collect(),
     }))
 }

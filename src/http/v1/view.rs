@@ -12,22 +12,22 @@ use crate::tables::{batch::CarriedLine, query::balances::Balance};
 
 pub(super) use conversion::Conversion;
 
-/// A partner's balance in one currency.
+/// A partner's balance in one currency. Its amounts are sums, which may be beyond 64 bits.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Balance)]
 pub(super) struct BalanceView {
     currency: String,
-    pending_minor: i64,
-    held_minor: i64,
-    payable_minor: i64,
-    paid_minor: i64,
-    clawed_back_minor: i64,
-    recovered_minor: i64,
-    written_off_minor: i64,
-    reversed_minor: i64,
-    earned_minor: i64,
-    adjusted_minor: i64,
-    outstanding_minor: i64,
+    pending_minor: i128,
+    held_minor: i128,
+    payable_minor: i128,
+    paid_minor: i128,
+    clawed_back_minor: i128,
+    recovered_minor: i128,
+    written_off_minor: i128,
+    reversed_minor: i128,
+    earned_minor: i128,
+    adjusted_minor: i128,
+    outstanding_minor: i128,
 }
 
 impl From<(String, Balance)> for BalanceView {

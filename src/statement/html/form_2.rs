@@ -98,9 +98,8 @@ fn section(page: &mut String, title: &str, statement: &StatementIssued) {
     if own.is_empty() {
         return;
     }
-    // So few amounts of 64 bits cannot leave 128.
     let sum: i128 = own.iter().map(|line| i128::from(line.amount_minor)).sum();
-    let sum = i64::try_from(sum).map_or_else(|_| String::new(), |sum| major(statement, sum));
+    let sum = major(statement, sum);
     put(page, format_args!("<tbody>\n"));
     row(page, "section", title, &sum);
     for line in own {
@@ -152,6 +151,6 @@ fn row(page: &mut String, class: &str, title: &str, amount: &str) {
     );
 }
 
-fn major(statement: &StatementIssued, amount_minor: i64) -> String {
+fn major(statement: &StatementIssued, amount_minor: impl Into<i128>) -> String {
     statement.currency.format_major(amount_minor)
 }

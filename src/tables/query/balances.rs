@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use postbook_schemas::{Instant, Slug};
 
-use super::{running, select};
+use super::{
+    running, select,
+    total::{sum, total},
+};
 use crate::tables::{
     Tables,
     db::{Query, Row, Snapshot},
@@ -21,20 +24,21 @@ pub struct AsOf {
     pub known: Instant,
 }
 
-/// A partner's balance in one currency (SPEC 7). What the partner has coming is positive.
+/// A partner's balance in one currency (SPEC 7). What the partner has coming is positive. Each amount
+/// fits 64 bits; sums of them may not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of SPEC 7")]
 pub struct Balance {
-    pub pending_minor: i64,
-    pub held_minor: i64,
-    pub payable_minor: i64,
-    pub paid_minor: i64,
-    pub earned_minor: i64,
-    pub reversed_minor: i64,
-    pub clawed_back_minor: i64,
-    pub recovered_minor: i64,
-    pub written_off_minor: i64,
-    pub adjusted_minor: i64,
+    pub pending_minor: i128,
+    pub held_minor: i128,
+    pub payable_minor: i128,
+    pub paid_minor: i128,
+    pub earned_minor: i128,
+    pub reversed_minor: i128,
+    pub clawed_back_minor: i128,
+    pub recovered_minor: i128,
+    pub written_off_minor: i128,
+    pub adjusted_minor: i128,
 }
 
 impl AsOf {
@@ -45,29 +49,50 @@ impl AsOf {
     };
 }
 
+/// The columns of memo totals.
+const MEMO: [&str; 7] = [
+    "earned_minor",
+    "reversed_minor",
+    "clawed_back_minor",
+    "recovered_minor",
+    "written_off_minor",
+    "adjusted_minor",
+    "paid_minor",
+];
+
 impl Balance {
+    /// Only the memo totals, column by column.
+    pub(super) fn memo(
+        read: impl Fn(&str) -> Result<i128, TablesError>,
+    ) -> Result<Self, TablesError> {
+        Ok(Self {
+            earned_minor: read("earned_minor")?,
+            reversed_minor: read("reversed_minor")?,
+            clawed_back_minor: read("clawed_back_minor")?,
+            recovered_minor: read("recovered_minor")?,
+            written_off_minor: read("written_off_minor")?,
+            adjusted_minor: read("adjusted_minor")?,
+            paid_minor: read("paid_minor")?,
+            ..Self::default()
+        })
+    }
+
     /// What is clawed back and neither recovered nor written off.
-    pub fn outstanding_minor(&self) -> i64 {
+    pub fn outstanding_minor(&self) -> i128 {
         self.clawed_back_minor - self.recovered_minor - self.written_off_minor
+    }
+
+    /// What the partner has coming, by the memo totals.
+    fn told_minor(&self) -> i128 {
+        self.earned_minor - self.reversed_minor - self.clawed_back_minor
+            + self.written_off_minor
+            + self.adjusted_minor
+            - self.paid_minor
     }
 
     /// Whether the identity of SPEC 7 holds.
     pub fn adds_up(&self) -> bool {
-        let have = [
-            self.pending_minor,
-            self.held_minor,
-            self.payable_minor,
-            self.paid_minor,
-        ];
-        let come = [
-            self.earned_minor,
-            -self.reversed_minor,
-            -self.clawed_back_minor,
-            self.written_off_minor,
-            self.adjusted_minor,
-        ];
-        let sum = |amounts: &[i64]| amounts.iter().copied().map(i128::from).sum::<i128>();
-        sum(&have) == sum(&come)
+        self.pending_minor + self.held_minor + self.payable_minor == self.told_minor()
     }
 }
 
@@ -79,14 +104,14 @@ pub struct AccountTotal {
     /// The currency.
     pub currency: String,
     /// Minor units of it.
-    pub amount_minor: i64,
+    pub amount_minor: i128,
 }
 
 impl Tables {
     /// A partner's balances by currency.
     ///
     /// # Errors
-    /// The tables cannot be read, or a sum is beyond 64 bits.
+    /// The tables cannot be read.
     pub async fn balances(
         &self,
         partner: &Slug,
@@ -99,13 +124,13 @@ impl Tables {
     /// The sum of every account. Each currency adds up to zero, as of whatever time.
     ///
     /// # Errors
-    /// The tables cannot be read, or a sum is beyond 64 bits.
+    /// The tables cannot be read.
     pub async fn trial_balance(&self, as_of: AsOf) -> Result<Vec<AccountTotal>, TablesError> {
-        let mut query = select(
-            "SELECT a.name AS name, e.currency AS currency, \
-             CAST(SUM(e.amount_minor) AS BIGINT) AS amount_minor \
+        let mut query = select(format!(
+            "SELECT a.name AS name, e.currency AS currency, {} \
              FROM entries e JOIN accounts a ON a.id = e.account_id WHERE e.effective_at <= ",
-        );
+            sum("e.amount_minor", "amount_minor")
+        ));
         query
             .push_bind(as_of.effective.micros())
             .push(" AND e.recorded_at <= ")
@@ -118,7 +143,7 @@ impl Tables {
                 Ok(AccountTotal {
                     account: row.text("name")?.into_owned(),
                     currency: row.text("currency")?.into_owned(),
-                    amount_minor: row.number("amount_minor")?,
+                    amount_minor: total(&row, "amount_minor")?,
                 })
             })
             .collect()
@@ -129,28 +154,39 @@ impl Tables {
     /// # Errors
     /// The tables cannot be read.
     pub async fn unsound_balances(&self) -> Result<Vec<String>, TablesError> {
-        let query = select(
-            "SELECT p.partner AS partner, p.currency AS currency FROM (\
-             SELECT partner, currency, SUM(earned_minor - reversed_minor - clawed_back_minor \
-             + written_off_minor + adjusted_minor - paid_minor) AS told_minor \
-             FROM postings GROUP BY partner, currency) p LEFT JOIN (\
-             SELECT a.partner AS partner, e.currency AS currency, -SUM(e.amount_minor) AS owed_minor \
+        let told = select(format!(
+            "SELECT partner, currency, {} FROM postings GROUP BY partner, currency",
+            memo_sums()
+        ));
+        let owed = select(format!(
+            "SELECT a.partner AS partner, e.currency AS currency, {} \
              FROM entries e JOIN accounts a ON a.id = e.account_id \
-             WHERE a.kind IN ('pending', 'approved') GROUP BY a.partner, e.currency) b \
-             ON b.partner = p.partner AND b.currency = p.currency \
-             WHERE p.told_minor <> COALESCE(b.owed_minor, 0) ORDER BY 1, 2",
-        );
-        let rows = self.fetch(query).await?;
-        rows.iter()
-            .map(|row| {
-                let row = Reader::new("postings", row);
-                Ok(format!(
-                    "{} in {}",
-                    row.text("partner")?,
-                    row.text("currency")?
-                ))
-            })
-            .collect()
+             WHERE a.kind IN ('pending', 'approved') GROUP BY a.partner, e.currency",
+            sum("e.amount_minor", "amount_minor")
+        ));
+        let mut snapshot = self.snapshot().await?;
+        let mut off = BTreeMap::<(String, String), i128>::new();
+        let mut add = |row: &Reader<'_>, minor: i128| -> Result<(), TablesError> {
+            let (partner, currency) = (row.text("partner")?, row.text("currency")?);
+            let sum = off.entry((partner.into_owned(), currency.into_owned()));
+            *sum.or_default() += minor;
+            Ok(())
+        };
+        for row in &snapshot.fetch(told).await? {
+            let row = Reader::new("postings", row);
+            let memo = Balance::memo(|column| total(&row, column))?;
+            add(&row, memo.told_minor())?;
+        }
+        for row in &snapshot.fetch(owed).await? {
+            let row = Reader::new("entries", row);
+            // What is owed is negative in the ledger.
+            add(&row, total(&row, "amount_minor")?)?;
+        }
+        off.retain(|_, off| *off != 0);
+        let named = off.into_keys();
+        Ok(named
+            .map(|(partner, currency)| format!("{partner} in {currency}"))
+            .collect())
     }
 
     /// Whether the partner has an account or a conversion.
@@ -196,16 +232,20 @@ pub(super) async fn added_up(
 }
 
 fn bucket_query(partner: &Slug, as_of: AsOf) -> Query {
-    let mut query = select(
-        "SELECT e.currency AS currency, a.kind AS kind, CAST(SUM(e.amount_minor) AS BIGINT) AS total_minor, \
-         CAST(SUM(CASE WHEN e.available_at > ",
-    );
-    query
-        .push_bind(as_of.effective.micros())
-        .push(
-            " THEN e.amount_minor ELSE 0 END) AS BIGINT) AS held_minor \
-             FROM accounts a JOIN entries e ON e.account_id = a.id WHERE a.partner = ",
+    let mut query = select(format!(
+        "SELECT e.currency AS currency, a.kind AS kind, {}, {} \
+         FROM accounts a JOIN entries e ON e.account_id = a.id WHERE a.partner = ",
+        sum("e.amount_minor", "total_minor"),
+        // A number of this program, which stands twice.
+        sum(
+            &format!(
+                "CASE WHEN e.available_at > {} THEN e.amount_minor ELSE 0 END",
+                as_of.effective.micros()
+            ),
+            "held_minor"
         )
+    ));
+    query
         .push_bind(partner.as_str().to_owned())
         .push(" AND e.effective_at <= ")
         .push_bind(as_of.effective.micros())
@@ -216,12 +256,10 @@ fn bucket_query(partner: &Slug, as_of: AsOf) -> Query {
 }
 
 fn memo_query(partner: &Slug, as_of: AsOf) -> Query {
-    let mut query = select(
-        "SELECT currency, CAST(SUM(earned_minor) AS BIGINT) AS earned_minor, CAST(SUM(reversed_minor) AS BIGINT) AS reversed_minor, \
-         CAST(SUM(clawed_back_minor) AS BIGINT) AS clawed_back_minor, CAST(SUM(recovered_minor) AS BIGINT) AS recovered_minor, \
-         CAST(SUM(written_off_minor) AS BIGINT) AS written_off_minor, CAST(SUM(adjusted_minor) AS BIGINT) AS adjusted_minor, \
-         CAST(SUM(paid_minor) AS BIGINT) AS paid_minor FROM postings WHERE kind <> 'receivable' AND partner = ",
-    );
+    let mut query = select(format!(
+        "SELECT currency, {} FROM postings WHERE kind <> 'receivable' AND partner = ",
+        memo_sums()
+    ));
     query
         .push_bind(partner.as_str().to_owned())
         .push(" AND effective_at <= ")
@@ -232,33 +270,38 @@ fn memo_query(partner: &Slug, as_of: AsOf) -> Query {
     query
 }
 
+/// The columns that say the sums of memo totals.
+pub(super) fn memo_sums() -> String {
+    MEMO.map(|column| sum(column, column)).join(", ")
+}
+
 /// Liabilities are credits, which are negative in the ledger.
 fn add_bucket(row: &Row, balances: &mut BTreeMap<String, Balance>) -> Result<(), TablesError> {
     let row = Reader::new("entries", row);
     let balance = balances
         .entry(row.text("currency")?.into_owned())
         .or_default();
-    let (total, held) = (row.number("total_minor")?, row.number("held_minor")?);
+    let (all, held) = (total(&row, "total_minor")?, total(&row, "held_minor")?);
     if row.text("kind")? == "pending" {
-        balance.pending_minor = -total;
+        balance.pending_minor = -all;
     } else {
         balance.held_minor = -held;
-        balance.payable_minor = held - total;
+        balance.payable_minor = held - all;
     }
     Ok(())
 }
 
 fn add_memo(row: &Row, balances: &mut BTreeMap<String, Balance>) -> Result<(), TablesError> {
     let row = Reader::new("postings", row);
+    let memo = Balance::memo(|column| total(&row, column))?;
     let balance = balances
         .entry(row.text("currency")?.into_owned())
         .or_default();
-    balance.earned_minor = row.number("earned_minor")?;
-    balance.reversed_minor = row.number("reversed_minor")?;
-    balance.clawed_back_minor = row.number("clawed_back_minor")?;
-    balance.recovered_minor = row.number("recovered_minor")?;
-    balance.written_off_minor = row.number("written_off_minor")?;
-    balance.adjusted_minor = row.number("adjusted_minor")?;
-    balance.paid_minor = row.number("paid_minor")?;
+    *balance = Balance {
+        pending_minor: balance.pending_minor,
+        held_minor: balance.held_minor,
+        payable_minor: balance.payable_minor,
+        ..memo
+    };
     Ok(())
 }

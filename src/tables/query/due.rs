@@ -9,6 +9,7 @@ use postbook_schemas::{Currency, Instant, Slug};
 use super::{
     balances::{self, AsOf, Balance},
     select,
+    total::{sum, total},
 };
 use crate::tables::{
     Tables,
@@ -25,13 +26,11 @@ pub struct Due {
     /// The balance.
     pub balance: Balance,
     /// What open payouts reserve of it.
-    pub reserved_minor: i64,
+    pub reserved_minor: i128,
     /// Lines that payouts do not carry as they stand, in no order.
     pub lines: Vec<DueLine>,
     /// Debts that were given up without saying which.
-    pub forgiven_minor: i64,
-    /// How many payouts there are to the partner, in any state and currency.
-    pub payouts: u64,
+    pub forgiven_minor: i128,
 }
 
 /// Payouts that are neither on their way nor given up hold on to their lines. Those on their way are
@@ -45,7 +44,7 @@ impl Tables {
     /// What can be paid to a partner.
     ///
     /// # Errors
-    /// The tables cannot be read, or a sum is beyond 64 bits.
+    /// The tables cannot be read, or what payouts carry of a line is beyond 64 bits.
     pub async fn due(
         &self,
         partner: &Slug,
@@ -62,22 +61,11 @@ impl Tables {
         let by_line = written_off_minor(&mut snapshot, partner, currency).await?;
         Ok(Due {
             balance,
-            forgiven_minor: balance.written_off_minor.saturating_sub(by_line),
+            forgiven_minor: balance.written_off_minor - by_line,
             reserved_minor: reserved_minor(&mut snapshot, partner, currency).await?,
             lines,
-            payouts: payouts(&mut snapshot, partner).await?,
         })
     }
-}
-
-async fn payouts(from: &mut Snapshot, partner: &Slug) -> Result<u64, TablesError> {
-    let mut query = select("SELECT COUNT(*) AS payouts FROM payouts WHERE partner = ");
-    query.push_bind(partner.as_str().to_owned());
-    let rows = from.fetch(query).await?;
-    let count = rows
-        .first()
-        .map_or(Ok(0), |row| Reader::new("payouts", row).number("payouts"));
-    count.map(i64::unsigned_abs)
 }
 
 async fn earning_lines(
@@ -165,18 +153,18 @@ async fn written_off_minor(
     from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
-) -> Result<i64, TablesError> {
-    let mut query = select(
-        "SELECT CAST(COALESCE(SUM(written_off_minor), 0) AS BIGINT) AS written_off_minor FROM earnings \
-         WHERE clawed_back_minor <> 0 AND partner = ",
-    );
+) -> Result<i128, TablesError> {
+    let mut query = select(format!(
+        "SELECT {} FROM earnings WHERE clawed_back_minor <> 0 AND partner = ",
+        sum("written_off_minor", "written_off_minor")
+    ));
     query
         .push_bind(partner.as_str().to_owned())
         .push(" AND currency = ")
         .push_bind(currency.code().to_owned());
     let rows = from.fetch(query).await?;
     rows.first().map_or(Ok(0), |row| {
-        Reader::new("earnings", row).number("written_off_minor")
+        total(&Reader::new("earnings", row), "written_off_minor")
     })
 }
 
@@ -184,10 +172,11 @@ async fn reserved_minor(
     from: &mut Snapshot,
     partner: &Slug,
     currency: Currency,
-) -> Result<i64, TablesError> {
-    let mut query = select(
-        "SELECT CAST(COALESCE(SUM(amount_minor), 0) AS BIGINT) AS reserved_minor FROM payouts WHERE state IN ",
-    );
+) -> Result<i128, TablesError> {
+    let mut query = select(format!(
+        "SELECT {} FROM payouts WHERE state IN ",
+        sum("amount_minor", "reserved_minor")
+    ));
     query
         .push(OPEN)
         .push(" AND partner = ")
@@ -196,7 +185,7 @@ async fn reserved_minor(
         .push_bind(currency.code().to_owned());
     let rows = from.fetch(query).await?;
     rows.first().map_or(Ok(0), |row| {
-        Reader::new("payouts", row).number("reserved_minor")
+        total(&Reader::new("payouts", row), "reserved_minor")
     })
 }
 

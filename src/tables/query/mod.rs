@@ -12,6 +12,7 @@ pub mod postings;
 mod running;
 mod sorts;
 pub mod timeline;
+mod total;
 
 use super::db::{Query, value::Value};
 
@@ -33,7 +34,7 @@ impl Slice {
 }
 
 /// A query that can be given conditions one by one.
-fn select(sql: &'static str) -> Query {
+fn select(sql: impl Into<String>) -> Query {
     Query::new(sql)
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use postbook_projections::rows::PostingKind;
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 
-use super::{Slice, and, select};
+use super::{
+    Slice, and, select,
+    total::{sum, total},
+};
 use crate::tables::{
     Tables,
     batch::{ClosedPeriod, StatementRow},
@@ -52,7 +55,7 @@ pub struct Movement {
     /// How many there are.
     pub postings: u64,
     /// What they add up to; positive in the partner's favour.
-    pub amount_minor: i64,
+    pub amount_minor: i128,
 }
 
 /// What a partner has coming after a month, by the books.
@@ -63,11 +66,11 @@ pub struct Standing {
     /// The currency.
     pub currency: Currency,
     /// Not approved.
-    pub pending_minor: i64,
+    pub pending_minor: i128,
     /// Approved, but held.
-    pub held_minor: i64,
+    pub held_minor: i128,
     /// Payable.
-    pub payable_minor: i64,
+    pub payable_minor: i128,
 }
 
 /// The sides of postings that are a partner's balance.
@@ -78,13 +81,18 @@ const OWED: &str = "FROM postings p CROSS JOIN entries e CROSS JOIN accounts a "
 const IS_OWED: &str = "WHERE e.posting = p.number AND a.id = e.account_id \
      AND a.kind IN ('pending', 'approved') ";
 
-/// Whom and what sums are of, up to where the time goes from which on amounts are not held.
-const SUMS: &str = "SELECT a.partner AS partner, e.currency AS currency, \
-     CAST(-SUM(CASE WHEN a.kind = 'pending' THEN e.amount_minor ELSE 0 END) AS BIGINT) \
-     AS pending_minor, \
-     CAST(-SUM(CASE WHEN a.kind = 'approved' THEN e.amount_minor ELSE 0 END) AS BIGINT) \
-     AS approved_minor, \
-     CAST(-SUM(CASE WHEN a.kind = 'approved' AND e.available_at >= ";
+/// Whom and what sums are of; what is available from the end of the month on is held.
+fn sums(period: Month) -> String {
+    let held = format!(
+        "CASE WHEN e.available_at >= {} THEN e.amount_minor ELSE 0 END",
+        period.end().micros()
+    );
+    format!(
+        "SELECT a.partner AS partner, e.currency AS currency, a.kind AS kind, {}, {} ",
+        sum("e.amount_minor", "total_minor"),
+        sum(&held, "held_minor")
+    )
+}
 
 impl Tables {
     /// Closed months in the order in which they were closed.
@@ -162,7 +170,7 @@ impl Tables {
     /// `before`, and what partners have coming after `period`: both of one moment.
     ///
     /// # Errors
-    /// The tables cannot be read, or a sum is beyond 64 bits.
+    /// The tables cannot be read.
     pub async fn month(
         &self,
         after: Option<Month>,
@@ -170,7 +178,9 @@ impl Tables {
         before: u64,
     ) -> Result<(Vec<Movement>, Vec<Standing>), TablesError> {
         let mut snapshot = self.snapshot().await?;
-        let moved = snapshot.fetch(movements(after, period, before)).await?;
+        let moved = snapshot
+            .fetch(movements(None, after, period, before))
+            .await?;
         let mut standings = BTreeMap::new();
         for row in &snapshot.fetch(all_sums(period)).await? {
             add(&mut standings, row, 1)?;
@@ -180,6 +190,22 @@ impl Tables {
         }
         let moved: Result<_, _> = moved.iter().map(movement).collect();
         Ok((moved?, standings.into_values().collect()))
+    }
+
+    /// What changed one partner's balance in a currency in the months after `after` up to `period`,
+    /// caused before the position `before`.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub async fn movements_of(
+        &self,
+        of: (&Slug, Currency),
+        after: Option<Month>,
+        period: Month,
+        before: u64,
+    ) -> Result<Vec<Movement>, TablesError> {
+        let query = movements(Some(of), after, period, before);
+        self.fetch(query).await?.iter().map(movement).collect()
     }
 
     /// How many lines of a month's conversions still wait: not approved, and without a rate.
@@ -206,16 +232,21 @@ impl Tables {
     }
 }
 
-fn movements(after: Option<Month>, period: Month, before: u64) -> Query {
-    let mut query = select(
+fn movements(
+    of: Option<(&Slug, Currency)>,
+    after: Option<Month>,
+    period: Month,
+    before: u64,
+) -> Query {
+    let mut query = select(format!(
         "SELECT p.partner AS partner, p.currency AS currency, p.kind AS kind, \
          p.corrects AS corrects, c.offer AS offer, p.rule AS rule, \
          CASE WHEN p.conversion_id IS NULL THEN p.payout_id END AS payout_id, \
          CASE WHEN p.kind = 'write_off' OR p.conversion_id IS NULL AND p.kind <> 'carryover' \
          THEN p.cause END AS cause, \
-         MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, \
-         CAST(-SUM(e.amount_minor) AS BIGINT) AS amount_minor ",
-    );
+         MIN(p.effective_at) AS effective_at, COUNT(DISTINCT p.number) AS postings, {} ",
+        sum("e.amount_minor", "amount_minor")
+    ));
     query
         .push(OWED)
         .push("LEFT JOIN conversions c ON c.id = p.conversion_id ")
@@ -225,22 +256,26 @@ fn movements(after: Option<Month>, period: Month, before: u64) -> Query {
         .push(" AND p.period <= ")
         .push_bind(period.to_string())
         .push(" AND p.cause < ")
-        .push_bind(i64::try_from(before).unwrap_or(i64::MAX))
-        .push(
-            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 \
+        .push_bind(i64::try_from(before).unwrap_or(i64::MAX));
+    let (partner, currency) = of.unzip();
+    let partner = partner.map(|partner| partner.as_str().to_owned());
+    and(&mut query, "p.partner = ", partner);
+    let currency = currency.map(|currency| currency.code().to_owned());
+    and(&mut query, "p.currency = ", currency);
+    query.push(
+        " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 \
              ORDER BY 1, 2, 3, 4 NULLS FIRST, 5 NULLS FIRST, 6 NULLS FIRST, \
              8 NULLS FIRST, 7 NULLS FIRST",
-        );
+    );
     query
 }
 
 /// What partners have coming by all that is in the book: read from one index.
 fn all_sums(period: Month) -> Query {
-    let mut query = select(SUMS);
-    query.push_bind(period.end().micros()).push(
-        " THEN e.amount_minor ELSE 0 END) AS BIGINT) AS held_minor FROM accounts a \
-             CROSS JOIN entries e \
-             WHERE e.account_id = a.id AND a.kind IN ('pending', 'approved') GROUP BY 1, 2",
+    let mut query = select(sums(period));
+    query.push(
+        "FROM accounts a CROSS JOIN entries e \
+         WHERE e.account_id = a.id AND a.kind IN ('pending', 'approved') GROUP BY 1, 2, 3",
     );
     query
 }
@@ -248,15 +283,13 @@ fn all_sums(period: Month) -> Query {
 /// How much of this is of the months after `period`. A closed month gets no more postings, so what
 /// is left is what there was when it was closed.
 fn later_sums(period: Month) -> Query {
-    let mut query = select(SUMS);
+    let mut query = select(sums(period));
     query
-        .push_bind(period.end().micros())
-        .push(" THEN e.amount_minor ELSE 0 END) AS BIGINT) AS held_minor ")
         .push(OWED)
         .push(IS_OWED)
         .push("AND p.period > ")
         .push_bind(period.to_string())
-        .push(" GROUP BY 1, 2");
+        .push(" GROUP BY 1, 2, 3");
     query
 }
 
@@ -264,7 +297,7 @@ fn later_sums(period: Month) -> Query {
 fn add(
     standings: &mut BTreeMap<(Slug, Currency), Standing>,
     row: &Row,
-    sign: i64,
+    sign: i128,
 ) -> Result<(), TablesError> {
     let row = Reader::new("entries", row);
     let (partner, currency): (Slug, Currency) = (row.parsed("partner")?, row.parsed("currency")?);
@@ -277,10 +310,15 @@ fn add(
             held_minor: 0,
             payable_minor: 0,
         });
-    let held_minor = row.number("held_minor")?;
-    standing.pending_minor += sign * row.number("pending_minor")?;
-    standing.held_minor += sign * held_minor;
-    standing.payable_minor += sign * (row.number("approved_minor")? - held_minor);
+    // Liabilities are credits, which are negative in the ledger.
+    let all = -sign * total(&row, "total_minor")?;
+    let held = -sign * total(&row, "held_minor")?;
+    if row.text("kind")? == "pending" {
+        standing.pending_minor += all;
+    } else {
+        standing.held_minor += held;
+        standing.payable_minor += all - held;
+    }
     Ok(())
 }
 
@@ -297,7 +335,7 @@ fn movement(row: &Row) -> Result<Movement, TablesError> {
         cause: row.number_option("cause")?.map(i64::cast_unsigned),
         effective_at: row.time("effective_at")?,
         postings: row.position("postings")?,
-        amount_minor: row.number("amount_minor")?,
+        amount_minor: -total(&row, "amount_minor")?,
     })
 }
 
@@ -315,7 +353,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let tables = Tables::open(folder.path()).await.expect("tables open");
         let month: Month = "2026-05".parse().expect("a month");
-        for query in [movements(Some(month), month, 1), later_sums(month)] {
+        for query in [movements(None, Some(month), month, 1), later_sums(month)] {
             let plan = plan(&tables, query).await;
             assert!(plan.starts_with("SEARCH p USING "), "{plan}");
             assert!(plan.contains("INDEX postings_period"), "{plan}");

@@ -6,8 +6,9 @@ use postbook_projections::rows::Account;
 use postbook_schemas::{Instant, Slug};
 
 use super::{
-    balances::{AsOf, Balance, added_up},
+    balances::{AsOf, Balance, added_up, memo_sums},
     select,
+    total::{sum, total},
 };
 use crate::tables::{
     Tables,
@@ -21,20 +22,11 @@ use crate::tables::{
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     postings: i64,
-    pending_minor: i64,
-    approved_minor: i64,
-    payable_minor: i64,
+    pending_minor: i128,
+    approved_minor: i128,
+    payable_minor: i128,
     memo: Balance,
 }
-
-/// The columns of memo totals.
-const MEMO: &str = "CAST(SUM(earned_minor) AS BIGINT) AS earned_minor, \
-    CAST(SUM(reversed_minor) AS BIGINT) AS reversed_minor, \
-    CAST(SUM(clawed_back_minor) AS BIGINT) AS clawed_back_minor, \
-    CAST(SUM(recovered_minor) AS BIGINT) AS recovered_minor, \
-    CAST(SUM(written_off_minor) AS BIGINT) AS written_off_minor, \
-    CAST(SUM(adjusted_minor) AS BIGINT) AS adjusted_minor, \
-    CAST(SUM(paid_minor) AS BIGINT) AS paid_minor";
 
 /// A partner's balances by currency; `None` if the running sums do not say them: of a time before the
 /// last posting, or where a sum is too large to be kept.
@@ -59,10 +51,10 @@ pub(super) async fn read(
         }
         let later = Sums {
             postings: row.number("posting_count")?,
-            pending_minor: row.number("pending_minor")?,
-            approved_minor: row.number("approved_minor")?,
-            payable_minor: row.number("payable_minor")?,
-            memo: memo(&row)?,
+            pending_minor: total(&row, "pending_minor")?,
+            approved_minor: total(&row, "approved_minor")?,
+            payable_minor: total(&row, "payable_minor")?,
+            memo: Balance::memo(|column| total(&row, column))?,
         };
         subtract(&mut sums, &row, later)?;
     }
@@ -91,7 +83,7 @@ async fn totals(
     for row in &snapshot.fetch(query).await? {
         let row = Reader::new("balance_totals", row);
         let recorded_at = row.time("recorded_at")?;
-        let Some(sums) = total(&row)? else {
+        let Some(sums) = kept(&row)? else {
             return Ok(None);
         };
         if as_of.effective < recorded_at || as_of.known < recorded_at {
@@ -102,7 +94,8 @@ async fn totals(
     Ok(Some(totals))
 }
 
-fn total(row: &Reader<'_>) -> Result<Option<Sums>, TablesError> {
+/// The sums of a row, if all are kept.
+fn kept(row: &Reader<'_>) -> Result<Option<Sums>, TablesError> {
     const KEPT: [&str; 9] = [
         "pending_minor",
         "approved_minor",
@@ -119,42 +112,31 @@ fn total(row: &Reader<'_>) -> Result<Option<Sums>, TablesError> {
             return Ok(None);
         }
     }
-    let approved_minor = row.number("approved_minor")?;
+    let number = |column: &str| row.number(column).map(i128::from);
+    let approved_minor = number("approved_minor")?;
     Ok(Some(Sums {
         postings: row.number("posting_count")?,
-        pending_minor: row.number("pending_minor")?,
+        pending_minor: number("pending_minor")?,
         approved_minor,
         payable_minor: approved_minor,
-        memo: memo(row)?,
+        memo: Balance::memo(number)?,
     }))
-}
-
-fn memo(row: &Reader<'_>) -> Result<Balance, TablesError> {
-    Ok(Balance {
-        earned_minor: row.number("earned_minor")?,
-        reversed_minor: row.number("reversed_minor")?,
-        clawed_back_minor: row.number("clawed_back_minor")?,
-        recovered_minor: row.number("recovered_minor")?,
-        written_off_minor: row.number("written_off_minor")?,
-        adjusted_minor: row.number("adjusted_minor")?,
-        paid_minor: row.number("paid_minor")?,
-        ..Balance::default()
-    })
 }
 
 fn later_hours(partner: &Slug, at: Instant) -> Query {
     // A sum that is not kept makes its row's sum absent.
-    let mut query = select(
+    let mut query = select(format!(
         "SELECT currency, COUNT(*) AS hours, COUNT(pending_minor + approved_minor + payable_minor \
          + earned_minor + reversed_minor + clawed_back_minor + recovered_minor + written_off_minor \
-         + adjusted_minor + paid_minor) AS kept, CAST(SUM(posting_count) AS BIGINT) AS posting_count, \
-         CAST(COALESCE(SUM(pending_minor), 0) AS BIGINT) AS pending_minor, \
-         CAST(COALESCE(SUM(approved_minor), 0) AS BIGINT) AS approved_minor, \
-         CAST(COALESCE(SUM(payable_minor), 0) AS BIGINT) AS payable_minor, ",
-    );
+         + adjusted_minor + paid_minor) AS kept, \
+         CAST(SUM(posting_count) AS BIGINT) AS posting_count, {}, {}, {}, {} \
+         FROM balance_hours WHERE partner = ",
+        sum("pending_minor", "pending_minor"),
+        sum("approved_minor", "approved_minor"),
+        sum("payable_minor", "payable_minor"),
+        memo_sums()
+    ));
     query
-        .push(MEMO)
-        .push(" FROM balance_hours WHERE partner = ")
         .push_bind(partner.as_str().to_owned())
         .push(" AND hour > ")
         .push_bind(hour_of(at))
@@ -163,13 +145,12 @@ fn later_hours(partner: &Slug, at: Instant) -> Query {
 }
 
 fn later_memos(partner: &Slug, at: Instant) -> Query {
-    let mut query = select("SELECT currency, COUNT(*) AS posting_count, ");
-    query
-        .push(MEMO)
-        .push(
-            " FROM postings WHERE kind <> 'receivable' AND effective_at > recorded_at AND partner = ",
-        )
-        .push_bind(partner.as_str().to_owned());
+    let mut query = select(format!(
+        "SELECT currency, COUNT(*) AS posting_count, {} FROM postings \
+         WHERE kind <> 'receivable' AND effective_at > recorded_at AND partner = ",
+        memo_sums()
+    ));
+    query.push_bind(partner.as_str().to_owned());
     within(&mut query, "effective_at", at);
     query.push(" GROUP BY currency");
     query
@@ -177,13 +158,15 @@ fn later_memos(partner: &Slug, at: Instant) -> Query {
 
 /// What takes effect later within the hour, and what of it is not held any longer then.
 fn later_effects(partner: &Slug, at: Instant) -> Query {
-    let mut query = select(
-        "SELECT e.currency AS currency, a.kind AS kind, \
-         CAST(SUM(e.amount_minor) AS BIGINT) AS total_minor, \
-         CAST(SUM(CASE WHEN e.available_at > e.effective_at THEN 0 ELSE e.amount_minor END) AS BIGINT) \
-         AS payable_minor FROM balance_totals t \
+    let mut query = select(format!(
+        "SELECT e.currency AS currency, a.kind AS kind, {}, {} FROM balance_totals t \
          JOIN accounts a ON a.name IN (",
-    );
+        sum("e.amount_minor", "total_minor"),
+        sum(
+            "CASE WHEN e.available_at > e.effective_at THEN 0 ELSE e.amount_minor END",
+            "payable_minor"
+        )
+    ));
     query
         .push_bind(Account::Pending(partner.clone()).to_string())
         .push(", ")
@@ -199,11 +182,12 @@ fn later_effects(partner: &Slug, at: Instant) -> Query {
 
 /// What is held until later within the hour.
 fn later_payables(partner: &Slug, at: Instant) -> Query {
-    let mut query = select(
-        "SELECT e.currency AS currency, 'held' AS kind, 0 AS total_minor, \
-         CAST(SUM(e.amount_minor) AS BIGINT) AS payable_minor FROM accounts a JOIN entries e ON e.account_id = a.id \
+    let mut query = select(format!(
+        "SELECT e.currency AS currency, 'held' AS kind, 0 AS total_minor_high, \
+         0 AS total_minor_low, {} FROM accounts a JOIN entries e ON e.account_id = a.id \
          AND e.available_at > e.recorded_at AND e.available_at > e.effective_at WHERE a.name = ",
-    );
+        sum("e.amount_minor", "payable_minor")
+    ));
     query.push_bind(Account::Approved(partner.clone()).to_string());
     within(&mut query, "e.available_at", at);
     query.push(" GROUP BY e.currency");
@@ -226,16 +210,16 @@ fn later(table: &'static str, row: &Reader<'_>) -> Result<Sums, TablesError> {
     let mut later = Sums::default();
     if table == "postings" {
         later.postings = row.number("posting_count")?;
-        later.memo = memo(row)?;
+        later.memo = Balance::memo(|column| total(row, column))?;
         return Ok(later);
     }
-    let (total, payable) = (row.number("total_minor")?, row.number("payable_minor")?);
+    let (all, payable) = (total(row, "total_minor")?, total(row, "payable_minor")?);
     // Liabilities are credits, which are negative in the ledger.
     match &*row.text("kind")? {
-        "pending" => later.pending_minor = -total,
+        "pending" => later.pending_minor = -all,
         kind => {
             later.payable_minor = -payable;
-            later.approved_minor = if kind == "approved" { -total } else { 0 };
+            later.approved_minor = if kind == "approved" { -all } else { 0 };
         }
     }
     Ok(later)
@@ -251,15 +235,15 @@ fn subtract(
     let Some(sums) = sums.get_mut(&*currency) else {
         return Err(row.damaged("currency", "there is no total"));
     };
-    sums.less(later)
-        .ok_or_else(|| row.damaged("amount_minor", "a sum is beyond 64 bits"))
+    sums.less(later);
+    Ok(())
 }
 
 impl Sums {
-    fn less(&mut self, later: Self) -> Option<()> {
+    fn less(&mut self, later: Self) {
+        self.postings -= later.postings;
         let (memo, of) = (&mut self.memo, later.memo);
         for (sum, later) in [
-            (&mut self.postings, later.postings),
             (&mut self.pending_minor, later.pending_minor),
             (&mut self.approved_minor, later.approved_minor),
             (&mut self.payable_minor, later.payable_minor),
@@ -271,9 +255,8 @@ impl Sums {
             (&mut memo.adjusted_minor, of.adjusted_minor),
             (&mut memo.paid_minor, of.paid_minor),
         ] {
-            *sum = sum.checked_sub(later)?;
+            *sum -= later;
         }
-        Some(())
     }
 }
 
@@ -298,7 +281,7 @@ impl Tables {
     /// times from now on: none, if the read models are sound.
     ///
     /// # Errors
-    /// The tables cannot be read, or a sum is beyond 64 bits.
+    /// The tables cannot be read.
     pub async fn unlike_balances(&self, now: Instant) -> Result<Vec<String>, TablesError> {
         let mut snapshot = self.snapshot().await?;
         let query = select(

@@ -3,7 +3,11 @@
 use postbook_projections::explain::sums::Sort;
 use postbook_schemas::{Currency, FactId, Slug};
 
-use super::{balances::AsOf, select};
+use super::{
+    balances::AsOf,
+    select,
+    total::{sum, total},
+};
 use crate::tables::{Tables, error::TablesError, row::Reader};
 
 impl Tables {
@@ -17,14 +21,15 @@ impl Tables {
         currency: Currency,
         as_of: AsOf,
     ) -> Result<Vec<Sort>, TablesError> {
-        let mut query = select(
+        let mut query = select(format!(
             "SELECT p.period AS period, p.corrects AS corrects, p.kind AS kind, p.rule AS rule, \
-             COUNT(DISTINCT p.number) AS count, CAST(-SUM(e.amount_minor) AS BIGINT) AS amount_minor, \
+             COUNT(DISTINCT p.number) AS count, {}, \
              MIN(p.cause) AS first, MAX(p.cause) AS last \
              FROM postings p JOIN entries e ON e.posting = p.number \
              JOIN accounts a ON a.id = e.account_id AND a.kind IN ('pending', 'approved') \
              WHERE p.partner = ",
-        );
+            sum("e.amount_minor", "amount_minor")
+        ));
         query
             .push_bind(partner.as_str().to_owned())
             .push(" AND p.currency = ")
@@ -44,7 +49,7 @@ impl Tables {
                     kind: row.text("kind")?.into_owned(),
                     rule: row.text_option("rule")?,
                     count: row.number("count")?.cast_unsigned(),
-                    amount_minor: row.number("amount_minor")?,
+                    amount_minor: -total(&row, "amount_minor")?,
                     first: row.position("first")?,
                     last: row.position("last")?,
                 })
