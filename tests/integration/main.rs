@@ -4,6 +4,9 @@ mod adopt_kills;
 mod apply;
 mod attempts;
 mod balances;
+#[cfg(feature = "kurrentdb")]
+#[path = "../crash/book.rs"]
+mod book;
 mod bulk;
 mod carryover;
 mod cli;
@@ -20,6 +23,8 @@ mod intake;
 mod kills;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb_kills;
 mod limits;
 mod mapping;
 mod months;
@@ -37,6 +42,7 @@ mod rebuild;
 mod redirect;
 mod reference;
 mod requeue;
+mod roles;
 mod sandbox;
 mod schemas;
 mod sharing;
@@ -47,5 +53,6 @@ mod support;
 mod tables;
 mod tidy;
 mod v1;
+mod versions;
 mod whatif;
 mod wrong_partner;
