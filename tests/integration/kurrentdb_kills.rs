@@ -21,35 +21,14 @@ use tokio::{
 };
 
 use crate::{
-    book::Book,
     support::{
+        book::Book,
         postgres::Schema,
         process::{Caller, Place, Serving, kills},
         stream::Stream,
     },
+    v1::PROGRAMME,
 };
-
-const PROGRAMME: &str = r#"
-[[brand]]
-slug = "acme"
-[[offer]]
-brand = "acme"
-slug = "casino"
-destination = "https://acme.example/landing"
-[[partner]]
-slug = "p1"
-[[link]]
-slug = "abc"
-offer = "acme/casino"
-partner = "p1"
-[[terms]]
-offer = "acme/casino"
-effective_from = 2026-01-01T00:00:00Z
-[[terms.rule]]
-id = "share"
-on = "sale"
-revshare = "40%"
-"#;
 
 const NODES: usize = 2;
 

@@ -4,9 +4,6 @@ mod adopt_kills;
 mod apply;
 mod attempts;
 mod balances;
-#[cfg(feature = "kurrentdb")]
-#[path = "../crash/book.rs"]
-mod book;
 mod bulk;
 mod carryover;
 mod cli;

@@ -145,7 +145,7 @@ impl FakeKurrentdb {
             let _ = stop.send(());
             let limit = Duration::from_secs(2);
             // What is left then breaks off.
-            let _ = tokio::time::timeout(limit, &mut task).await;
+            drop(tokio::time::timeout(limit, &mut task).await);
             end(runtime, task).await;
         }
     }
@@ -244,7 +244,7 @@ impl Drop for FakeKurrentdb {
 async fn end(runtime: Runtime, task: JoinHandle<()>) {
     runtime.shutdown_background();
     if !task.is_finished() {
-        let _ = task.await;
+        drop(task.await);
     }
 }
 
