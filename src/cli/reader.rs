@@ -21,7 +21,7 @@ use crate::{
         LogStore,
         open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
-    tables::Tables,
+    tables::{Tables, error::TablesError},
 };
 
 /// How often the way of the read models to the head of the log is shown.
@@ -278,9 +278,8 @@ fn nothing_there(place: impl Display) -> CliError {
     CliError::new(Exit::NotFound, message)
 }
 
-impl From<tables::error::TablesError> for CliError {
-    fn from(error: tables::error::TablesError) -> Self {
-        use tables::error::TablesError;
+impl From<TablesError> for CliError {
+    fn from(error: TablesError) -> Self {
         match error {
             TablesError::Unsuitable(_) => Self::new(Exit::Usage, error),
             TablesError::Absent(_) => Self::new(Exit::NotFound, error),
