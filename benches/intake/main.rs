@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` says how it is measured and what came out.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod elsewhere;
 mod known;
 mod processor;
 mod rivals;
@@ -27,9 +28,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
+use elsewhere::Elsewhere;
 use rivals::Rival;
 use support::{
-    command::{Node, apply, scratch},
+    command::{apply, scratch},
     load::{Measured, Plan, Traffic, closed_loop, open_loop},
     programme::PROGRAMME,
     report::{Spread, flush_us},
@@ -64,7 +66,7 @@ struct Options {
     /// The PostgreSQL to compare with; without one, a temporary cluster is started.
     #[arg(long, env = "BENCH_POSTGRES_URL")]
     postgres: Option<String>,
-    /// Leaves out what needs a PostgreSQL: B and E.
+    /// Leaves out what needs a PostgreSQL: B and E. F needs the feature `kurrentdb`.
     #[arg(long)]
     without_postgres: bool,
     /// Serves as one of the rivals instead (the benchmark starts itself).
@@ -90,13 +92,13 @@ fn main() -> anyhow::Result<()> {
     Bench::init(options)?.run()
 }
 
-/// The four servers and their traffic.
+/// The servers and their traffic.
 struct Bench {
     options: Options,
     empty: Server,
     postgres: Option<Server>,
     postbook: Server,
-    on_postgres: Option<OnPostgres>,
+    elsewhere: Vec<Elsewhere>,
     postbacks: Postbacks,
     _cluster: Option<rivals::Cluster>,
     data: tempfile::TempDir,
@@ -139,16 +141,20 @@ impl Bench {
             known::put_in(&directory, options.known_keys)?;
         }
         let postbook = Server::postbook(&directory)?;
-        let on_postgres = match &url {
-            Some(url) => Some(OnPostgres::start(url, data.path(), &options)?),
-            None => None,
-        };
+        let mut elsewhere = Vec::new();
+        if let Some(url) = &url {
+            let log = rivals::new_database(url)?;
+            let started = Elsewhere::start("E on PostgreSQL", log, None, data.path(), &options)?;
+            elsewhere.push(started);
+        }
+        #[cfg(feature = "kurrentdb")]
+        elsewhere.push(Elsewhere::on_a_fake_kurrentdb(data.path(), &options)?);
         Ok(Self {
             options,
             empty,
             postgres,
             postbook,
-            on_postgres,
+            elsewhere,
             postbacks,
             _cluster: cluster,
             data,
@@ -178,12 +184,9 @@ impl Bench {
     /// Clicks for the postbacks to come.
     fn record_clicks(&mut self) -> anyhow::Result<()> {
         self.postbacks.click_ids = self.clicks_of(&self.postbook)?;
-        let of_other = match &self.on_postgres {
-            Some(subject) => self.clicks_of(&subject.server)?,
-            None => Vec::new(),
-        };
-        if let Some(subject) = &mut self.on_postgres {
-            subject.postbacks.click_ids = of_other;
+        for number in 0..self.elsewhere.len() {
+            let click_ids = self.clicks_of(&self.elsewhere[number].server)?;
+            self.elsewhere[number].postbacks.click_ids = click_ids;
         }
         Ok(())
     }
@@ -216,13 +219,12 @@ impl Bench {
         self.wait_until_quiet()?;
         self.measure("D clicks", &self.postbook, Clicks::keeping(0), rounds)?;
         self.wait_until_quiet()?;
-        if let Some(subject) = &self.on_postgres {
+        for number in 0..self.elsewhere.len() {
+            let subject = &self.elsewhere[number];
             let postbacks = subject.postbacks.clone();
-            let back = self.measure("E on PostgreSQL", &subject.server, postbacks, rounds)?;
+            let back = self.measure(subject.name, &subject.server, postbacks, rounds)?;
             wait_until_quiet(&subject.server)?;
-            if let Some(subject) = &mut self.on_postgres {
-                subject.postbacks = back;
-            }
+            self.elsewhere[number].postbacks = back;
         }
         print!("round {round}:");
         for (name, values) in &rounds.per_second {
@@ -304,29 +306,6 @@ fn wait_until_quiet(server: &Server) -> anyhow::Result<()> {
     anyhow::bail!("the read models did not catch up within ten minutes")
 }
 
-/// The same service with its log on PostgreSQL, in a database of its own.
-struct OnPostgres {
-    server: Server,
-    postbacks: Postbacks,
-}
-
-impl OnPostgres {
-    fn start(url: &str, folder: &Path, options: &Options) -> anyhow::Result<Self> {
-        let node = Node {
-            data: folder.join("node"),
-            log: Some(rivals::new_database(url)?),
-            projections: None,
-        };
-        apply(node.clone(), &programme(options.signed))?;
-        let ingest = token(node.clone(), "bench")?;
-        let secret = secret(node.clone(), "acme/casino")?;
-        Ok(Self {
-            server: Server::postbook(node)?,
-            postbacks: Postbacks::new(&ingest, options.signed.then_some(&*secret)),
-        })
-    }
-}
-
 fn programme(signed: bool) -> String {
     let destination = "destination = \"https://acme.example/landing\"\n";
     let required = format!("{destination}require_signature = true\n");
@@ -376,6 +355,7 @@ impl Rounds {
             ("D clicks", "B postgres", "no goal"),
             ("E on PostgreSQL", "C postbacks", "at least 0.6"),
             ("E on PostgreSQL", "B postgres", "no goal"),
+            ("F on a fake KurrentDB", "C postbacks", "no goal"),
         ];
         for (one, other, goal) in pairs {
             let values = (self.per_second.get(one), self.per_second.get(other));

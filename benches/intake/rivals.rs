@@ -24,6 +24,9 @@ pub(crate) enum Rival {
     Empty,
     /// Inserts one row per request and answers after the commit.
     Postgres,
+    /// No rival, but what one of the subjects has its log on.
+    #[cfg(feature = "kurrentdb")]
+    FakeKurrentdb,
 }
 
 impl Rival {
@@ -32,6 +35,8 @@ impl Rival {
         match self {
             Self::Empty => "empty",
             Self::Postgres => "postgres",
+            #[cfg(feature = "kurrentdb")]
+            Self::FakeKurrentdb => "fake-kurrentdb",
         }
     }
 }
@@ -55,6 +60,12 @@ pub(crate) fn serve(rival: Rival, postgres: Option<&str>) -> anyhow::Result<()> 
                 Router::new()
                     .route("/postback", post(insert))
                     .with_state(pool)
+            }
+            #[cfg(feature = "kurrentdb")]
+            Rival::FakeKurrentdb => {
+                let fake = fake_kurrentdb::FakeKurrentdb::start().await;
+                println!("listening on http://{}", fake.address());
+                return std::future::pending().await;
             }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -15,13 +15,13 @@ use crate::{
     directory::Directory,
     inquiry::Sources,
     intake::personal::Pseudonyms,
-    projector::Projector,
+    projector::{Projector, lease::Lease},
     secrets::{Place, Secrets},
     store::{
         LogStore,
         open::{Location, is_there as is_there_at, open_alone, open_to_read},
     },
-    tables::{self, Tables},
+    tables::{Tables, error::TablesError},
 };
 
 /// How often the way of the read models to the head of the log is shown.
@@ -29,6 +29,9 @@ const GLANCE: Duration = Duration::from_millis(200);
 
 /// How often a running server's read models are looked at before they are taken as they are.
 const GLANCES: u32 = 10;
+
+/// How long it may take to know whether another node projects.
+const LEASE_MAX: Duration = Duration::from_secs(10);
 
 /// A log and its read models, for reading.
 #[derive(Debug)]
@@ -83,24 +86,34 @@ impl Reader {
         }
     }
 
-    /// Opens the log as its only writer, and brings the read models up to date.
+    /// Opens the log as its only writer, or read models that nodes share as the one that projects, and
+    /// brings the read models up to date.
     ///
     /// # Errors
     /// As [`CliError`] of a store in use, if another process has it.
     pub(super) async fn alone(global: &Global) -> Result<Self, CliError> {
         let (location, keys) = find(global).await?;
-        if are_shared(&location, global)? {
-            let message = "other nodes may be at work on the same log and read models";
-            return Err(CliError::new(Exit::Unavailable, message));
-        }
         let Keys {
             click_ids,
             pseudonyms,
         } = keys;
         let store = open_alone(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_at(&global.options().tables()?, &global.data).await?;
-        let projector =
-            Projector::start(Arc::clone(&store), Arc::clone(&click_ids), tables.clone());
+        let lease = Lease::of(&tables, None);
+        if lease.is_shared()
+            && let Err(error) = lease.term(LEASE_MAX).await
+        {
+            lease.release().await;
+            tables.close().await;
+            store.close().await;
+            return Err(CliError::new(Exit::Unavailable, error));
+        }
+        let projector = Projector::start_under(
+            lease,
+            Arc::clone(&store),
+            Arc::clone(&click_ids),
+            tables.clone(),
+        );
         let reader = Self {
             store,
             tables,
@@ -203,14 +216,6 @@ impl Unprojected {
     }
 }
 
-/// Whether other nodes may be at work on log and read models, so that nobody here brings them up to
-/// date.
-fn are_shared(log: &Location, global: &Global) -> Result<bool, CliError> {
-    let tables = global.options().tables()?;
-    let are_on_server = matches!(tables, tables::location::Location::Server(_));
-    Ok(log.server_name().is_some() && are_on_server)
-}
-
 /// How many facts the read models of a running server are behind, once it had time to catch up.
 async fn behind(tables: &Tables, head: u64) -> Result<u64, CliError> {
     for _ in 0..GLANCES {
@@ -273,9 +278,8 @@ fn nothing_there(place: impl Display) -> CliError {
     CliError::new(Exit::NotFound, message)
 }
 
-impl From<tables::error::TablesError> for CliError {
-    fn from(error: tables::error::TablesError) -> Self {
-        use tables::error::TablesError;
+impl From<TablesError> for CliError {
+    fn from(error: TablesError) -> Self {
         match error {
             TablesError::Unsuitable(_) => Self::new(Exit::Usage, error),
             TablesError::Absent(_) => Self::new(Exit::NotFound, error),

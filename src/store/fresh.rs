@@ -1,8 +1,14 @@
 //! How fresh a node's knowledge of a log is that others append to as well.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
+
+/// What is not known here is looked for on the server if it was not looked at for so long.
+const FRESH: Duration = Duration::from_millis(5);
 
 /// When this node last knew all that was in the log.
 #[derive(Debug)]
@@ -18,6 +24,11 @@ impl Fresh {
             epoch: Instant::now(),
             as_of: AtomicU64::new(0),
         }
+    }
+
+    /// The time since when something is fresh; none if the machine has not run for so long.
+    pub(super) fn enough() -> Option<Instant> {
+        Instant::now().checked_sub(FRESH)
     }
 
     /// What was in the log at this time is known.

@@ -9,7 +9,9 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use postbook_schemas::{ClickIdKey, Instant};
 use tokio::sync::watch;
 
-use super::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError, line, merkle};
+use super::{
+    Append, Appended, Asked, ClickHead, Filter, Head, LogStore, Page, StoreError, line, merkle,
+};
 
 /// A log that is gone when its process is.
 #[derive(Debug)]
@@ -158,11 +160,7 @@ fn index(position: u64) -> usize {
 }
 
 impl LogStore for MemoryStore {
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+    fn append(&self, group: Vec<Append>, now: Instant) -> Asked<'_, Vec<Appended>> {
         ready(self.append_now(&group, now)).boxed()
     }
 
@@ -170,36 +168,27 @@ impl LogStore for MemoryStore {
         *self.head.borrow()
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
+    fn follow(&self) -> Head {
         self.head.subscribe()
     }
 
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+    fn read(&self, from: u64, to: u64, filter: Filter, bytes_max: usize) -> Asked<'_, Page> {
         ready(Ok(self.read_now(from, to, filter, bytes_max))).boxed()
     }
 
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+    fn read_one(&self, position: u64) -> Asked<'_, Option<Vec<u8>>> {
         let line = self.kept().fact(position).map(|fact| fact.line.clone());
         ready(Ok(line)).boxed()
     }
 
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+    fn find(&self, key: &str) -> Asked<'_, Option<u64>> {
         let kept = self.kept();
         let unique = kept.unique.get(key).and_then(|held| held.first());
         let first = unique.into_iter().chain(kept.references.get(key)).min();
         ready(Ok(first.copied())).boxed()
     }
 
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
+    fn clicks(&self, positions: Vec<u64>) -> Asked<'_, Vec<Option<ClickHead>>> {
         let kept = self.kept();
         let seats = positions
             .into_iter()
@@ -208,14 +197,11 @@ impl LogStore for MemoryStore {
         ready(Ok(seats)).boxed()
     }
 
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+    fn root(&self, size: u64) -> Asked<'_, [u8; 32]> {
         ready(self.root_now(size)).boxed()
     }
 
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Asked<'a, ()> {
         // What is in memory was never written and cannot have been damaged.
         progress(self.head());
         ready(Ok(())).boxed()

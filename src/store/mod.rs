@@ -23,6 +23,8 @@
 //!     run of such appends all are in the log or none, whatever keys the others have.
 
 mod fresh;
+mod hand_on;
+mod held;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrent;
 mod layout;
@@ -213,55 +215,45 @@ impl Page {
     }
 }
 
+/// What a store is asked for, once it is there.
+pub type Asked<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// The position of the last fact, and news of it.
+pub type Head = watch::Receiver<u64>;
+
 /// A log store. See the [module](self) for its obligations.
 pub trait LogStore: Send + Sync + std::fmt::Debug + 'static {
     /// Appends a group in one commit, and answers for each in order. `now` is the time of recording
     /// (raised to the last recorded time if the clock went back).
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>>;
+    fn append(&self, group: Vec<Append>, now: Instant) -> Asked<'_, Vec<Appended>>;
 
     /// The position of the last fact; 0 in an empty log.
     fn head(&self) -> u64;
 
     /// The head, and a wake-up whenever it moves on.
-    fn follow(&self) -> watch::Receiver<u64>;
+    fn follow(&self) -> Head;
 
     /// Lines from position `from` to at most position `to`, about `bytes_max` at a time (at least
     /// one line if any is there).
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>>;
+    fn read(&self, from: u64, to: u64, filter: Filter, bytes_max: usize) -> Asked<'_, Page>;
 
     /// The line at a position, if there is one.
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
+    fn read_one(&self, position: u64) -> Asked<'_, Option<Vec<u8>>>;
 
     /// The position of the first fact with this unique or reference key. A store that keeps
     /// fingerprints may, very seldom, name a position that only looks alike: whoever acts on it
     /// compares the fact.
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
+    fn find(&self, key: &str) -> Asked<'_, Option<u64>>;
 
     /// The index entries of clicks; `None` where the position holds no click.
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>>;
+    fn clicks(&self, positions: Vec<u64>) -> Asked<'_, Vec<Option<ClickHead>>>;
 
     /// The RFC 6962 tree hash over the first `size` lines.
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>>;
+    fn root(&self, size: u64) -> Asked<'_, [u8; 32]>;
 
     /// Reads everything again and checks it against what was remembered of it: order, counts, click
     /// index, keys and roots. `progress` is told how far it has come.
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Asked<'a, ()>;
 
     /// Whether others may append to the same log beside this process.
     fn is_shared(&self) -> bool {
@@ -269,7 +261,7 @@ pub trait LogStore: Send + Sync + std::fmt::Debug + 'static {
     }
 
     /// Takes notice of all that others have appended up to now, so that `head` covers it.
-    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn look(&self) -> Asked<'_, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -9,38 +9,9 @@ use hyper::StatusCode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
-use crate::support::process::{Place, Serving};
-
-const PROGRAMME: &str = r#"
-[[brand]]
-slug = "acme"
-[[offer]]
-brand = "acme"
-slug = "shop"
-destination = "https://acme.example/"
-legacy_without_secret = true
-[[partner]]
-slug = "p1"
-[[coupon]]
-code = "ONE"
-offer = "acme/shop"
-partner = "p1"
-[[terms]]
-offer = "acme/shop"
-effective_from = 2026-01-01T00:00:00Z
-[[terms.rule]]
-id = "share"
-on = "sale"
-revshare = "10%"
-"#;
+use crate::support::process::{Place, SHOP, Serving, kills};
 
 const SALES: usize = 40;
-
-fn kills() -> u64 {
-    let said = std::env::var_os("POSTBOOK_KILLS");
-    let said = said.and_then(|number| number.to_str()?.parse().ok());
-    said.unwrap_or(36)
-}
 
 /// After so many kills the rule gives so many tenths of a percent more.
 fn share(kills: u64) -> (String, i64) {
@@ -58,7 +29,7 @@ struct Run {
 
 impl Run {
     fn open() -> Self {
-        let place = Place::with(PROGRAMME);
+        let place = Place::with(SHOP);
         let mut sales = "txn_id,coupon_code,amount,timestamp\n".to_owned();
         for number in 0..SALES {
             writeln!(sales, "T{number},ONE,100.00,2026-05-10T09:00:00Z").expect("a text takes it");
@@ -132,9 +103,9 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
 {
     let mut run = Run::open();
     let sales = i64::try_from(SALES).expect("few sales");
-    for kill in 1..=kills() {
+    for kill in 1..=u64::from(kills(36)) {
         let (share, minor) = share(kill);
-        let draft = PROGRAMME.replace("10%", &share);
+        let draft = SHOP.replace("10%", &share);
         let hash = run.try_it(&draft).await;
         run.adopt_and_kill(&hash).await;
         let whole = usize::try_from(kill).expect("few kills");
@@ -168,12 +139,12 @@ async fn an_adoption_that_is_killed_is_there_whole_or_not_at_all_and_is_finished
     run.serving = run.place.serve();
     let mapping = "[[mapping]]\noffer = \"acme/shop\"\n[mapping.fields]\namount = \"sum\"\n";
     let hash = run.try_it(mapping).await;
-    for _ in 0..kills().div_ceil(3) {
+    for _ in 0..kills(36).div_ceil(3) {
         run.adopt_and_kill(&hash).await;
     }
     let (status, answer) = run.adopt(&hash).await;
     assert!(status.is_success(), "{answer}");
-    let (_, minor) = share(kills());
+    let (_, minor) = share(kills(36).into());
     assert_eq!(run.payable().await, 2 * sales * minor);
     run.serving.kill();
     run.place.done(&["verify"]);

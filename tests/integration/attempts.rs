@@ -446,7 +446,15 @@ async fn searches_do_not_read_the_whole_table() {
             .attempts_plan(&filter)
             .await
             .expect("a plan");
+        // A server chooses among indexes by how many rows it has counted, which are none here.
+        let index = if app.service.tables.are_shared() {
+            "Index Cond"
+        } else {
+            index
+        };
         assert!(plan.contains(index), "{index}: {plan}");
-        assert!(!plan.contains("TEMP B-TREE"), "{index}: {plan}");
+        for other in ["TEMP B-TREE", "Seq Scan"] {
+            assert!(!plan.contains(other), "{index}: {plan}");
+        }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! A line `$ postbook …` is run in a fresh directory that holds `tests/data/cli/files`. What it prints
 //! follows: standard output as it is, standard error after `2> `, and `? n` where the exit code is not
-//! zero. `NAME <- postbook …` keeps what is printed as `$NAME`, `& postbook serve …` runs in the
-//! background and sets `$URL`. Ids, times, secrets and paths are replaced by words. To write the
-//! transcripts anew after a change: `POSTBOOK_BLESS=1 cargo test cli`.
+//! zero. `NAME <- postbook …` keeps what is printed as `$NAME`, `NAME.field <- postbook …` that field of
+//! the JSON, `& postbook serve …` runs in the background and sets `$URL`. Ids, times, secrets and paths
+//! are replaced by words. To write the transcripts anew after a change: `POSTBOOK_BLESS=1 cargo test cli`.
+//!
+//! Most are run again with read models, and with the log too, on servers: the same must be printed.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +19,16 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::postgres::Schema;
+#[cfg(feature = "kurrentdb")]
+use crate::support::stream::Stream;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_postbook");
+
+#[test]
+fn books() {
+    transcript("books");
+}
 
 #[test]
 fn programme() {
@@ -69,30 +80,90 @@ fn usage() {
     transcript("usage");
 }
 
+/// Scripts whose answers hang on no place: those of a verb that names another one are left out.
+const EVERYWHERE: [&str; 5] = ["books", "desk", "import", "requeue", "server"];
+
+/// Where a session keeps things, by variable.
+type Elsewhere = Vec<(&'static str, String)>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_read_models_on_a_server() {
+    for name in EVERYWHERE {
+        let Some(schema) = Schema::make().await else {
+            return;
+        };
+        let elsewhere = vec![("POSTBOOK_PROJECTIONS", schema.url())];
+        tokio::task::block_in_place(|| compare(name, elsewhere));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_everything_on_a_server() {
+    for name in EVERYWHERE {
+        let Some(schema) = Schema::make().await else {
+            return;
+        };
+        let urls = ["POSTBOOK_LOG", "POSTBOOK_PROJECTIONS"].map(|name| (name, schema.url()));
+        tokio::task::block_in_place(|| compare(name, urls.into()));
+    }
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_log_on_a_fake_kurrentdb_and_read_models_on_a_server() {
+    for name in EVERYWHERE {
+        let Some(schema) = Schema::make().await else {
+            return;
+        };
+        let stream = Stream::on_a_fake().await;
+        let elsewhere = vec![
+            ("POSTBOOK_LOG", stream.url.clone()),
+            ("POSTBOOK_PROJECTIONS", schema.url()),
+        ];
+        tokio::task::block_in_place(|| compare(name, elsewhere));
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cli")
+}
+
 /// Runs a script and compares what is printed with what it says.
 fn transcript(name: &str) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cli");
-    let path = directory.join(format!("{name}.txt"));
-    let script = fs::read_to_string(&path).expect("the script is there");
-    let mut session = Session::new(&directory.join("files"));
-    let mut told = String::new();
-    for line in script.lines().filter(|line| is_input(line)) {
-        _ = writeln!(told, "{line}");
-        told.push_str(&session.run(line));
-    }
     if std::env::var_os("POSTBOOK_BLESS").is_some() {
-        fs::write(&path, &told).expect("the script can be written");
+        let path = scripts().join(format!("{name}.txt"));
+        let script = fs::read_to_string(&path).expect("the script is there");
+        fs::write(&path, play(&script, Elsewhere::new())).expect("the script can be written");
         return;
     }
+    compare(name, Elsewhere::new());
+}
+
+fn compare(name: &str, elsewhere: Elsewhere) {
+    let path = scripts().join(format!("{name}.txt"));
+    let script = fs::read_to_string(path).expect("the script is there");
+    let told = play(&script, elsewhere);
     for (number, (told, expected)) in told.lines().zip(script.lines()).enumerate() {
         assert_eq!(told, expected, "{name}.txt:{}", number + 1);
     }
     assert_eq!(told.lines().count(), script.lines().count(), "{told}");
 }
 
+/// What is printed when a script is run.
+fn play(script: &str, elsewhere: Elsewhere) -> String {
+    let mut session = Session::new(&scripts().join("files"), elsewhere);
+    let mut told = String::new();
+    for line in script.lines().filter(|line| is_input(line)) {
+        _ = writeln!(told, "{line}");
+        told.push_str(&session.run(line));
+    }
+    told
+}
+
 fn is_input(line: &str) -> bool {
     let is_capture = || {
         let name = line.split_once(" <- ").map(|(name, _)| name);
+        let name = name.map(|name| name.split_once('.').map_or(name, |(name, _)| name));
         name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_uppercase()))
     };
     line.starts_with("$ ") || line.starts_with("& ") || line.starts_with('#') || is_capture()
@@ -100,12 +171,13 @@ fn is_input(line: &str) -> bool {
 
 struct Session {
     directory: TempDir,
+    elsewhere: Elsewhere,
     variables: BTreeMap<String, String>,
     servers: Vec<Child>,
 }
 
 impl Session {
-    fn new(files: &Path) -> Self {
+    fn new(files: &Path, elsewhere: Elsewhere) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         for entry in fs::read_dir(files).expect("the files are there") {
             let path = entry.expect("the files can be listed").path();
@@ -114,6 +186,7 @@ impl Session {
         }
         Self {
             directory,
+            elsewhere,
             variables: BTreeMap::new(),
             servers: Vec::new(),
         }
@@ -132,8 +205,11 @@ impl Session {
         if let Some((name, command)) = line.split_once(" <- ").filter(|_| !line.starts_with('#')) {
             let output = self.command(command).output().expect("the program runs");
             let text = String::from_utf8(output.stdout.clone()).expect("it prints text");
-            self.variables
-                .insert(name.to_owned(), text.trim().to_owned());
+            let (name, value) = match name.split_once('.') {
+                Some((name, field)) => (name, field_of(&text, field)),
+                None => (name, text.trim().to_owned()),
+            };
+            self.variables.insert(name.to_owned(), value);
             return if output.status.success() {
                 String::new()
             } else {
@@ -151,6 +227,7 @@ impl Session {
             .args(words)
             .current_dir(self.directory.path())
             .env_clear()
+            .envs(self.elsewhere.iter().map(|(name, url)| (*name, url)))
             .stdin(Stdio::null());
         command
     }
@@ -201,6 +278,12 @@ impl Session {
         let mut text = String::from_utf8(printed.to_vec()).expect("the program prints text");
         let directory: PathBuf = self.directory.path().to_owned();
         text = text.replace(&*directory.to_string_lossy(), "[DIR]");
+        // Usage shows options that variables stand for.
+        for option in [" --log <URL>", " --projections <URL>"] {
+            if !self.elsewhere.is_empty() {
+                text = text.replace(option, "");
+            }
+        }
         for (name, value) in &self.variables {
             text = text.replace(value, &format!("[{name}]"));
         }
@@ -237,6 +320,13 @@ impl Drop for Session {
             server.wait().expect("the server ends");
         }
     }
+}
+
+/// A field of printed JSON; nothing if it is none.
+fn field_of(text: &str, field: &str) -> String {
+    let printed: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let value = printed[field].as_str();
+    value.unwrap_or_default().to_owned()
 }
 
 /// The text with a word for whatever letters and digits follow `before`.

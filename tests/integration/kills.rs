@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::process::Place;
+use crate::support::process::{Place, kills};
 
 const PROGRAMME: &str = r#"
 [[brand]]
@@ -85,12 +85,6 @@ impl Moments {
     }
 }
 
-fn kills() -> u32 {
-    let said = std::env::var_os("POSTBOOK_KILLS");
-    let said = said.and_then(|number| number.to_str()?.parse().ok());
-    said.unwrap_or(24)
-}
-
 fn start_replay(place: &Place) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postbook"));
     command
@@ -124,7 +118,7 @@ fn a_replay_that_is_killed_is_taken_up_and_ends_in_the_same() {
     // Compared at the head, which the read models have reached now.
     let right = replayed(&place);
     let mut moments = Moments::new();
-    for _ in 0..kills() {
+    for _ in 0..kills(24) {
         let killed = start_replay(&place);
         sleep(moments.next(span));
         kill(killed);
@@ -154,7 +148,7 @@ fn a_replay_that_is_killed_about_its_switch_leaves_a_whole_generation_in_force()
     // Compared at the head, which the read models have reached now.
     let right = replayed(&place);
     let mut moments = Moments::new();
-    for _ in 0..kills() {
+    for _ in 0..kills(24) {
         let before = in_force(&place);
         let number = before.file_stem().and_then(|stem| {
             let stem = stem.to_str()?;
@@ -189,7 +183,7 @@ async fn a_server_that_is_killed_while_it_rebuilds_loses_nothing_and_answers_at_
     let token = place.token("admin", "ada");
     let mut moments = Moments::new();
     let span = Duration::from_millis(600);
-    for _ in 0..kills() {
+    for _ in 0..kills(24) {
         let mut server = place.serve();
         let ada = server.caller(&token);
         let begun = ada.done("/v1/rebuilds", &json!({})).await;

@@ -9,7 +9,7 @@ use std::{
 
 use fake_kurrentdb::{AppendFault, ReadFault};
 use postbook::store::{
-    Append, Appended, Filter, LogStore, StoreError,
+    Append, Appended, LogStore, StoreError,
     kurrent::{KurrentStore, Server},
     open,
 };
@@ -18,55 +18,18 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     support::{
-        facts::{click, foreign_click, head, report},
+        facts::{click, foreign_click, head, keyed, position, report},
         process::Place,
         proxy::Proxy,
-        stores::{at, click_ids},
+        stores::{at, click_ids, numbers, seen},
         stream::{STREAM, Stream},
     },
     v1::PROGRAMME,
 };
 
-fn keyed(number: u64) -> Append {
-    report(number, Some(&format!("key-{number}")), &[])
-}
-
-fn position(appended: &Appended) -> u64 {
-    match *appended {
-        Appended::At { position, .. } | Appended::Known { position } => position,
-    }
-}
-
 async fn append(store: &KurrentStore, group: Vec<Append>) -> Vec<Appended> {
     let appended = store.append(group, at(0)).await;
     appended.expect("the group is appended")
-}
-
-/// Waits until a store has seen a position.
-async fn seen(store: &KurrentStore, position: u64) {
-    let mut head = store.follow();
-    let arrived = head.wait_for(|&head| head >= position);
-    let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await;
-    arrived
-        .expect("the node hears of it")
-        .map(drop)
-        .expect("the store is open");
-}
-
-/// The numbers of the facts in a log, by position.
-async fn numbers(store: &dyn LogStore) -> Vec<u64> {
-    let (mut next, mut numbers) = (1, Vec::new());
-    while next <= store.head() {
-        let page = store.read(next, u64::MAX, Filter::ALL, 1 << 20).await;
-        let page = page.expect("the log can be read");
-        for (position, line) in page.lines() {
-            assert_eq!(position, numbers.len() as u64 + 1, "nothing is missed");
-            let line: serde_json::Value = serde_json::from_slice(line).expect("a line is JSON");
-            numbers.push(line["data"]["number"].as_u64().expect("it has a number"));
-        }
-        next = page.next;
-    }
-    numbers
 }
 
 /// What is in the log is what was confirmed, once each and where the answer said; every node, one with a
@@ -126,7 +89,7 @@ async fn nodes_append_at_once_and_agree_on_order_and_keys() {
     assert!(of_key.values().all(|positions| positions.len() == 1));
     let end = 80 + 120;
     for node in &nodes {
-        seen(node, end).await;
+        seen(&**node, end).await;
         assert_eq!(node.head(), end);
         let root = node.root(end).await.unwrap();
         assert_eq!(root, nodes[0].root(end).await.unwrap());
@@ -383,7 +346,7 @@ async fn a_large_group_that_breaks_off_in_the_middle_leaves_nothing() {
         (3..6_003).collect::<Vec<_>>()
     );
     for node in [&node, &other, &stream.node().await] {
-        seen(node, 6_002).await;
+        seen(&**node, 6_002).await;
         assert_eq!(node.find("key-3020").await.unwrap(), Some(3_013));
         node.check(&|_| {}).await.unwrap();
     }

@@ -20,6 +20,8 @@ mod intake;
 mod kills;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb_kills;
 mod limits;
 mod mapping;
 mod months;
@@ -37,6 +39,7 @@ mod rebuild;
 mod redirect;
 mod reference;
 mod requeue;
+mod roles;
 mod sandbox;
 mod schemas;
 mod sharing;
@@ -47,5 +50,6 @@ mod support;
 mod tables;
 mod tidy;
 mod v1;
+mod versions;
 mod whatif;
 mod wrong_partner;

@@ -22,51 +22,16 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::support::{
-    facts::{click, head, report},
+    facts::{click, head, keyed, position, report},
     postgres::Schema,
     proxy::Proxy,
-    stores::{at, click_ids},
+    stores::{at, click_ids, numbers, seen},
 };
 
 async fn open(url: &str) -> Arc<PostgresStore> {
     let server = Server::parse(url).expect("the URL is one");
     let store = PostgresStore::open(server, None, click_ids()).await;
     Arc::new(store.expect("the log opens"))
-}
-
-fn keyed(number: u64) -> Append {
-    report(number, Some(&format!("key-{number}")), &[])
-}
-
-fn position(appended: &Appended) -> u64 {
-    match *appended {
-        Appended::At { position, .. } | Appended::Known { position } => position,
-    }
-}
-
-/// Waits until a store has seen a position.
-async fn seen(store: &PostgresStore, position: u64) {
-    let mut head = store.follow();
-    let arrived = head.wait_for(|&head| head >= position);
-    let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await;
-    let arrived = arrived.expect("the node hears of it").map(|_| ());
-    arrived.expect("the store is open");
-}
-
-/// The numbers of the facts in the log, by position.
-async fn numbers(store: &PostgresStore) -> Vec<u64> {
-    let (mut next, mut numbers) = (1, Vec::new());
-    while next <= store.head() {
-        let page = store.read(next, u64::MAX, Filter::ALL, 1 << 20).await;
-        let page = page.expect("the log can be read");
-        for (position, line) in page.lines() {
-            assert_eq!(position, numbers.len() as u64 + 1, "nothing is missed");
-            let line: serde_json::Value = serde_json::from_slice(line).expect("a line is JSON");
-            numbers.push(line["data"]["number"].as_u64().expect("it has a number"));
-        }
-        next = page.next;
-    }
-    numbers
 }
 
 /// Reads on while others append: nothing appears behind what was read.
@@ -133,7 +98,7 @@ async fn nodes_append_at_once_and_agree_on_order_and_keys() {
     assert!(of_key.values().all(|positions| positions.len() == 1));
     let end = 240 + 360;
     for node in &nodes {
-        seen(node, end).await;
+        seen(&**node, end).await;
         assert_eq!(node.head(), end);
         assert_eq!(
             node.root(end).await.unwrap(),
@@ -152,7 +117,7 @@ async fn nodes_append_at_once_and_agree_on_order_and_keys() {
             assert_eq!(found, [Some(head(own))]);
         }
     }
-    assert_eq!(numbers(&nodes[1]).await, numbers(&nodes[2]).await);
+    assert_eq!(numbers(&*nodes[1]).await, numbers(&*nodes[2]).await);
 }
 
 /// What one node has confirmed, another finds when it is asked for it, although nobody told it yet.
@@ -214,8 +179,8 @@ async fn cut_connections_lose_nothing_and_double_nothing() {
         proxy.swallow_answers(false);
     }
     let confirmed = appending.await.unwrap();
-    seen(&neighbour, 600 + others).await;
-    let numbers = numbers(&neighbour).await;
+    seen(&*neighbour, 600 + others).await;
+    let numbers = numbers(&*neighbour).await;
     assert_eq!(numbers.len() as u64, 600 + others);
     for (number, position) in confirmed {
         let index = usize::try_from(position).unwrap() - 1;

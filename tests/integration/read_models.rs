@@ -385,7 +385,7 @@ async fn a_role_for_reports_reads_the_views_that_were_granted_and_nothing_else()
     let grants = grants
         .expect("the documentation has them")
         .replace("bi", &role);
-    let grants = grants.replace("postbook", schema.name());
+    let grants = grants.replace("postbook_models", schema.name());
     schema.run(&grants).await;
     let mut tool = schema.connect().await;
     let become_it = format!("SET ROLE {role}");

@@ -11,7 +11,14 @@ use postbook_schemas::{Envelope, Fact, OfferRef, Outcome};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{mapping::shown, support::app::TestApp};
+use super::{
+    mapping::shown,
+    support::{
+        app::TestApp,
+        postgres::Schema,
+        process::{Caller, Place},
+    },
+};
 
 const PROGRAMME: &str = include_str!("../data/requeue/programme.toml");
 const MAPPING: &str = include_str!("../data/requeue/mapping.toml");
@@ -191,6 +198,56 @@ async fn refused_rows_of_files_are_requeued_as_rows() {
     assert_eq!((row.row, &*row.file), (3, "june.csv"));
     // The same file once more: each row is known by the transaction or by its place.
     assert_eq!(import(rows).await, ["duplicate", "duplicate"]);
+}
+
+/// Two nodes read the same attempts again at once, which nothing but their attempts tells apart: each
+/// becomes one fact, and one of the nodes says that it was it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_requeue_at_once_make_one_fact_of_each_attempt() {
+    const ATTEMPTS: usize = 40;
+    let Some(schema) = Schema::make().await else {
+        return;
+    };
+    let elsewhere = [
+        format!("--log={}", schema.url()),
+        format!("--projections={}", schema.url()),
+    ];
+    let (places, token) = tokio::task::block_in_place(|| {
+        let open = PROGRAMME.replace("[[partner]]", "legacy_without_secret = true\n[[partner]]");
+        let place = Place::with_elsewhere(&open, &elsewhere);
+        place.write("wrong.toml", include_str!("../data/requeue/wrong.toml"));
+        place.done(&["apply", "wrong.toml"]);
+        let token = place.token("admin", "ann");
+        ([place, Place::elsewhere(&elsewhere)], token)
+    });
+    let servings = tokio::task::block_in_place(|| places.each_ref().map(Place::serve));
+    let caller = Caller::of(&servings, &token);
+    for number in 0..ATTEMPTS {
+        let path = format!("/api/postback/acme/casino?player=c-{number}&sum=100");
+        let refused = caller.try_send(hyper::Method::GET, &path, None, None).await;
+        let (status, answer) = refused.expect("it answers");
+        assert_eq!(status.as_u16(), 422, "{answer}");
+    }
+    let files = json!({ "files": [{ "name": "mapping.toml", "text": MAPPING }] });
+    caller.done("/v1/programme", &files).await;
+    let body = json!({ "offer": "acme/casino", "dry_run": false, "reason": "wrong mapping" });
+    let [one, other] = [caller.only(0), caller.only(1)];
+    let (one, other) = tokio::join!(
+        one.done("/v1/requeue", &body),
+        other.done("/v1/requeue", &body)
+    );
+    let (one, other) = (results(&one), results(&other));
+    assert_eq!((one.len(), other.len()), (ATTEMPTS, ATTEMPTS));
+    for pair in one.iter().zip(&other) {
+        let mut pair = [pair.0.as_str(), pair.1.as_str()];
+        pair.sort_unstable();
+        assert_eq!(pair, ["accepted", "requeued_before"]);
+    }
+    let conversions = caller.get("/v1/conversions?limit=1000").await;
+    let items = conversions["items"].as_array().expect("a list");
+    assert_eq!(items.len(), ATTEMPTS);
+    drop(servings);
+    tokio::task::block_in_place(|| places[0].done(&["verify"]));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::support::{
     facts::report,
     homes::Home,
     postgres::Schema,
-    process::{Caller, Place, Serving},
+    process::{Caller, Place, SHOP, Serving},
     stores::{at, click_ids},
 };
 
@@ -197,6 +197,53 @@ async fn a_generation_that_one_node_puts_in_force_is_followed_by_the_others() {
     other.stop().await;
 }
 
+/// A fact that this program cannot fold: no node writes past it, each that tries says where and why and
+/// gives the lease up for one that may be able to, and what was written before stays sound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fact_that_no_node_can_fold_stops_them_all_at_the_same_place() {
+    for nodes in Nodes::all().await {
+        nodes.append(1..100).await;
+        let one = nodes.start("one").await;
+        projects(&one).await;
+        let other = nodes.start("other").await;
+        assert!(one.wait_for_head(LONG).await && other.wait_for_head(LONG).await);
+        let before = nodes.log.head();
+        let mut poison = adjustment(100);
+        poison.draft.data = br#"{"partner":"p1"}"#.to_vec();
+        let appended = nodes.log.append(vec![poison], at(0)).await;
+        appended.expect("a log keeps what it does not understand");
+        nodes.append(101..120).await;
+        for node in [&one, &other] {
+            until("it says that it has stopped", async || {
+                node.failed().is_some()
+            })
+            .await;
+            let why = node.failed().expect("it says why");
+            assert!(why.contains(&format!("position {}", before + 1)), "{why}");
+            assert!(why.contains("adjustment.posted"), "{why}");
+            assert!(!node.wait_for_head(Duration::from_secs(5)).await);
+            until("it lets go", async || {
+                !matches!(node.role(), Role::Projecting(_))
+            })
+            .await;
+        }
+        // A third that comes later, as one with the same program would.
+        let third = nodes.start("third").await;
+        until("it says that it has stopped", async || {
+            third.failed().is_some()
+        })
+        .await;
+        let tables = nodes.tables().await;
+        let checkpoint = tables.checkpoint().await.expect("they are read");
+        assert_eq!(checkpoint.position, before);
+        let scanned = tables.scan_digest().await.expect("they are read");
+        assert_eq!(scanned, checkpoint.digest);
+        for node in [one, other, third] {
+            node.stop().await;
+        }
+    }
+}
+
 /// The lease on a server: who has it is known to all, it ends by itself, and each term is a new one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_on_a_server_has_one_holder_and_a_higher_term_each_time() {
@@ -241,28 +288,6 @@ async fn a_lease_on_a_server_has_one_holder_and_a_higher_term_each_time() {
     assert_eq!((again.holder.term, again.is_own), (44, true));
 }
 
-const PROGRAMME: &str = r#"
-[[brand]]
-slug = "acme"
-[[offer]]
-brand = "acme"
-slug = "shop"
-destination = "https://acme.example/"
-[[partner]]
-slug = "p1"
-[[coupon]]
-code = "ONE"
-offer = "acme/shop"
-partner = "p1"
-[[terms]]
-offer = "acme/shop"
-effective_from = 2026-01-01T00:00:00Z
-[[terms.rule]]
-id = "share"
-on = "sale"
-revshare = "10%"
-"#;
-
 async fn ready(caller: &Caller) -> Value {
     caller.get("/readyz").await
 }
@@ -278,7 +303,7 @@ async fn answers_do_not_depend_on_the_node() {
         format!("--log={}", schema.url()),
         format!("--projections={}", schema.url()),
     ];
-    let place = Place::with_elsewhere(PROGRAMME, &elsewhere);
+    let place = Place::with_elsewhere(SHOP, &elsewhere);
     place.write(
         "sales.csv",
         "txn_id,coupon_code,amount,timestamp\nA,ONE,1000.00,2026-01-10T09:00:00Z\n",
@@ -326,11 +351,31 @@ async fn answers_do_not_depend_on_the_node() {
     assert_eq!(again["already_adopted"], json!(true));
     let earned = finn.get(&format!("/v1/conversions/{conversion}")).await;
     assert!(earned["earnings"].to_string().contains("12000"), "{earned}");
+    health_tells_roles_and_lag(servings.len(), &finn).await;
     kill_who_projects(&mut servings, &finn, &carla).await;
     let malus = json!({"partner": "p1", "amount_minor": -1, "reason": "after the kill"});
     finn_after(&servings, &finn, &malus).await;
     drop(servings);
     place.done(&["verify"]);
+}
+
+/// One node says that it projects, everywhere where it says what it is; the others name it.
+async fn health_tells_roles_and_lag(nodes: usize, caller: &Caller) {
+    let (mut projecting, mut measured) = (Vec::new(), 0);
+    for number in 0..nodes {
+        let node = caller.only(number);
+        let told = ready(&node).await;
+        assert_eq!(node.get("/healthz").await["role"], told["role"]);
+        assert!(told["lag"].is_u64() && told["term"].is_i64(), "{told}");
+        let metrics = node.text("/metrics").await;
+        assert!(metrics.contains("postbook_projector_term "), "{metrics}");
+        let is_measured = metrics.contains("\npostbook_projecting 1\n");
+        assert_eq!(is_measured, told["role"] == "projecting");
+        measured += usize::from(is_measured);
+        projecting.push(told["projecting_node"].clone());
+    }
+    assert_eq!(measured, 1);
+    assert!(projecting.iter().all(|name| *name == projecting[0]));
 }
 
 async fn kill_who_projects(servings: &mut Vec<Serving>, finn: &Caller, carla: &Caller) {

@@ -12,7 +12,7 @@ use postbook_schemas::{ClickId, FactType, Instant, envelope::RawEnvelope};
 use proptest::prelude::*;
 
 use crate::support::{
-    facts::{click, foreign_click, head, report},
+    facts::{click, foreign_click, head, position, report},
     stores::{Subject, at, click_ids},
 };
 
@@ -84,12 +84,6 @@ async fn append(store: &Arc<dyn LogStore>, group: Vec<Append>, now: Instant) -> 
         .append(group, now)
         .await
         .expect("the group is appended")
-}
-
-fn position(appended: &Appended) -> u64 {
-    match *appended {
-        Appended::At { position, .. } | Appended::Known { position } => position,
-    }
 }
 
 fn click_id(appended: &Appended) -> Option<ClickId> {

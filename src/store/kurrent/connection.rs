@@ -17,9 +17,12 @@ use eventstore::{
     AppendToStreamOptions, Client, ClientSettings, Error, EventData, ReadStreamOptions,
     RecordedEvent, StreamPosition, StreamState,
 };
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
-use super::trouble::Trouble;
+use super::{sockets, trouble::Trouble};
 
 /// The server gives an append up after this.
 const APPEND_MAX: Duration = Duration::from_secs(8);
@@ -29,6 +32,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// After so many failures one after the other the client is made anew, whatever they were.
 const FAILURES_MAX: u32 = 20;
+
+/// So long takes a call over a connection that is not prompt, and so often one is looked for.
+const SLOW: Duration = Duration::from_millis(35);
+const SLOW_EVERY: Duration = Duration::from_secs(10);
 
 /// A call under way, which ends when nobody waits for it any more.
 struct Asking<T>(JoinHandle<T>);
@@ -45,6 +52,8 @@ pub(super) struct Connection {
     client: Mutex<Option<Client>>,
     /// How many calls have failed since the last one that was answered.
     failures: AtomicU32,
+    /// When the client's sockets were seen to; it may have connected anew since, if it does not say.
+    prompt_since: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -60,6 +69,7 @@ impl Connection {
             settings,
             client: Mutex::new(None),
             failures: AtomicU32::new(0),
+            prompt_since: Mutex::new(None),
         }
     }
 
@@ -150,6 +160,7 @@ impl Connection {
         T: Send + 'static,
     {
         let client = self.client()?;
+        let asked = Instant::now();
         let mut asking = Asking(tokio::spawn(ask(client)));
         let answer = match timeout(ANSWER_MAX, &mut asking.0).await {
             Ok(Ok(answer)) => answer.map_err(Trouble::from),
@@ -158,6 +169,8 @@ impl Connection {
             )),
             Err(_) => Err(Trouble::Late),
         };
+        let is_answered = matches!(answer, Ok(_) | Err(Trouble::Conflict));
+        self.see_to_sockets(is_answered, asked.elapsed()).await;
         match &answer {
             Err(trouble) if trouble.breaks_client() || self.fails_again(trouble) => {
                 tracing::debug!(?trouble, "the client of the log's server is made anew");
@@ -167,6 +180,28 @@ impl Connection {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
         }
         answer
+    }
+
+    /// Makes the client's connections prompt when they are first used, after failures, since it then
+    /// connects again, and now and then if calls take as long as if they were not.
+    async fn see_to_sockets(&self, is_answered: bool, took: Duration) {
+        let is_due = {
+            let since = self.prompt_since.lock();
+            let mut since = since.unwrap_or_else(PoisonError::into_inner);
+            if !is_answered {
+                *since = None;
+            }
+            let may_be_slow =
+                since.is_none_or(|since| took >= SLOW && since.elapsed() >= SLOW_EVERY);
+            let is_due = is_answered && may_be_slow;
+            if is_due {
+                *since = Some(Instant::now());
+            }
+            is_due
+        };
+        if is_due {
+            sockets::make_prompt().await;
+        }
     }
 
     /// Whether there were many failures one after the other, whatever the client makes of them.

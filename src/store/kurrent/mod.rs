@@ -13,6 +13,7 @@ mod event;
 mod reader;
 mod server;
 mod settings;
+mod sockets;
 mod source;
 mod tail;
 mod transport;
@@ -20,17 +21,13 @@ mod trouble;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
 use postbook_schemas::{ClickIdKey, Instant};
-use tokio::{
-    sync::{Mutex, watch},
-    task::JoinHandle,
-    time::sleep,
-};
+use tokio::{sync::Mutex, time::sleep};
 
 pub use self::server::Server;
 pub(super) use self::transport::{StreamRows, mirror_of};
@@ -43,20 +40,19 @@ use self::{
     trouble::Trouble,
 };
 use super::{
-    Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
+    Append, Appended, Asked, ClickHead, LogStore, StoreError,
     fresh::Fresh,
+    held::Held,
     lock::DirectoryLock,
     sqlite::{Mark, SqliteStore, mark_of},
 };
+use crate::hand_on;
 
 /// The mirror's place in the data directory.
 const MIRROR: &str = "mirror";
 
 /// How often the stream is looked at for what others have appended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// What is not known here is looked for on the server if it was not looked at for so long.
-const FRESH: Duration = Duration::from_millis(5);
 
 /// For how long to wait for another process that brings the mirror up to date.
 const BESIDE_MAX: Duration = Duration::from_secs(10);
@@ -65,9 +61,7 @@ const BESIDE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct KurrentStore {
     shared: Arc<Shared>,
-    /// Following other nodes.
-    following: std::sync::Mutex<Option<JoinHandle<()>>>,
-    lock: std::sync::Mutex<Option<DirectoryLock>>,
+    held: Held,
 }
 
 /// What appending, reading and following share.
@@ -103,8 +97,7 @@ impl KurrentStore {
         let following = tokio::spawn(follow(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            following: std::sync::Mutex::new(Some(following)),
-            lock: std::sync::Mutex::new(Some(lock)),
+            held: Held::new(Some(lock), vec![following]),
         })
     }
 
@@ -123,16 +116,8 @@ impl KurrentStore {
         let known = (server, connection, settings);
         Ok(Self {
             shared: Shared::open(known, data, click_ids, Writing::Never).await?,
-            following: std::sync::Mutex::default(),
-            lock: std::sync::Mutex::new(Some(lock)),
+            held: Held::new(Some(lock), Vec::new()),
         })
-    }
-
-    fn stop(&self) {
-        let following = self.following.lock();
-        let following = following.unwrap_or_else(PoisonError::into_inner).take();
-        // It only reads, and may end anywhere.
-        following.inspect(JoinHandle::abort);
     }
 }
 
@@ -161,8 +146,7 @@ impl Shared {
     /// Looks at the server unless that was done just now: what is not known here may have been appended
     /// by another node.
     async fn be_fresh(&self) -> Result<(), StoreError> {
-        let now = tokio::time::Instant::now();
-        match now.checked_sub(FRESH) {
+        match Fresh::enough() {
             Some(since) if self.is_followed => self.catch_up(since).await,
             _ => Ok(()),
         }
@@ -288,62 +272,22 @@ pub async fn look(server: &Server) -> Result<String, StoreError> {
     version.map_err(|trouble| trouble.told("opened"))
 }
 
-impl Drop for KurrentStore {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 impl LogStore for KurrentStore {
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+    hand_on!(self to self.shared.mirror; head, follow, read, read_one, root);
+
+    fn append(&self, group: Vec<Append>, now: Instant) -> Asked<'_, Vec<Appended>> {
         self.shared.append(group, now).boxed()
     }
 
-    fn head(&self) -> u64 {
-        self.shared.mirror.head()
-    }
-
-    fn follow(&self) -> watch::Receiver<u64> {
-        self.shared.mirror.follow()
-    }
-
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.shared.mirror.read(from, to, filter, bytes_max)
-    }
-
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
-        self.shared.mirror.read_one(position)
-    }
-
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+    fn find(&self, key: &str) -> Asked<'_, Option<u64>> {
         self.shared.find(key.to_owned()).boxed()
     }
 
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
+    fn clicks(&self, positions: Vec<u64>) -> Asked<'_, Vec<Option<ClickHead>>> {
         self.shared.clicks_at(positions).boxed()
     }
 
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
-        self.shared.mirror.root(size)
-    }
-
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Asked<'a, ()> {
         check::check(&self.shared.source, &self.shared.mirror, progress).boxed()
     }
 
@@ -351,17 +295,16 @@ impl LogStore for KurrentStore {
         true
     }
 
-    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn look(&self) -> Asked<'_, ()> {
         async { self.shared.catch_up(tokio::time::Instant::now()).await }.boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
-            self.stop();
+            self.held.stop();
             self.shared.tail.lock().await.writing = Writing::Never;
             self.shared.mirror.close().await;
-            let lock = self.lock.lock();
-            drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+            self.held.unlock();
         }
         .boxed()
     }

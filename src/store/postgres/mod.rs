@@ -17,19 +17,12 @@ mod tail;
 mod transport;
 mod trouble;
 
-use std::{
-    path::Path,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc};
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use postbook_schemas::{ClickIdKey, Instant};
 use sqlx::{Connection, PgPool};
-use tokio::{
-    sync::{Mutex, Notify, watch},
-    task::JoinHandle,
-};
+use tokio::sync::{Mutex, Notify, watch};
 
 pub(super) use self::transport::ServerRows;
 pub use self::{
@@ -42,8 +35,9 @@ use self::{
     trouble::Trouble,
 };
 use super::{
-    Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
+    Append, Appended, Asked, ClickHead, Filter, Head, LogStore, Page, StoreError,
     fresh::Fresh,
+    held::Held,
     layout::{heads::Heads, keys::KeyIndex, lines::HeldLines, spans::Spans},
     lock::DirectoryLock,
 };
@@ -54,16 +48,11 @@ const HEADS_BYTES: usize = 64 << 20;
 const LINES_BYTES: usize = 16 << 20;
 /// Statements that can read at the same time.
 const READERS: u32 = 4;
-/// What is not known here is looked for on the server if it was not looked at for so long.
-const FRESH: Duration = Duration::from_millis(5);
-
 /// The log on a server.
 #[derive(Debug)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    /// Following other nodes, and telling them.
-    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
-    lock: std::sync::Mutex<Option<DirectoryLock>>,
+    held: Held,
 }
 
 /// What appending, reading and following share.
@@ -111,8 +100,7 @@ impl PostgresStore {
         ];
         Ok(Self {
             shared,
-            tasks: std::sync::Mutex::new(tasks),
-            lock: std::sync::Mutex::new(lock),
+            held: Held::new(lock, tasks),
         })
     }
 
@@ -135,15 +123,8 @@ impl PostgresStore {
         shared.catch_up(tokio::time::Instant::now()).await?;
         Ok(Self {
             shared: Arc::new(shared),
-            tasks: std::sync::Mutex::default(),
-            lock: std::sync::Mutex::new(lock),
+            held: Held::new(lock, Vec::new()),
         })
-    }
-
-    fn stop(&self) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // They only read, and may end anywhere.
-        tasks.drain(..).for_each(|task| task.abort());
     }
 }
 
@@ -182,8 +163,7 @@ impl Shared {
     /// Looks at the server unless that was done just now: what is not known here may have been
     /// appended by another node.
     async fn be_fresh(&self) -> Result<(), StoreError> {
-        let now = tokio::time::Instant::now();
-        match now.checked_sub(FRESH) {
+        match Fresh::enough() {
             Some(since) if self.is_followed => self.catch_up(since).await,
             _ => Ok(()),
         }
@@ -209,12 +189,6 @@ impl Shared {
     }
 }
 
-impl Drop for PostgresStore {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// Whether the server has a log in the current schema; nothing is made.
 pub(super) async fn is_there(server: &Server) -> Result<bool, StoreError> {
     let mut connection = server.connect().await.map_err(opened)?;
@@ -228,11 +202,7 @@ fn opened(error: sqlx::Error) -> StoreError {
 }
 
 impl LogStore for PostgresStore {
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+    fn append(&self, group: Vec<Append>, now: Instant) -> Asked<'_, Vec<Appended>> {
         self.shared.append(group, now).boxed()
     }
 
@@ -240,25 +210,19 @@ impl LogStore for PostgresStore {
         self.shared.head()
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
+    fn follow(&self) -> Head {
         self.shared.head.subscribe()
     }
 
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+    fn read(&self, from: u64, to: u64, filter: Filter, bytes_max: usize) -> Asked<'_, Page> {
         self.shared.read(from, to, filter, bytes_max).boxed()
     }
 
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+    fn read_one(&self, position: u64) -> Asked<'_, Option<Vec<u8>>> {
         self.shared.read_one(position).boxed()
     }
 
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+    fn find(&self, key: &str) -> Asked<'_, Option<u64>> {
         if let Some(found) = self.shared.find_here(key) {
             return ready(Ok(Some(found))).boxed();
         }
@@ -270,21 +234,15 @@ impl LogStore for PostgresStore {
         .boxed()
     }
 
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
+    fn clicks(&self, positions: Vec<u64>) -> Asked<'_, Vec<Option<ClickHead>>> {
         self.shared.clicks_at(positions).boxed()
     }
 
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+    fn root(&self, size: u64) -> Asked<'_, [u8; 32]> {
         self.shared.root(size).boxed()
     }
 
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Asked<'a, ()> {
         self.shared.check(progress).boxed()
     }
 
@@ -292,16 +250,15 @@ impl LogStore for PostgresStore {
         true
     }
 
-    fn look(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn look(&self) -> Asked<'_, ()> {
         self.shared.catch_up(tokio::time::Instant::now()).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
-            self.stop();
+            self.held.stop();
             self.shared.close().await;
-            let lock = self.lock.lock();
-            drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+            self.held.unlock();
         }
         .boxed()
     }

@@ -36,7 +36,7 @@ pub(super) use self::mirror::{Mark, Mirrored, mark_of};
 pub(super) use self::transport::FileRows;
 use self::{append::Writing, checkpoint::Committed, merge::Backlog};
 use super::{
-    Append, Appended, ClickHead, Filter, LogStore, Page, StoreError,
+    Append, Appended, Asked, ClickHead, Filter, Head, LogStore, Page, StoreError,
     layout::{heads::Heads, keys::KeyIndex, lines::HeldLines, spans::Spans},
     lock::DirectoryLock,
 };
@@ -217,11 +217,7 @@ impl Drop for SqliteStore {
 }
 
 impl LogStore for SqliteStore {
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+    fn append(&self, group: Vec<Append>, now: Instant) -> Asked<'_, Vec<Appended>> {
         append::append(Arc::clone(&self.shared), group, now).boxed()
     }
 
@@ -229,25 +225,19 @@ impl LogStore for SqliteStore {
         self.shared.head()
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
+    fn follow(&self) -> Head {
         self.shared.head.subscribe()
     }
 
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+    fn read(&self, from: u64, to: u64, filter: Filter, bytes_max: usize) -> Asked<'_, Page> {
         self.shared.read(from, to, filter, bytes_max).boxed()
     }
 
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+    fn read_one(&self, position: u64) -> Asked<'_, Option<Vec<u8>>> {
         self.shared.read_one(position).boxed()
     }
 
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+    fn find(&self, key: &str) -> Asked<'_, Option<u64>> {
         let keys = &self.shared.keys;
         let unique = keys.first(keys.of_unique(key), &[]);
         let reference = keys.first(keys.of_reference(key), &[]);
@@ -255,21 +245,15 @@ impl LogStore for SqliteStore {
         std::future::ready(Ok(first)).boxed()
     }
 
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
+    fn clicks(&self, positions: Vec<u64>) -> Asked<'_, Vec<Option<ClickHead>>> {
         self.shared.clicks_at(positions).boxed()
     }
 
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+    fn root(&self, size: u64) -> Asked<'_, [u8; 32]> {
         self.shared.root(size).boxed()
     }
 
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Asked<'a, ()> {
         self.shared.check(progress).boxed()
     }
 

@@ -26,7 +26,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 use tonic::transport::{Server, server::TcpIncoming};
 
 pub use kept::Event;
@@ -71,7 +71,7 @@ pub enum ReadFault {
     EmptyAnswer,
 }
 
-/// A fake server, which keeps its events when it is stopped and started again.
+/// A fake server, which keeps its events when it is stopped or killed and started again.
 #[derive(Debug)]
 pub struct FakeKurrentdb {
     address: SocketAddr,
@@ -83,6 +83,8 @@ pub struct FakeKurrentdb {
 struct Serving {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    /// Of its own, so that whatever it does can be ended at once.
+    runtime: Runtime,
 }
 
 #[derive(Debug)]
@@ -134,12 +136,26 @@ impl FakeKurrentdb {
     /// Stops listening and ends connections in order, as a server that is shut down does.
     pub async fn stop(&self) {
         let serving = lock(&self.serving).take();
-        if let Some(Serving { stop, mut task }) = serving {
+        if let Some(Serving {
+            stop,
+            mut task,
+            runtime,
+        }) = serving
+        {
             let _ = stop.send(());
             let limit = Duration::from_secs(2);
-            if tokio::time::timeout(limit, &mut task).await.is_err() {
-                task.abort();
-            }
+            // What is left then breaks off.
+            drop(tokio::time::timeout(limit, &mut task).await);
+            end(runtime, task).await;
+        }
+    }
+
+    /// Ends whatever it does at once, as SIGKILL does: calls under way are done or not, connections break
+    /// without a word.
+    pub async fn kill(&self) {
+        let serving = lock(&self.serving).take();
+        if let Some(Serving { task, runtime, .. }) = serving {
+            end(runtime, task).await;
         }
     }
 
@@ -185,6 +201,18 @@ impl FakeKurrentdb {
 
     fn serve(&self, listener: TcpListener) {
         let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("fake-kurrentdb")
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let listener = {
+            let _entered = runtime.enter();
+            let listener = listener.into_std();
+            listener.and_then(TcpListener::from_std)
+        };
+        let listener = listener.expect("the listener can go to another runtime");
         let service = service::Service::new(Arc::clone(&self.state));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
@@ -193,18 +221,30 @@ impl FakeKurrentdb {
             .serve_with_incoming_shutdown(incoming, async move {
                 let _ = stopped.await;
             });
-        let task = tokio::spawn(async move {
+        let task = runtime.spawn(async move {
             serving.await.expect("a fake server serves");
         });
-        *lock(&self.serving) = Some(Serving { stop, task });
+        *lock(&self.serving) = Some(Serving {
+            stop,
+            task,
+            runtime,
+        });
     }
 }
 
 impl Drop for FakeKurrentdb {
     fn drop(&mut self) {
         if let Some(serving) = lock(&self.serving).take() {
-            serving.task.abort();
+            serving.runtime.shutdown_background();
         }
+    }
+}
+
+/// Drops everything that a server does; it does not listen any more afterwards.
+async fn end(runtime: Runtime, task: JoinHandle<()>) {
+    runtime.shutdown_background();
+    if !task.is_finished() {
+        drop(task.await);
     }
 }
 

@@ -216,26 +216,32 @@ fn answers(
             content: Some(content),
         }];
     }
-    let numbered = (0_u64..).zip(events);
-    let chosen: Vec<(u64, &Event)> = match (&of.from, direction) {
-        (Some(read_request::of::From::Revision(from)), 0) => {
-            numbered.filter(|(revision, _)| revision >= from).collect()
-        }
-        (_, 0) => numbered.collect(),
-        (Some(read_request::of::From::Revision(from)), _) => {
-            let mut until: Vec<_> = numbered.filter(|(revision, _)| revision <= from).collect();
-            until.reverse();
-            until
-        }
-        (_, _) => {
-            let mut all: Vec<_> = numbered.collect();
-            all.reverse();
-            all
-        }
+    let place = |revision: u64| {
+        usize::try_from(revision)
+            .unwrap_or(usize::MAX)
+            .min(events.len())
     };
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let read = chosen.into_iter().take(count);
-    let read = read.map(|(revision, event)| Content::Event(recorded(name, revision, event)));
+    let numbered = || (0_u64..).zip(events);
+    let read: Vec<(u64, &Event)> = match (&of.from, direction) {
+        (Some(read_request::of::From::Revision(from)), 0) => {
+            numbered().skip(place(*from)).take(count).collect()
+        }
+        (_, 0) => numbered().take(count).collect(),
+        (from, _) => {
+            let end = match from {
+                Some(read_request::of::From::Revision(from)) => place(from.saturating_add(1)),
+                _ => events.len(),
+            };
+            let start = end.saturating_sub(count);
+            let mut read: Vec<_> = numbered().skip(start).take(end - start).collect();
+            read.reverse();
+            read
+        }
+    };
+    let read = read
+        .into_iter()
+        .map(|(revision, event)| Content::Event(recorded(name, revision, event)));
     let last = Content::LastRevision(events.len() as u64 - 1);
     read.chain([last])
         .map(|content| ReadAnswer {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postbook::store::{Append, ClickHead};
+use postbook::store::{Append, Appended, ClickHead};
 use postbook_schemas::{FactId, FactType, Instant, Source, envelope::Draft, traffic::Device};
 
 /// A report that is told apart by a number, under these keys.
@@ -15,6 +15,18 @@ pub(crate) fn report(number: u64, unique: Option<&str>, references: &[&str]) -> 
         references: references.iter().map(|&key| key.to_owned()).collect(),
         seat: None,
         with_previous: false,
+    }
+}
+
+/// A report under a key of its number.
+pub(crate) fn keyed(number: u64) -> Append {
+    report(number, Some(&format!("key-{number}")), &[])
+}
+
+/// Where a fact is, whether it is new there or was there before.
+pub(crate) fn position(appended: &Appended) -> u64 {
+    match *appended {
+        Appended::At { position, .. } | Appended::Known { position } => position,
     }
 }
 

@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt};
-use postbook::store::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
+use futures_util::future::FutureExt;
+use postbook::{
+    hand_on,
+    store::{Append, Appended, Asked, Filter, LogStore, Page, StoreError},
+};
 use postbook_schemas::Instant;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 /// What goes wrong with one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,11 +122,9 @@ fn lost() -> StoreError {
 }
 
 impl LogStore for FaultyStore {
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+    hand_on!(self to self.inner; head, follow, read_one, find, clicks, root, check, is_shared, look, close);
+
+    fn append(&self, group: Vec<Append>, now: Instant) -> Asked<'_, Vec<Appended>> {
         let next = self.next_fault();
         self.groups
             .lock()
@@ -160,58 +161,10 @@ impl LogStore for FaultyStore {
         .boxed()
     }
 
-    fn head(&self) -> u64 {
-        self.inner.head()
-    }
-
-    fn follow(&self) -> watch::Receiver<u64> {
-        self.inner.follow()
-    }
-
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+    fn read(&self, from: u64, to: u64, filter: Filter, bytes_max: usize) -> Asked<'_, Page> {
         let is_short = self.draw(|random| random.random_bool(0.3));
         let is_short = is_short.unwrap_or(self.short_reads);
         let bytes_max = if is_short { 1 } else { bytes_max };
         self.inner.read(from, to, filter, bytes_max)
-    }
-
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
-        self.inner.read_one(position)
-    }
-
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.inner.find(key)
-    }
-
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
-        self.inner.clicks(positions)
-    }
-
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
-        self.inner.root(size)
-    }
-
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner.check(progress)
-    }
-
-    fn is_shared(&self) -> bool {
-        self.inner.is_shared()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, FutureExt};
-use postbook::store::{Append, Appended, ClickHead, Filter, LogStore, Page, StoreError};
-use postbook_schemas::Instant;
-use tokio::sync::{Semaphore, watch};
+use futures_util::future::FutureExt;
+use postbook::{
+    hand_on,
+    store::{Asked, Filter, LogStore, Page},
+};
+use tokio::sync::Semaphore;
 
 /// About how many bytes a page holds.
 const PAGE_BYTES: usize = 4_000;
@@ -43,29 +45,9 @@ impl GatedStore {
 }
 
 impl LogStore for GatedStore {
-    fn append(
-        &self,
-        group: Vec<Append>,
-        now: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
-        self.inner.append(group, now)
-    }
+    hand_on!(self to self.inner; append, head, follow, read_one, find, clicks, root, check, is_shared, look, close);
 
-    fn head(&self) -> u64 {
-        self.inner.head()
-    }
-
-    fn follow(&self) -> watch::Receiver<u64> {
-        self.inner.follow()
-    }
-
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        filter: Filter,
-        bytes_max: usize,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+    fn read(&self, from: u64, to: u64, filter: Filter, bytes_max: usize) -> Asked<'_, Page> {
         async move {
             if from >= self.gate {
                 self.arrived.add_permits(1);
@@ -76,35 +58,5 @@ impl LogStore for GatedStore {
             self.inner.read(from, to, filter, bytes_max).await
         }
         .boxed()
-    }
-
-    fn read_one(&self, position: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
-        self.inner.read_one(position)
-    }
-
-    fn find(&self, key: &str) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.inner.find(key)
-    }
-
-    fn clicks(
-        &self,
-        positions: Vec<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Option<ClickHead>>, StoreError>> {
-        self.inner.clicks(positions)
-    }
-
-    fn root(&self, size: u64) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
-        self.inner.root(size)
-    }
-
-    fn check<'a>(
-        &'a self,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner.check(progress)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }

@@ -1,6 +1,9 @@
 //! What several areas share.
 
 pub(crate) mod app;
+#[cfg(feature = "kurrentdb")]
+#[path = "../../crash/book.rs"]
+pub(crate) mod book;
 pub(crate) mod changes;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;

@@ -13,19 +13,10 @@ pub(crate) struct Schema {
 
 impl Schema {
     /// A new schema; `None`, and a line that says so, if there is no server.
-    #[expect(clippy::disallowed_methods, reason = "tests have no command line")]
-    #[expect(clippy::print_stderr, reason = "what is left out is said")]
     pub(crate) async fn make() -> Option<Self> {
-        let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
-            eprintln!("SKIPPED on PostgreSQL: TEST_POSTGRES_URL is not set");
-            return None;
-        };
-        let name = format!("test_{:032x}", rand::random::<u128>());
-        let schema = Self { server, name };
-        schema
-            .run_apart(&format!("CREATE SCHEMA {}", schema.name))
-            .await;
-        Some(schema)
+        let (server, name) = server_and_name()?;
+        run_at(&server, &format!("CREATE SCHEMA {name}")).await;
+        Some(Self { server, name })
     }
 
     /// The URL under which a log is kept in the schema.
@@ -60,8 +51,7 @@ impl Schema {
 
     /// Host and port of the server.
     pub(crate) fn host(&self) -> String {
-        let options = PgConnectOptions::from_str(&self.server).expect("the server has a URL");
-        format!("{}:{}", options.get_host(), options.get_port())
+        host(&self.server)
     }
 
     /// A connection of somebody else, in the schema.
@@ -79,9 +69,81 @@ impl Schema {
         done.expect("the statements run");
         connection.close().await.expect("the connection closes");
     }
+}
 
-    async fn run_apart(&self, statement: &str) {
-        run_at(&self.server, statement).await;
+/// A database of its own on the server of `TEST_POSTGRES_URL`, for tests with roles: they are a server's,
+/// so their names begin with the database's. It goes when it is dropped, and they with it.
+pub(crate) struct Database {
+    server: String,
+    pub(crate) name: String,
+}
+
+impl Database {
+    /// A new database; `None`, and a line that says so, if there is no server.
+    pub(crate) async fn make() -> Option<Self> {
+        let (server, name) = server_and_name()?;
+        run_at(&server, &format!("CREATE DATABASE {name}")).await;
+        Some(Self { server, name })
+    }
+
+    /// The URL under which a role connects to it.
+    pub(crate) fn url(&self, role: &str) -> String {
+        format!("postgres://{role}@{}/{}", host(&self.server), self.name)
+    }
+
+    /// Runs statements as the role of `TEST_POSTGRES_URL`.
+    pub(crate) async fn run(&self, statements: &str) {
+        let options = PgConnectOptions::from_str(&self.server).expect("the server has a URL");
+        run_at(&self.url(options.get_username()), statements).await;
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let statements = [
+            format!("DROP DATABASE {} WITH (FORCE)", self.name),
+            format!(
+                "DO $$ DECLARE one text; BEGIN \
+                 FOR one IN SELECT rolname FROM pg_roles WHERE starts_with(rolname, '{}') LOOP \
+                 EXECUTE 'DROP ROLE ' || quote_ident(one); END LOOP; END $$",
+                self.name
+            ),
+        ];
+        run_after(&self.server, statements.into(), &self.name);
+    }
+}
+
+/// The server that tests are given, and a name that nobody has there.
+#[expect(clippy::disallowed_methods, reason = "tests have no command line")]
+#[expect(clippy::print_stderr, reason = "what is left out is said")]
+fn server_and_name() -> Option<(String, String)> {
+    let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
+        eprintln!("SKIPPED on PostgreSQL: TEST_POSTGRES_URL is not set");
+        return None;
+    };
+    Some((server, format!("test_{:032x}", rand::random::<u128>())))
+}
+
+fn host(server: &str) -> String {
+    let options = PgConnectOptions::from_str(server).expect("the server has a URL");
+    format!("{}:{}", options.get_host(), options.get_port())
+}
+
+/// Runs statements once a test is over, whose own runtime may be ending.
+#[expect(clippy::print_stderr, reason = "somebody may want to clean up")]
+fn run_after(server: &str, statements: Vec<String>, name: &str) {
+    let server = server.to_owned();
+    let running = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        for statement in statements {
+            runtime.block_on(run_at(&server, &statement));
+        }
+    });
+    if running.join().is_err() {
+        eprintln!("what a test made was left: {name}");
     }
 }
 
@@ -97,10 +159,9 @@ async fn run_at(server: &str, statement: &str) {
 }
 
 impl Drop for Schema {
-    #[expect(clippy::print_stderr, reason = "somebody may want to clean up")]
     fn drop(&mut self) {
         // With the generations of read models that are kept beside it.
-        let (server, name) = (self.server.clone(), &self.name);
+        let name = &self.name;
         let of_it = format!("(n.nspname = '{name}' OR starts_with(n.nspname, '{name}_g'))");
         // The runtime that would end what is still being read may be the one that waits here.
         let statement = format!(
@@ -111,16 +172,6 @@ impl Drop for Schema {
              FOR one IN SELECT n.nspname FROM pg_namespace n WHERE {of_it} LOOP \
              EXECUTE 'DROP SCHEMA ' || quote_ident(one) || ' CASCADE'; END LOOP; END $$"
         );
-        // The test's own runtime may be ending.
-        let dropping = std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime can be made")
-                .block_on(run_at(&server, &statement));
-        });
-        if dropping.join().is_err() {
-            eprintln!("a schema of a test was left: {}", self.name);
-        }
+        run_after(&self.server, vec![statement], name);
     }
 }

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use axum::http::{HeaderMap, request};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes};
 use hyper_util::{
@@ -19,6 +20,29 @@ use hyper_util::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// A shop that pays a partner a tenth of what is sold with its coupon.
+pub(crate) const SHOP: &str = r#"
+[[brand]]
+slug = "acme"
+[[offer]]
+brand = "acme"
+slug = "shop"
+destination = "https://acme.example/"
+[[partner]]
+slug = "p1"
+[[coupon]]
+code = "ONE"
+offer = "acme/shop"
+partner = "p1"
+[[terms]]
+offer = "acme/shop"
+effective_from = 2026-01-01T00:00:00Z
+[[terms.rule]]
+id = "share"
+on = "sale"
+revshare = "10%"
+"#;
 
 /// A data directory, and whatever verbs are run on it.
 pub(crate) struct Place {
@@ -66,6 +90,16 @@ impl Place {
             .stdin(Stdio::null());
         command.args(&self.elsewhere);
         command
+    }
+
+    /// Copies the secrets for another node, which has none yet. Nobody may be writing them.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) fn give_secrets(&self, other: &Self) {
+        let data = other.path().join("postbook-data");
+        fs::create_dir_all(&data).expect("the directory can be made");
+        let name = "secrets.sqlite";
+        let from = self.path().join("postbook-data").join(name);
+        fs::copy(from, data.join(name)).expect("the file can be copied");
     }
 
     /// Runs a verb.
@@ -174,6 +208,15 @@ impl Caller {
         body
     }
 
+    /// What is answered as text.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let request = Request::builder().uri(format!("{}{path}", self.url()));
+        let answer = self.try_request(request, String::new()).await;
+        let (status, _, body) = answer.expect("the server answers");
+        assert!(status.is_success(), "{path}: {status}");
+        String::from_utf8(body.to_vec()).expect("it is text")
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         self.send(Method::POST, path, Some(body), None).await
     }
@@ -223,10 +266,36 @@ impl Caller {
             request = request.header("idempotency-key", key);
         }
         let body = body.map(ToString::to_string).unwrap_or_default();
-        let request = request.body(Full::new(Bytes::from(body)));
-        let answer = self.connections.request(request.expect("a request")).await;
-        let (status, body) = answer.ok().map(|it| (it.status(), it.into_body()))?;
-        let body = body.collect().await.ok()?.to_bytes();
+        let (status, _, body) = self.try_request(request, body).await?;
         Some((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
+
+    /// Follows a link that may lead to nobody: the status, and where the visitor is sent.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) async fn try_click(&self, link: &str) -> Option<(StatusCode, String)> {
+        let request = Request::builder().uri(format!("{}{link}", self.url()));
+        let (status, headers, _) = self.try_request(request, String::new()).await?;
+        let location = headers.get("location").map(|it| it.to_str());
+        let location = location.transpose().expect("a location is ASCII");
+        Some((status, location.unwrap_or_default().to_owned()))
+    }
+
+    async fn try_request(
+        &self,
+        request: request::Builder,
+        body: String,
+    ) -> Option<(StatusCode, HeaderMap, Bytes)> {
+        let request = request.body(Full::new(Bytes::from(body)));
+        let answer = self.connections.request(request.expect("a request")).await;
+        let (head, body) = answer.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some((head.status, head.headers, body))
+    }
+}
+
+/// How often processes are killed: what `POSTBOOK_KILLS` says, or this.
+pub(crate) fn kills(otherwise: u32) -> u32 {
+    let said = std::env::var_os("POSTBOOK_KILLS");
+    let said = said.and_then(|number| number.to_str()?.parse().ok());
+    said.unwrap_or(otherwise)
 }

@@ -1,10 +1,10 @@
 //! Every log store there is, each with a way to close it and open it again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use postbook::store::{
-    LogStore,
+    Filter, LogStore,
     memory::MemoryStore,
     postgres::{PostgresStore, Server},
     sqlite::SqliteStore,
@@ -147,4 +147,29 @@ pub(crate) fn click_ids() -> Arc<ClickIdKey> {
 /// A time in tests, this many seconds after the first.
 pub(crate) fn at(seconds: i64) -> Instant {
     Instant::from_micros(1_800_000_000_000_000 + seconds * 1_000_000)
+}
+
+/// Waits until a store has seen a position.
+pub(crate) async fn seen(store: &dyn LogStore, position: u64) {
+    let mut head = store.follow();
+    let arrived = head.wait_for(|&head| head >= position);
+    let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await;
+    let arrived = arrived.expect("the node hears of it").map(drop);
+    arrived.expect("the store is open");
+}
+
+/// The numbers of the facts in a log, by position.
+pub(crate) async fn numbers(store: &dyn LogStore) -> Vec<u64> {
+    let (mut next, mut numbers) = (1, Vec::new());
+    while next <= store.head() {
+        let page = store.read(next, u64::MAX, Filter::ALL, 1 << 20).await;
+        let page = page.expect("the log can be read");
+        for (position, line) in page.lines() {
+            assert_eq!(position, numbers.len() as u64 + 1, "nothing is missed");
+            let line: serde_json::Value = serde_json::from_slice(line).expect("a line is JSON");
+            numbers.push(line["data"]["number"].as_u64().expect("it has a number"));
+        }
+        next = page.next;
+    }
+    numbers
 }
