@@ -1,6 +1,6 @@
 //! A whole service for tests: its own log, a clock that stands still, and callers in their roles.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use postbook::{
     clock::{Clock, ManualClock},
     http::{Connected, door::Door},
+    projector::lease,
     secrets::{Role, Scope, Secrets},
     service::{ServerOptions, Service},
     store::{Append, Filter, LogStore, memory::MemoryStore},
@@ -123,8 +124,20 @@ impl TestApp {
             data,
             _schema: schema,
         };
+        app.projects().await;
         app.apply(programme).await;
         app
+    }
+
+    /// Waits until it writes the read models: where others could it asks for their lease first.
+    async fn projects(&self) {
+        let waiting = async {
+            while !matches!(self.service.projector.role(), lease::Role::Projecting(_)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let projects = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        projects.expect("nobody else has the lease");
     }
 
     /// Another node on the same log, with read models in this schema.
