@@ -10,7 +10,7 @@ use sqlx::{
     },
 };
 
-use super::error::TablesError;
+use super::{boot, error::TablesError};
 
 /// Connections for reading at the same time.
 const READERS: u32 = 4;
@@ -24,6 +24,18 @@ pub(super) enum Building {
     Beside,
 }
 
+impl Building {
+    /// About how many rows go into one transaction: enough to make its own cost small, few enough that
+    /// readers are not kept from the file for long. Where nobody reads, more: the same pages are then
+    /// written again less often.
+    pub(super) fn rows_at_once(self) -> usize {
+        match self {
+            Self::Live => 10_000,
+            Self::Beside => 30_000,
+        }
+    }
+}
+
 /// A connection that writes.
 pub(super) async fn writing(
     path: &Path,
@@ -35,10 +47,14 @@ pub(super) async fn writing(
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal),
         // A rollback journal holds only the pages that were there before, and most are new: a
-        // rebuild that is killed goes on where it was, for a few flushes.
+        // rebuild that is killed goes on where it was. It waits for no disk before the end, unless
+        // it could not be told that the machine went down meanwhile.
         Building::Beside => options(path)
             .journal_mode(SqliteJournalMode::Truncate)
-            .synchronous(SqliteSynchronous::Normal)
+            .synchronous(match boot::number() {
+                Some(_) => SqliteSynchronous::Off,
+                None => SqliteSynchronous::Normal,
+            })
             .pragma("threads", "2")
             // Beside a whole book there is no room for the sorting of indexes.
             .pragma("temp_store", "file")

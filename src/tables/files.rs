@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use sqlx::Connection as _;
 
 use super::{
-    Checkpoint, FILE_NAME, checkpoint,
+    Checkpoint, FILE_NAME, boot, checkpoint,
     connect::{self, Building},
     db::{Conn, Connection, Pool, Query, Readers},
     error::TablesError,
     generation::{self, Generation},
+    row::Reader,
     write::Writer,
 };
 
@@ -109,14 +110,20 @@ impl Files {
             include_str!("views.sql")
         )
         .to_owned();
-        if building == Building::Live {
-            sql.push_str(include_str!("indexes.sql"));
+        match (building, boot::number()) {
+            (Building::Live, _) => sql.push_str(include_str!("indexes.sql")),
+            (Building::Beside, Some(start)) => {
+                sql += "PRAGMA user_version = ";
+                sql += &start.to_string();
+                sql += ";";
+            }
+            (Building::Beside, None) => {}
         }
         connection.hand().run(sql, "written").await?;
         let start = Checkpoint::start(number);
         checkpoint::begin(connection.hand(), start).await?;
         connection.hand().run("COMMIT", "written").await?;
-        Writer::init(connection, start, None).await
+        Writer::init(connection, start, (building, None)).await
     }
 
     /// Makes a generation that was written out of sight ready to answer.
@@ -153,7 +160,26 @@ impl Files {
 async fn open_writer(path: &Path, building: Building) -> Result<Writer, TablesError> {
     let mut connection = Connection::File(connect::writing(path, building).await?);
     let checkpoint = checkpoint::read(connection.hand()).await?;
-    Writer::init(connection, checkpoint, None).await
+    if building == Building::Beside {
+        require_this_start(connection.hand()).await?;
+    }
+    Writer::init(connection, checkpoint, (building, None)).await
+}
+
+/// What was not flushed must have been written since the machine was started.
+async fn require_this_start(mut connection: Conn<'_>) -> Result<(), TablesError> {
+    let rows = connection.fetch(Query::new("PRAGMA user_version")).await?;
+    let written = rows
+        .first()
+        .map(|row| Reader::new("meta", row).number("user_version"));
+    if written.transpose()? == Some(boot::number().map_or(0, i64::from)) {
+        return Ok(());
+    }
+    Err(TablesError::Damaged {
+        table: "meta",
+        row: "1".to_owned(),
+        what: "the machine has been started again since it was written".to_owned(),
+    })
 }
 
 /// Makes the indexes, all or none: an interrupted rebuild may have made them before.
@@ -162,8 +188,9 @@ async fn index(mut connection: Conn<'_>) -> Result<(), TablesError> {
     if !connection.fetch(made).await?.is_empty() {
         return Ok(());
     }
+    // What fits the cache is sorted in one piece; small pieces are sorted while the next is read.
     let sql = concat!(
-        "BEGIN;",
+        "PRAGMA cache_size = -8192; BEGIN;",
         include_str!("indexes.sql"),
         "COMMIT; PRAGMA optimize;"
     );

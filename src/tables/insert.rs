@@ -4,6 +4,8 @@
 //! table has its statements in three sizes, prepared once; every number of rows is made of those. A
 //! server takes the rows of a table as one stream instead (`COPY`), in its own binary form.
 
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
 use sqlx::{
     Arguments as _, AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr, postgres::PgArguments,
     sqlite::SqliteArguments,
@@ -113,7 +115,8 @@ impl Values {
             Self::File(arguments) => match cell.into() {
                 Cell::Null => add_to_file(arguments, None::<i64>),
                 Cell::Number(number) => add_to_file(arguments, number),
-                Cell::Text(text) => add_to_file(arguments, text),
+                // One allocation instead of two.
+                Cell::Text(text) => add_to_file(arguments, Arc::<str>::from(text)),
                 Cell::Bytes(bytes) => add_to_file(arguments, bytes.to_vec()),
             },
             Self::Server(arguments) => match cell.into() {
@@ -195,27 +198,21 @@ impl Insert {
     }
 
     /// Adds rows; `bind` pushes the values of one, in the order of the columns.
-    pub(super) fn of<R>(
-        &self,
-        mut rows: impl Iterator<Item = R>,
+    pub(super) fn of<'r, R>(
+        &'r self,
+        mut rows: impl Iterator<Item = R> + Send + 'r,
         count: usize,
-        bind: impl Fn(&mut Values, R),
-    ) -> Insertions {
-        let mut insertions = Vec::new();
-        let mut left = count;
-        for (size, statement) in &self.statements {
-            while left > 0 && (left >= *size || self.way == Way::Stream) {
-                let taken = left.min(*size);
-                let mut values = Values::of(self.way, taken * self.columns);
-                for row in rows.by_ref().take(taken) {
-                    values.begin_row(self.columns);
-                    bind(&mut values, row);
+        bind: impl Fn(&mut Values, R) + Send + 'r,
+    ) -> Insertions<'r> {
+        Insertions {
+            insert: self,
+            left: count,
+            bind_next: Box::new(move |values| {
+                if let Some(row) = rows.next() {
+                    bind(values, row);
                 }
-                insertions.push((statement.clone(), values));
-                left -= taken;
-            }
+            }),
         }
-        Insertions(insertions)
     }
 }
 
@@ -226,28 +223,42 @@ pub(super) enum Kind {
     Server,
 }
 
-/// Statements with their values, ready to be run.
-#[derive(Debug)]
-pub(super) struct Insertions(Vec<(SqlStr, Values)>);
+/// Rows that are to be added, a statement at a time.
+pub(super) struct Insertions<'r> {
+    insert: &'r Insert,
+    left: usize,
+    bind_next: Box<dyn FnMut(&mut Values) + Send + 'r>,
+}
 
-impl Insertions {
-    /// Runs them.
-    pub(super) async fn run(self, connection: &mut Conn<'_>) -> Result<(), TablesError> {
-        for (statement, values) in self.0 {
-            match (&mut *connection, values) {
+impl Insertions<'_> {
+    /// Adds them. While a file takes the rows of one statement, those of the next are bound.
+    pub(super) async fn run(mut self, connection: &mut Conn<'_>) -> Result<(), TablesError> {
+        let mut next = self.next_statement();
+        while let Some((statement, values)) = next {
+            next = match (&mut *connection, values) {
                 (Conn::File(connection), Values::File(arguments)) => {
-                    let done = sqlx::query_with(statement, arguments);
-                    let done = done.execute(&mut **connection).await;
+                    let query = sqlx::query_with(statement, arguments);
+                    let mut running = pin!(query.execute(&mut **connection));
+                    // Handed to the connection's thread by being asked for the first time.
+                    let begun = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
+                    let following = self.next_statement();
+                    let done = match begun {
+                        Poll::Ready(done) => done,
+                        Poll::Pending => running.await,
+                    };
                     done.map_err(|source| TablesError::on(None, "written", source))?;
+                    following
                 }
                 (Conn::Server(connection, server), Values::Server(arguments)) => {
                     let done = sqlx::query_with(statement, arguments);
                     let done = in_time(done.execute(&mut **connection)).await;
                     done.map_err(|source| TablesError::on(Some(server), "written", source))?;
+                    self.next_statement()
                 }
                 (Conn::Server(connection, server), Values::Stream(stream)) => {
                     let copied = in_time(copy(connection, statement.as_str(), stream)).await;
                     copied.map_err(|source| TablesError::on(Some(server), "written", source))?;
+                    self.next_statement()
                 }
                 (Conn::File(_), _) | (_, Values::File(_)) => {
                     let mixed = sqlx::Error::Protocol("rows of another database".to_owned());
@@ -256,6 +267,26 @@ impl Insertions {
             }
         }
         Ok(())
+    }
+
+    /// The largest statement that the rows that are left fill, with their values.
+    fn next_statement(&mut self) -> Option<(SqlStr, Values)> {
+        let Insert {
+            way,
+            columns,
+            statements,
+        } = self.insert;
+        let fits = |size: usize| self.left >= size || *way == Way::Stream;
+        let mut fitting = statements.iter().filter(|(size, _)| fits(*size));
+        let (size, statement) = fitting.next().filter(|_| self.left > 0)?;
+        let taken = self.left.min(*size);
+        let mut values = Values::of(*way, taken * columns);
+        for _ in 0..taken {
+            values.begin_row(*columns);
+            (self.bind_next)(&mut values);
+        }
+        self.left -= taken;
+        Some((statement.clone(), values))
     }
 }
 

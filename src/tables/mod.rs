@@ -10,6 +10,7 @@
 
 mod accounts;
 pub mod batch;
+mod boot;
 pub mod canonical;
 mod checkpoint;
 mod connect;

@@ -95,7 +95,7 @@ fn id(id: &FactId) -> &[u8] {
 }
 
 impl Statements {
-    pub(super) fn attempts(&self, rows: &[AttemptRow]) -> Insertions {
+    pub(super) fn attempts<'r>(&'r self, rows: &'r [AttemptRow]) -> Insertions<'r> {
         self.attempts.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(id(&row.id));
@@ -116,13 +116,13 @@ impl Statements {
         })
     }
 
-    pub(super) fn conversions(&self, rows: &[&ConversionRow]) -> Insertions {
+    pub(super) fn conversions<'r>(&'r self, rows: &'r [&'r ConversionRow]) -> Insertions<'r> {
         self.conversions.of(rows.iter(), rows.len(), |values, row| {
             conversion(values, row);
         })
     }
 
-    pub(super) fn earnings(&self, rows: &[&ConversionRow]) -> Insertions {
+    pub(super) fn earnings<'r>(&'r self, rows: &'r [&'r ConversionRow]) -> Insertions<'r> {
         let count = rows.iter().map(|row| row.earnings.len()).sum();
         let lines = rows.iter().flat_map(|row| {
             (0_i64..)
@@ -137,7 +137,7 @@ impl Statements {
             })
     }
 
-    pub(super) fn postings(&self, rows: &[Posting]) -> Insertions {
+    pub(super) fn postings<'r>(&'r self, rows: &'r [Posting]) -> Insertions<'r> {
         self.postings.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.number.cast_signed());
             values.push(row.cause.cast_signed());
@@ -163,11 +163,11 @@ impl Statements {
         })
     }
 
-    pub(super) fn entries(
-        &self,
-        postings: &[Posting],
-        accounts: &HashMap<Account, i64>,
-    ) -> Insertions {
+    pub(super) fn entries<'r>(
+        &'r self,
+        postings: &'r [Posting],
+        accounts: &'r HashMap<Account, i64>,
+    ) -> Insertions<'r> {
         let count = postings.iter().map(|posting| posting.entries.len()).sum();
         let entries = postings.iter().flat_map(|posting| {
             (0_i64..)
@@ -187,7 +187,7 @@ impl Statements {
             })
     }
 
-    pub(super) fn payouts(&self, rows: &[&PayoutRow]) -> Insertions {
+    pub(super) fn payouts<'r>(&'r self, rows: &'r [&'r PayoutRow]) -> Insertions<'r> {
         self.payouts.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(id(&row.id));
@@ -203,7 +203,7 @@ impl Statements {
         })
     }
 
-    pub(super) fn parked(&self, rows: &[&ParkedRow]) -> Insertions {
+    pub(super) fn parked<'r>(&'r self, rows: &'r [&'r ParkedRow]) -> Insertions<'r> {
         self.parked.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(i64::from(row.waiting));
@@ -216,7 +216,7 @@ impl Statements {
         })
     }
 
-    pub(super) fn carried_lines(&self, rows: &[CarriedLine]) -> Insertions {
+    pub(super) fn carried_lines<'r>(&'r self, rows: &'r [CarriedLine]) -> Insertions<'r> {
         self.payout_lines
             .of(rows.iter(), rows.len(), |values, row| {
                 values.push(id(&row.payout_id));
@@ -227,7 +227,7 @@ impl Statements {
             })
     }
 
-    pub(super) fn adjustments(&self, rows: &[Adjustment]) -> Insertions {
+    pub(super) fn adjustments<'r>(&'r self, rows: &'r [Adjustment]) -> Insertions<'r> {
         self.adjustments.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(id(&row.id));
@@ -240,7 +240,7 @@ impl Statements {
         })
     }
 
-    pub(super) fn carryovers(&self, rows: &[&CarryoverRow]) -> Insertions {
+    pub(super) fn carryovers<'r>(&'r self, rows: &'r [&'r CarryoverRow]) -> Insertions<'r> {
         self.carryovers.of(rows.iter(), rows.len(), |values, row| {
             values.push(id(&row.id));
             values.push(row.partner.as_str());
@@ -253,7 +253,7 @@ impl Statements {
         })
     }
 
-    pub(super) fn periods(&self, rows: &[ClosedPeriod]) -> Insertions {
+    pub(super) fn periods<'r>(&'r self, rows: &'r [ClosedPeriod]) -> Insertions<'r> {
         self.periods.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(row.period.to_string().as_str());
@@ -263,7 +263,7 @@ impl Statements {
         })
     }
 
-    pub(super) fn statements(&self, rows: &[StatementRow]) -> Insertions {
+    pub(super) fn statements<'r>(&'r self, rows: &'r [StatementRow]) -> Insertions<'r> {
         self.issued.of(rows.iter(), rows.len(), |values, row| {
             values.push(row.position.cast_signed());
             values.push(id(&row.id));
@@ -277,7 +277,7 @@ impl Statements {
         })
     }
 
-    pub(super) fn touches(&self, rows: &[Touch]) -> Insertions {
+    pub(super) fn touches<'r>(&'r self, rows: &'r [Touch]) -> Insertions<'r> {
         self.touches.of(rows.iter(), rows.len(), |values, row| {
             values.push(id(&row.subject_id));
             values.push(row.position.cast_signed());

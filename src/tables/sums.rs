@@ -220,7 +220,7 @@ fn on_conflict(table: &str, keys: &str, amounts: &[&str]) -> String {
 }
 
 impl SumStatements {
-    pub(super) fn totals(&self, added: &Added<'_>) -> Insertions {
+    pub(super) fn totals<'r>(&'r self, added: &'r Added<'_>) -> Insertions<'r> {
         let rows = added.totals.iter();
         self.totals.of(
             rows,
@@ -234,7 +234,7 @@ impl SumStatements {
         )
     }
 
-    pub(super) fn hours(&self, added: &Added<'_>) -> Insertions {
+    pub(super) fn hours<'r>(&'r self, added: &'r Added<'_>) -> Insertions<'r> {
         let rows = added.hours.iter();
         self.hours.of(
             rows,

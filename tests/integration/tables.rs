@@ -10,6 +10,7 @@ use postbook::tables::{
     write::Writer,
 };
 use postbook_schemas::Instant;
+use sqlx::Connection as _;
 
 use crate::support::{changes, homes::Home};
 
@@ -152,6 +153,29 @@ async fn a_generation_that_was_interrupted_is_gone_on_with() {
         tables.switch_to(complete).await.unwrap();
         assert_eq!(tables.scan_digest().await.unwrap(), running.digest());
     }
+}
+
+#[tokio::test]
+async fn what_was_built_before_the_machine_was_started_again_is_begun_anew() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tables = Tables::open(directory.path()).await.expect("tables");
+    let mut beside = tables.next_generation().await.unwrap();
+    write(&mut beside, &mut Running::default(), &[0, 15]).await;
+    beside.close().await.unwrap();
+    let left = tables.unfinished().await.expect("what was built is there");
+    assert_eq!(left.position(), 15);
+    left.close().await.unwrap();
+    // The number of a start is odd.
+    let path = directory.path().join("readmodels-2.sqlite");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    let earlier = sqlx::query("PRAGMA user_version = 2");
+    earlier.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert!(tables.unfinished().await.is_none());
+    assert_eq!(tables.next_generation().await.unwrap().position(), 0);
 }
 
 /// What was left, as soon as a server has noticed that whoever had it is gone.
