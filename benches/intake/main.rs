@@ -21,7 +21,6 @@ mod support {
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::Path,
     process::Command,
     time::{Duration, Instant},
 };

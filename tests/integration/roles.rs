@@ -72,19 +72,21 @@ impl Documented {
                 .execute(&mut connection)
                 .await;
             let refused = refused.expect_err(&statement);
-            let code = refused.as_database_error().and_then(|it| it.code());
-            assert_eq!(code.as_deref(), Some("42501"), "{statement}: {refused}");
+            let Some(told) = refused.as_database_error() else {
+                unreachable!("{statement}: {refused}");
+            };
+            assert_eq!(told.code().as_deref(), Some("42501"), "{statement}: {told}");
         }
         connection.close().await.expect("it closes");
     }
 }
 
-fn sale(number: u32) -> Value {
+fn sale(number: usize) -> Value {
     json!({"event": "sale", "value": 100_000, "currency": "USD", "txn_id": format!("T{number}"),
         "customer_id": format!("c-{number}"), "coupon_code": "ONE"})
 }
 
-async fn sell(caller: &Caller, number: u32) {
+async fn sell(caller: &Caller, number: usize) {
     let (status, answer) = caller.post("/postback", &sale(number)).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
@@ -162,7 +164,7 @@ async fn the_documented_roles_are_enough_and_may_nothing_else() {
     let caller = Caller::of(&servings, &token);
     for number in 0..6 {
         sell(&caller, number).await;
-        earned(&caller, number as usize + 1).await;
+        earned(&caller, number + 1).await;
     }
     try_whatif(&caller).await;
     rebuild(&servings, &caller).await;
@@ -229,7 +231,7 @@ async fn nodes_with_read_models_of_their_own_need_a_table_for_what_ifs() {
     let caller = Caller::of(&servings, &token);
     for number in 0..4 {
         sell(&caller, number).await;
-        earned(&caller, number as usize + 1).await;
+        earned(&caller, number + 1).await;
     }
     try_whatif(&caller).await;
 }

@@ -33,7 +33,7 @@ fn assert_names_versions(refused: Result<Arc<dyn LogStore>, StoreError>) {
 }
 
 /// A log that a newer program has laid out is refused, to write, to read and by the program itself.
-async fn assert_refused(location: &open::Location, data: &Path, url: Option<String>) {
+async fn assert_refused(location: &open::Location, data: &Path, url: Option<&str>) {
     assert_names_versions(open::open(location, click_ids()).await);
     assert_names_versions(open::open_to_read(location, click_ids()).await);
     let elsewhere: Vec<_> = url.iter().map(|url| format!("--log={url}")).collect();
@@ -81,7 +81,7 @@ async fn a_log_of_a_newer_program_on_a_server_is_refused() {
     schema
         .run("UPDATE log_meta SET value = '\\x0200000000000000' WHERE name = 'layout'")
         .await;
-    assert_refused(&location, data.path(), Some(url)).await;
+    assert_refused(&location, data.path(), Some(&url)).await;
 }
 
 #[cfg(feature = "kurrentdb")]
@@ -98,8 +98,7 @@ async fn a_log_of_a_newer_program_on_a_fake_kurrentdb_is_refused() {
             event.data = text.replace("\"layout\":1", "\"layout\":2").into_bytes();
         }
     });
-    let url = stream.url.clone();
-    assert_refused(&stream.location(&data), &data, Some(url)).await;
+    assert_refused(&stream.location(&data), &data, Some(&stream.url)).await;
 }
 
 /// A node on these read models, in a group of nodes.

@@ -11,6 +11,8 @@ use std::{
     },
 };
 
+#[cfg(feature = "kurrentdb")]
+use axum::http::HeaderValue;
 use axum::http::{HeaderMap, request};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes};
@@ -275,7 +277,7 @@ impl Caller {
     pub(crate) async fn try_click(&self, link: &str) -> Option<(StatusCode, String)> {
         let request = Request::builder().uri(format!("{}{link}", self.url()));
         let (status, headers, _) = self.try_request(request, String::new()).await?;
-        let location = headers.get("location").map(|it| it.to_str());
+        let location = headers.get("location").map(HeaderValue::to_str);
         let location = location.transpose().expect("a location is ASCII");
         Some((status, location.unwrap_or_default().to_owned()))
     }
