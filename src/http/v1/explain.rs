@@ -47,7 +47,7 @@ pub(super) struct Explained {
     items: Vec<Box<RawValue>>,
 }
 
-fn explained(all: Vec<Explanation>) -> Result<Json<Explained>, Problem> {
+fn explained(all: &[Explanation]) -> Result<Json<Explained>, Problem> {
     let items = all.iter().map(raw).collect::<Result<_, _>>()?;
     Ok(Json(Explained { items }))
 }
@@ -82,7 +82,7 @@ pub(super) async fn balances(
     };
     params.done()?;
     let sources = (&*reader.service).into();
-    explained(explain_sums::balances(sources, &partner, only, as_of).await?)
+    explained(&explain_sums::balances(sources, &partner, only, as_of).await?)
 }
 
 /// Where a payout's amount comes from: who moved it on, and the lines that it carries.
@@ -103,7 +103,7 @@ pub(super) async fn payout(
     let with_names = reader.sight().only_partner().is_none();
     let sources = (&*reader.service).into();
     let one = explain_sums::payout(sources, &row, with_names).await?;
-    explained(vec![one])
+    explained(&[one])
 }
 
 /// Where the lines of a statement come from: the postings that each sums.
@@ -124,5 +124,5 @@ pub(super) async fn statement(
         .filter(|row| reader.sight().sees(&row.partner))
         .ok_or_else(|| Problem::not_found(format!("there is no statement {id}")))?;
     let sources = (&*reader.service).into();
-    explained(explain_sums::statement(sources, &row, line).await?)
+    explained(&explain_sums::statement(sources, &row, line).await?)
 }
