@@ -196,7 +196,9 @@ impl Run {
             let others = (1..=NODES).map(|_| Place::elsewhere(&elsewhere));
             let others: Vec<_> = others.collect();
             if schema.is_none() {
-                others.iter().for_each(|other| first.give_secrets(other));
+                for other in &others {
+                    first.give_secrets(other);
+                }
             }
             let places: Vec<_> = [first].into_iter().chain(others).collect();
             (places, token)
