@@ -30,9 +30,6 @@ const PAGE_BYTES: usize = 1 << 20;
 const QUEUE: usize = 2;
 const BATCHES: usize = 1;
 
-/// How many rows a batch gathers that nobody writes.
-const ROWS: usize = 10_000;
-
 /// How long a failed read or write waits before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -149,9 +146,8 @@ impl Engine {
         let mut folder = self.folder;
         let spare = self.preparer.clone();
         let handle = Handle::current();
-        let rows_max = writer.as_ref().map_or(ROWS, |writer| writer.rows_at_once());
         let folding = tokio::task::spawn_blocking(move || {
-            let result = folder.run(prepared_in, &ready, rows_max, &handle);
+            let result = folder.run(prepared_in, &ready, &handle);
             drop(ready);
             (folder, result)
         });

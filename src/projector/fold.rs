@@ -14,6 +14,10 @@ use crate::tables::{
     digest::{Digest, Running},
 };
 
+/// How many rows a batch gathers: enough to make a transaction's own cost small, few enough that
+/// readers are not kept from the file for long.
+const ROWS_MAX: usize = 10_000;
+
 /// The book with all that was folded into it so far.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -50,13 +54,12 @@ impl Folder {
         question.ask(&mut self.book, self.position);
     }
 
-    /// Folds what comes in until there is no more, and hands it on in batches of about so many rows.
-    /// Runs on a thread of its own. After an error the facts before it have still been handed on.
+    /// Folds what comes in until there is no more. Runs on a thread of its own. After an error the
+    /// facts before it have still been handed on.
     pub(super) fn run(
         &mut self,
         mut incoming: mpsc::Receiver<Prepared>,
         outgoing: &mpsc::Sender<Ready>,
-        rows_max: usize,
         handle: &Handle,
     ) -> Result<(), ProjectorError> {
         let mut batch = Batch::default();
@@ -68,7 +71,7 @@ impl Folder {
             }
             self.position = prepared.position;
             batch.position = prepared.position;
-            if batch.row_count() >= rows_max {
+            if batch.row_count() >= ROWS_MAX {
                 self.hand_on(std::mem::take(&mut batch), outgoing)?;
             }
         }

@@ -12,9 +12,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A number of this start of the machine, never zero; `None` where the system does not tell.
 pub(super) fn number() -> Option<i32> {
     let id = std::fs::read(BOOT_ID).ok()?;
-    Sha256::digest(id).first_chunk().map(of)
-}
-
-fn of(hash: &[u8; 4]) -> i32 {
-    i32::from_le_bytes(*hash) | 1
+    let hash = Sha256::digest(id);
+    hash.first_chunk()
+        .map(|first| i32::from_le_bytes(*first) | 1)
 }

@@ -24,18 +24,6 @@ pub(super) enum Building {
     Beside,
 }
 
-impl Building {
-    /// About how many rows go into one transaction: enough to make its own cost small, few enough that
-    /// readers are not kept from the file for long. Where nobody reads, more: the same pages are then
-    /// written again less often.
-    pub(super) fn rows_at_once(self) -> usize {
-        match self {
-            Self::Live => 10_000,
-            Self::Beside => 30_000,
-        }
-    }
-}
-
 /// A connection that writes.
 pub(super) async fn writing(
     path: &Path,

@@ -123,7 +123,7 @@ impl Files {
         let start = Checkpoint::start(number);
         checkpoint::begin(connection.hand(), start).await?;
         connection.hand().run("COMMIT", "written").await?;
-        Writer::init(connection, start, (building, None)).await
+        Writer::init(connection, start, None).await
     }
 
     /// Makes a generation that was written out of sight ready to answer.
@@ -163,7 +163,7 @@ async fn open_writer(path: &Path, building: Building) -> Result<Writer, TablesEr
     if building == Building::Beside {
         require_this_start(connection.hand()).await?;
     }
-    Writer::init(connection, checkpoint, (building, None)).await
+    Writer::init(connection, checkpoint, None).await
 }
 
 /// What was not flushed must have been written since the machine was started.
@@ -188,9 +188,8 @@ async fn index(mut connection: Conn<'_>) -> Result<(), TablesError> {
     if !connection.fetch(made).await?.is_empty() {
         return Ok(());
     }
-    // What fits the cache is sorted in one piece; small pieces are sorted while the next is read.
     let sql = concat!(
-        "PRAGMA cache_size = -8192; BEGIN;",
+        "BEGIN;",
         include_str!("indexes.sql"),
         "COMMIT; PRAGMA optimize;"
     );

@@ -10,7 +10,6 @@ use super::{
     Checkpoint, Stopped, accounts,
     batch::Batch,
     checkpoint,
-    connect::Building,
     db::{Conn, Connection, Query},
     digest::Digest,
     error::TablesError,
@@ -38,14 +37,13 @@ pub struct Writer {
     fence: Option<Fence>,
     /// The connection to the server is of no use any more.
     is_lost: bool,
-    building: Building,
 }
 
 impl Writer {
     pub(super) async fn init(
         mut connection: Connection,
         checkpoint: Checkpoint,
-        (building, fence): (Building, Option<Fence>),
+        fence: Option<Fence>,
     ) -> Result<Self, TablesError> {
         let accounts = accounts::read(connection.hand()).await?;
         let kind = match connection {
@@ -60,18 +58,12 @@ impl Writer {
             sums: SumStatements::of(kind),
             fence,
             is_lost: false,
-            building,
         })
     }
 
     /// Which generation it writes.
     pub fn generation(&self) -> i64 {
         self.checkpoint.generation
-    }
-
-    /// About how many rows a batch should have.
-    pub fn rows_at_once(&self) -> usize {
-        self.building.rows_at_once()
     }
 
     /// The position of the last batch that was written.
@@ -116,7 +108,6 @@ impl Writer {
     /// As [`TablesError::Overtaken`] if somebody else may write now or has put one in force.
     pub(super) async fn put_in_force(&mut self) -> Result<(), TablesError> {
         self.restore().await?;
-        self.building = Building::Live;
         match &mut self.fence {
             Some(fence) => fence.put_in_force(self.connection.hand()).await,
             None => Ok(()),
@@ -249,12 +240,18 @@ impl Writer {
         let from = self.checkpoint.position;
         let connection = &mut self.connection.hand();
         let statements = &self.statements;
-        let attempts = statements.attempts(batch.attempts());
-        attempts.run(connection).await?;
-        let carried = statements.carried_lines(batch.carried_lines());
-        carried.run(connection).await?;
-        let adjustments = statements.adjustments(batch.adjustments());
-        adjustments.run(connection).await?;
+        statements
+            .attempts(batch.attempts())
+            .run(connection)
+            .await?;
+        statements
+            .carried_lines(batch.carried_lines())
+            .run(connection)
+            .await?;
+        statements
+            .adjustments(batch.adjustments())
+            .run(connection)
+            .await?;
         statements.touches(batch.touches()).run(connection).await?;
         statements.periods(batch.periods()).run(connection).await?;
         let issued = statements.statements(batch.statements());

@@ -47,7 +47,7 @@ impl Place {
         let start = Checkpoint::start(generation);
         checkpoint::begin(hand.lend(), start).await?;
         hand.run("COMMIT", "made").await?;
-        Writer::init(connection, start, (Building::Beside, Some(fence))).await
+        Writer::init(connection, start, Some(fence)).await
     }
 
     /// Whether there is something of a generation.

@@ -212,7 +212,7 @@ impl Place {
         let fence = Fence::of(self, generation, building, term).await?;
         let mut connection = fence.connect().await?;
         let checkpoint = checkpoint::read(connection.hand()).await?;
-        Writer::init(connection, checkpoint, (building, Some(fence))).await
+        Writer::init(connection, checkpoint, Some(fence)).await
     }
 }
 
