@@ -268,6 +268,35 @@ async fn close(sender: &Sender<'_>, month: &str, body: Value) -> (Vec<String>, V
     (named("statements"), named("untold"))
 }
 
+/// Every sum of what the first partner has earned is shown as it is.
+async fn shows(sender: &Sender<'_>, earned: i128) {
+    let balance = sender.get("/v1/partners/p1/balances").await;
+    for name in ["payable_minor", "earned_minor"] {
+        let wanted = format!("\"{name}\":{earned},");
+        assert!(balance.text().contains(&wanted), "{}", balance.text());
+    }
+    let explained = sender.get("/v1/partners/p1/balances/explain").await;
+    let wanted = format!("\"amount_minor\":{earned},");
+    assert!(explained.text().contains(&wanted), "{}", explained.text());
+    let trial = sender.get("/v1/trial-balance").await;
+    let all = earned + i128::from(RULES * (AMOUNT_MINOR_MAX + 1_000));
+    let wanted = format!(
+        "\"account\":\"expense:commission:acme:shop\",\"currency\":\"USD\",\"amount_minor\":{all}}}"
+    );
+    assert!(trial.text().contains(&wanted), "{}", trial.text());
+    assert_eq!(trial.json()["totals"][0]["amount_minor"], 0);
+}
+
+/// One approves a payout of the other, who then says that it has arrived.
+async fn settle(sender: &Sender<'_>, other: &Sender<'_>, id: &Value) {
+    let path = format!("/v1/payouts/{}", id.as_str().expect("an id"));
+    for (who, step) in [(other, "approve"), (sender, "settle")] {
+        let path = format!("{path}/{step}");
+        let answer = who.post_json(&path, r#"{"reason": "ok"}"#).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    }
+}
+
 /// Amounts fit 64 bits, and sums of them are made in more: a partner who has earned beyond that stands in
 /// nobody's way, is paid, and is told as soon as the figures fit.
 #[tokio::test]
@@ -285,21 +314,7 @@ async fn a_partner_whose_sums_are_beyond_64_bits_stops_nobody() {
     sell(&app, "THREE", "B", AMOUNT_MINOR_MAX).await;
     let earned = i128::from(huge * RULES) * i128::from(AMOUNT_MINOR_MAX);
     assert!(earned > i128::from(i64::MAX));
-    let balance = one.get("/v1/partners/p1/balances").await;
-    for name in ["payable_minor", "earned_minor"] {
-        let wanted = format!("\"{name}\":{earned},");
-        assert!(balance.text().contains(&wanted), "{}", balance.text());
-    }
-    let explained = one.get("/v1/partners/p1/balances/explain").await;
-    let wanted = format!("\"amount_minor\":{earned},");
-    assert!(explained.text().contains(&wanted), "{}", explained.text());
-    let trial = one.get("/v1/trial-balance").await;
-    let all = earned + i128::from(RULES * (AMOUNT_MINOR_MAX + 1_000));
-    let wanted = format!(
-        "\"account\":\"expense:commission:acme:shop\",\"currency\":\"USD\",\"amount_minor\":{all}}}"
-    );
-    assert!(trial.text().contains(&wanted), "{}", trial.text());
-    assert_eq!(trial.json()["totals"][0]["amount_minor"], 0);
+    shows(&one, earned).await;
     // Everybody is paid, whoever has most in parts.
     app.clock.advance_micros(1_000_000);
     let run = one
@@ -312,25 +327,14 @@ async fn a_partner_whose_sums_are_beyond_64_bits_stops_nobody() {
         .map(|payout| &payout["amount_minor"])
         .collect();
     assert_eq!(amounts, [AMOUNT_MINOR_MAX, RULES * 1_000, AMOUNT_MINOR_MAX]);
-    let approve = format!(
-        "/v1/payouts/{}/approve",
-        payouts[0]["id"].as_str().expect("an id")
-    );
-    let approved = other.post_json(&approve, r#"{"reason": "ok"}"#).await;
-    assert!(approved.status.is_success(), "{}", approved.text());
-    let settle = approve.replace("/approve", "/settle");
-    let settled = one.post_json(&settle, r#"{"reason": "ok"}"#).await;
-    assert!(settled.status.is_success(), "{}", settled.text());
+    settle(&one, &other, &payouts[0]["id"]).await;
     // June is closed: all are told but the one, of whom a figure does not fit.
-    let names = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>()
-    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let (one_and_all, but_one): (Vec<String>, Vec<String>) =
+        (names(&["p1", "p2", "p3"]), names(&["p2", "p3"]));
     app.clock.advance_micros(20 * 24 * HOUR);
     let dry = close(&one, "2026-06", json!({"dry_run": true})).await;
-    assert_eq!(dry, (names(&["p2", "p3"]), names(&["p1"])));
+    assert_eq!(dry, (but_one, names(&["p1"])));
     let closed = close(&one, "2026-06", json!({"reason": "June"})).await;
     assert_eq!(closed, dry);
     // In July some of the sales are taken back. Then there is a statement of both months.
@@ -346,7 +350,7 @@ async fn a_partner_whose_sums_are_beyond_64_bits_stops_nobody() {
     assert_eq!(debts.status, StatusCode::OK, "{}", debts.text());
     app.clock.advance_micros(31 * 24 * HOUR);
     let closed = close(&one, "2026-07", json!({"reason": "July"})).await;
-    assert_eq!(closed, (names(&["p1", "p2", "p3"]), names(&[])));
+    assert_eq!(closed, (one_and_all, names(&[])));
     let list = one.get("/v1/partners/p1/statements").await.json();
     let id = list["items"][0]["id"].as_str().expect("an id");
     let told = one.get(&format!("/v1/statements/{id}")).await;
