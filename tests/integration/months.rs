@@ -132,6 +132,8 @@ async fn statements_add_up_to_the_books_lead_on_name_what_they_correct_and_never
 struct Story {
     seed: u64,
     random: StdRng,
+    /// Of which offers which sales were charged back, as far as there were such sales.
+    charged_back: Vec<(&'static str, u64)>,
     store: Arc<dyn LogStore>,
     app: TestApp,
     /// The month that is closed next.
@@ -161,6 +163,7 @@ impl Story {
         Self {
             seed,
             random: StdRng::seed_from_u64(seed),
+            charged_back: Vec::new(),
             store: kept.expect("the store was made"),
             app,
             open: "2026-01".parse().expect("a month"),
@@ -274,7 +277,7 @@ impl Story {
         self.report(offer, &query).await;
     }
 
-    /// A refund or chargeback of a sale; some of no sale there is.
+    /// A refund or chargeback of a sale; some of no sale there is. Mostly what was charged back is won.
     async fn change(&mut self, number: u64) {
         let (sale, at) = (self.random.random_range(0..number.max(1)), self.earlier());
         let event = self.one_of(&[
@@ -283,8 +286,16 @@ impl Story {
             "chargeback",
             "chargeback_won",
         ]);
-        let query = format!("event={event}&txn_id=T{sale}&event_id=E{number}&timestamp={at}");
         let offer = self.one_of(&["shop", "casino"]);
+        let lost = usize::try_from(sale).unwrap_or(0) % self.charged_back.len().max(1);
+        let (offer, sale) = match (event, self.charged_back.get(lost)) {
+            ("chargeback_won", Some(&lost)) => lost,
+            _ => (offer, sale),
+        };
+        if event == "chargeback" {
+            self.charged_back.push((offer, sale));
+        }
+        let query = format!("event={event}&txn_id=T{sale}&event_id=E{number}&timestamp={at}");
         self.report(offer, &query).await;
     }
 
