@@ -6,7 +6,7 @@
 
 use postbook_schemas::{FactType, Slug};
 
-use super::record::key;
+use super::record::{CommandError, key};
 use crate::store::{Filter, LogStore, StoreError};
 
 /// How often somebody who lost a seat looks again.
@@ -17,6 +17,12 @@ pub(super) const PARTNER_TRIES: usize = 64;
 
 /// Bytes that are read from the log at a time.
 const PAGE_BYTES: usize = 1 << 20;
+
+/// The refusal of somebody who lost every seat at a partner's money.
+pub(super) fn none_left() -> CommandError {
+    let detail = "others say something of the partner's money at the same time";
+    CommandError::Conflict(detail.to_owned())
+}
 
 /// The key of the next seat of this name, which facts of these types take. It must be known before
 /// anything is looked at that such a fact could change: what is decided in between is then seen, or

@@ -97,6 +97,21 @@ impl Desk {
         self.caller(2)
     }
 
+    /// Pays what is payable to p1, and takes the conversion back: 100.00 are owed.
+    async fn owes(&self, finn: &Caller, fay: &Caller) {
+        let why = json!({"reason": "x"});
+        let payout = finn
+            .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
+            .await;
+        for step in ["approve", "settle"] {
+            fay.done(&format!("/v1/payouts/{}/{step}", id(&payout)), &why)
+                .await;
+        }
+        let malus =
+            json!({"conversion_id": conversion(finn).await, "decision": "reverse", "reason": "x"});
+        self.admin().done("/v1/decisions", &malus).await;
+    }
+
     fn caller(&self, number: usize) -> Caller {
         Caller::of(&self.servings, &self.tokens[number])
     }
@@ -318,20 +333,10 @@ async fn approval_and_refusal_at_once_leave_one_of_them_in_force(desk: Desk) {
     desk.verify();
 }
 
-#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_time(desk: Desk) {
     let [finn, fay] = desk.two();
     let why = json!({"reason": "x"});
-    let payout = finn
-        .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
-        .await;
-    for step in ["approve", "settle"] {
-        fay.done(&format!("/v1/payouts/{}/{step}", id(&payout)), &why)
-            .await;
-    }
-    let malus =
-        json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
-    desk.admin().done("/v1/decisions", &malus).await;
+    desk.owes(&finn, &fay).await;
     assert_eq!(balance(&finn).await["outstanding_minor"], 10_000);
     // Sent again and again under one key, a part is given up once.
     let tasks = (0..MANY).map(|_| {
@@ -397,17 +402,7 @@ async fn a_debt_is_given_up_once_whoever_agrees_declines_or_asks_at_the_same_tim
 
 async fn an_adjustment_and_a_write_off_at_once_do_not_pass_the_limit_together(desk: Desk) {
     let [finn, fay] = desk.two();
-    let why = json!({"reason": "x"});
-    let payout = finn
-        .done("/v1/payouts", &json!({"partner": "p1", "reason": "x"}))
-        .await;
-    for step in ["approve", "settle"] {
-        fay.done(&format!("/v1/payouts/{}/{step}", id(&payout)), &why)
-            .await;
-    }
-    let malus =
-        json!({"conversion_id": conversion(&finn).await, "decision": "reverse", "reason": "x"});
-    desk.admin().done("/v1/decisions", &malus).await;
+    desk.owes(&finn, &fay).await;
     // One amount of 6.00 each is within the limit of 10.00, of whichever kind; two are not.
     let amount = json!({"partner": "p1", "amount_minor": 600, "reason": "goodwill"});
     for caller in [finn.clone(), fay, desk.admin()] {

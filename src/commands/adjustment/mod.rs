@@ -97,13 +97,7 @@ pub async fn adjust(
             return Ok(kept);
         }
     }
-    Err(no_seat())
-}
-
-/// The refusal of somebody who lost every seat.
-fn no_seat() -> CommandError {
-    let detail = "others say something of the partner's money at the same time";
-    CommandError::Conflict(detail.to_owned())
+    Err(seats::none_left())
 }
 
 /// Proposals are found by their id, and a request that is sent again by its key.

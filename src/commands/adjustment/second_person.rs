@@ -5,7 +5,7 @@ use postbook_schemas::{
     decision::{AdjustmentDeclined, AdjustmentKind, AdjustmentProposed},
 };
 
-use super::{Agreed, Amount, checked, debts, no_seat, posted, proposal_key};
+use super::{Agreed, Amount, checked, debts, posted, proposal_key};
 use crate::{
     commands::{
         record::{self, Author, CommandError, Kept, key},
@@ -115,7 +115,7 @@ async fn decide(
             return Ok(kept);
         }
     }
-    Err(no_seat())
+    Err(seats::none_left())
 }
 
 /// What was decided before: the answer to the same request, a refusal to any other.

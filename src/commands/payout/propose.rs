@@ -151,9 +151,7 @@ pub async fn propose(
             return moved_payout(service, proposed.payout_id).await;
         }
     }
-    Err(CommandError::Conflict(
-        "others say something of the partner's money at the same time".to_owned(),
-    ))
+    Err(seats::none_left())
 }
 
 /// Proposes payouts to all partners who have at least their threshold coming, and says of everybody
