@@ -1,7 +1,9 @@
 //! The service: its parts, put together once.
 
+mod options;
+
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,16 +28,17 @@ use crate::{
     },
     meters::Meters,
     projector::{Projector, lease::Lease},
-    secrets::{MasterKey, Place, Secrets, SecretsError},
+    secrets::{Secrets, SecretsError},
     store::{
-        Append, Appended, Filter, LogStore, StoreError,
-        open::{self, Location},
-        writer::Log,
+        Append, Appended, Filter, LogStore, StoreError, open,
+        writer::{Log, Scrub},
     },
-    tables::{self, Tables, error::TablesError},
+    tables::{Tables, error::TablesError},
     tls::Tls,
     whatif::kept::Whatifs,
 };
+
+pub use self::options::Options;
 
 /// How often it is looked whether another node has changed the programme, while the log grows.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -55,56 +58,6 @@ pub enum OpenError {
     /// The programme.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-}
-
-/// Where the service keeps things.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The data directory: embedded log, read models, secrets.
-    pub data: PathBuf,
-    /// Another log store than the embedded one.
-    pub log: Option<String>,
-    /// Other read models than the embedded ones.
-    pub projections: Option<String>,
-    /// The file of the key that seals offers' secrets.
-    pub secrets_key_file: Option<PathBuf>,
-    /// How other nodes name this one; made of machine and PID if absent.
-    pub node: Option<String>,
-}
-
-impl Options {
-    /// Where the log is.
-    ///
-    /// # Errors
-    /// Its URL cannot be understood.
-    pub fn location(&self) -> Result<Location, StoreError> {
-        Location::choose(self.log.as_deref(), &self.data)
-    }
-
-    /// Where secrets are.
-    ///
-    /// # Errors
-    /// A URL cannot be understood.
-    pub fn secrets_place(&self) -> Result<Place, StoreError> {
-        Place::beside(&self.location()?, self.projections.as_deref(), &self.data)
-    }
-
-    /// Where the read models are.
-    ///
-    /// # Errors
-    /// Their URL cannot be understood.
-    pub fn tables(&self) -> Result<tables::location::Location, TablesError> {
-        tables::location::Location::choose(self.projections.as_deref(), &self.data)
-    }
-
-    /// The key that seals offers' secrets, if there is one.
-    ///
-    /// # Errors
-    /// Its file cannot be read or holds something else.
-    pub fn master_key(&self) -> Result<Option<MasterKey>, SecretsError> {
-        let file = self.secrets_key_file.as_deref();
-        file.map(MasterKey::read).transpose()
-    }
 }
 
 /// How the HTTP front behaves.
@@ -217,18 +170,37 @@ impl Service {
     /// # Errors
     /// Something cannot be opened; the error names it.
     pub async fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let master = options.master_key()?;
         let location = options.location()?;
-        let place = options.secrets_place()?;
-        let secrets = Secrets::open_with(&place, master).await?;
+        let secrets = options.secrets(options.master_key()?).await?;
         secrets.require_unlocked()?;
         let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
         let tables = options.tables()?;
         let store = open::open(&location, Arc::clone(&click_ids)).await?;
         let tables = Tables::open_at(&tables, &options.data).await?;
-        let shared = tables.server().or(location.postgres());
-        let whatifs = shared.map_or_else(|| Whatifs::of(&options.data), Whatifs::on);
         let lease = Lease::of(&tables, options.node.as_deref());
+        let whatifs = options.whatifs()?;
+        let among = Among { lease, whatifs };
+        Ok(Self::assemble_among(among, clock, store, click_ids, secrets, tables).await?)
+    }
+
+    /// Opens the service beside another process that has the log, with all that is in it now: nothing can
+    /// be appended, and what follows from the log is derived in a directory of its own.
+    ///
+    /// # Errors
+    /// Something cannot be opened; the error names it.
+    pub async fn open_beside(
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        directory: &Path,
+    ) -> Result<Self, OpenError> {
+        let place = options.secrets_place()?;
+        let secrets = Secrets::open_beside(&place, options.master_key()?).await?;
+        secrets.require_unlocked()?;
+        let click_ids = Arc::new(ClickIdKey::new(secrets.click_id_key()));
+        let store = open::open_to_read(&options.location()?, Arc::clone(&click_ids)).await?;
+        let tables = Tables::open(directory).await?;
+        let lease = Lease::of(&tables, None);
+        let whatifs = options.whatifs()?;
         let among = Among { lease, whatifs };
         Ok(Self::assemble_among(among, clock, store, click_ids, secrets, tables).await?)
     }
@@ -268,7 +240,9 @@ impl Service {
         if let Some(told) = derivation::told(directory.derivation()) {
             tracing::warn!("{told}");
         }
-        let log = Log::start(Arc::clone(&store), Arc::clone(&clock));
+        let secrets = Arc::new(secrets);
+        let scrub: Arc<dyn Scrub> = Arc::<Secrets>::clone(&secrets);
+        let log = Log::start(Arc::clone(&store), Arc::clone(&clock), scrub);
         derivation::begin(&log, &*clock, Derivation::newest().version).await?;
         let projector =
             Projector::start_under(lease, store, Arc::clone(&click_ids), tables.clone());
@@ -277,7 +251,7 @@ impl Service {
             clock,
             log,
             click_ids,
-            secrets: Arc::new(secrets),
+            secrets,
             directory: Arc::new(ArcSwap::from_pointee(directory)),
             whatifs,
             tables,

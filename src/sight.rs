@@ -78,7 +78,7 @@ impl<'a> Sight<'a> {
         if !is_credited {
             // Another's click, coupon and customer would tell whose it is.
             row.attribution.partner = None;
-            ANOTHER_PARTNER.clone_into(&mut row.attribution.reason);
+            row.attribution.reason = ANOTHER_PARTNER.into();
             row.attribution.click_id = None;
             row.click_id = None;
             row.coupon_code = None;

@@ -16,6 +16,10 @@ use postbook_schemas::{
     programme::Programme,
 };
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sizes of the group at which a stretch is timed.
 const SIZES: &[u64] = &[10_000, 30_000, 100_000, 300_000, 1_000_000];
 /// How many facts a stretch has, above each size.
@@ -149,6 +153,7 @@ fn envelope(number: u128, occurred_at: Instant, fact: Fact) -> Envelope {
         recorded_at: Instant::from_micros(START_US + 2 * MONTH_US),
         actor: "bench".to_owned(),
         source: Source::default(),
+        reason: None,
         fact,
     }
 }

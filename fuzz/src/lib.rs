@@ -22,21 +22,31 @@ pub fn names() -> Pseudonyms {
     Pseudonyms::new([7; 32])
 }
 
-/// Secrets of a service that has none.
+/// Secrets of a service whose one offer has one.
 pub fn secrets() -> &'static Secrets {
-    static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let opening = Secrets::open(directory.path());
-        runtime
-            .expect("a runtime")
-            .block_on(opening)
-            .expect("secrets open")
-    });
-    &SECRETS
+    &MADE.0
 }
+
+/// The secret of that offer.
+pub fn offer_secret() -> &'static str {
+    &MADE.1
+}
+
+static MADE: LazyLock<(Secrets, String)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let making = async {
+        let secrets = Secrets::open(directory.path()).await.expect("secrets open");
+        let offer = OfferRef::try_new("acme/casino").expect("an offer");
+        let made = secrets.rotate_offer_secret(&offer, 0, now()).await;
+        let secret = made.expect("a secret is made").1.reveal().to_owned();
+        (secrets, secret)
+    };
+    runtime.block_on(making)
+});
 
 /// An offer with a goal of its own.
 pub fn offer() -> &'static Offer {

@@ -14,9 +14,11 @@ fuzz_target!(|line: &[u8]| {
         recorded_at,
         actor,
         source,
+        reason,
         fact,
     } = envelope.clone();
     let draft = Draft::new(id, Some(occurred_at), actor.into(), source, &fact);
+    let draft = draft.because(reason.map(Into::into));
     let mut written = Vec::new();
     draft.write_line(recorded_at, &mut written);
     let again = Envelope::decode(&written).expect("what is written can be read");

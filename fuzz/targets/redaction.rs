@@ -1,10 +1,11 @@
 //! What is kept of a request: nothing of a personal value survives, and keeping what is kept changes nothing.
+//! What the log is given: no secret survives in it, whatever stands around it, and it stays JSON.
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use postbook::intake::{fields, redact, request::Request};
-use postbook_fuzz::{names, request, secrets};
+use postbook::intake::{fields, redact, request::Request, scrub::scrub};
+use postbook_fuzz::{names, offer_secret, request, secrets};
 use postbook_schemas::RawRequest;
 
 /// What must not survive, and the part that tells.
@@ -15,6 +16,7 @@ const PERSONAL: [(&str, &str); 3] = [
 ];
 
 fuzz_target!(|data: &[u8]| {
+    no_secret_survives(data);
     let Some(request) = request(data) else {
         return;
     };
@@ -48,6 +50,19 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+/// `SECRET` stands for an offer's secret.
+fn no_secret_survives(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).replace("SECRET", offer_secret());
+    let mut fact = serde_json::to_vec(&text).expect("a text");
+    scrub(&mut fact, secrets());
+    let kept: String = serde_json::from_slice(&fact).expect("it stays JSON");
+    assert_eq!(kept.len(), text.len());
+    assert!(!kept.contains(offer_secret()), "{kept}");
+    let once = fact.clone();
+    scrub(&mut fact, secrets());
+    assert_eq!(fact, once);
+}
 
 fn keep(request: &Request) -> RawRequest {
     let (fields, fault) = fields::read(request, None, &names());

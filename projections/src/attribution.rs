@@ -76,7 +76,7 @@ pub fn attribute(evidence: &Evidence<'_>, settings: &OfferSettings) -> Attributi
             by: Some(AttributedBy::Correction),
             partner,
             click_id: None,
-            reason: "corrected".to_owned(),
+            reason: "corrected".into(),
             losers,
         };
     }
@@ -98,16 +98,16 @@ pub fn attribute(evidence: &Evidence<'_>, settings: &OfferSettings) -> Attributi
         by,
         partner,
         click_id,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         losers,
     }
 }
 
-fn losing(by: Candidate, partner: Option<Slug>, reason: &str) -> LosingCandidate {
+fn losing(by: Candidate, partner: Option<Slug>, reason: &'static str) -> LosingCandidate {
     LosingCandidate {
         by,
         partner,
-        reason: reason.to_owned(),
+        reason: reason.into(),
     }
 }
 

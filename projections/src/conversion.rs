@@ -47,7 +47,7 @@ pub struct Conversion {
     pub sandbox: bool,
     /// Ids of facts that reported the same conversion; decisions may name any of them.
     pub aliases: SmallVec<[FactId; 1]>,
-    /// Who is credited by click, coupon or correction: what can bind a customer.
+    /// Who is credited by click, coupon or correction: what can bind the customer, if one is named.
     pub own_credit: Option<Slug>,
     /// Who is credited, and why.
     pub attribution: Attribution,
@@ -87,7 +87,7 @@ impl Conversion {
                 by: None,
                 partner: None,
                 click_id: None,
-                reason: "new".to_owned(),
+                reason: "new".into(),
                 losers: Vec::new(),
             },
             counts: false,

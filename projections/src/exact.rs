@@ -4,20 +4,24 @@ use num_bigint::BigInt;
 use num_integer::Integer;
 use num_traits::{Signed, ToPrimitive, Zero};
 use rust_decimal::Decimal;
+use smallvec::{SmallVec, smallvec};
 
 /// A product of integers over a product of integers, kept unmultiplied until it is rounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Product {
-    numerators: Vec<i128>,
-    denominators: Vec<i128>,
+    numerators: Factors,
+    denominators: Factors,
 }
+
+/// As many as a price has are kept in place: one is made for every line of every conversion.
+type Factors = SmallVec<[i128; 6]>;
 
 impl Product {
     /// A product that begins with a whole number.
     pub fn of(number: i64) -> Self {
         Self {
-            numerators: vec![i128::from(number)],
-            denominators: Vec::new(),
+            numerators: smallvec![i128::from(number)],
+            denominators: Factors::new(),
         }
     }
 
@@ -111,10 +115,14 @@ pub fn minor_rounded_down(major: Decimal, exponent: u32) -> i128 {
 
 fn minor(major: Decimal, exponent: u32, over: fn(i128, i128) -> i128) -> i128 {
     let power = |exponent: u32| 10_i128.checked_pow(exponent);
-    power(exponent)
-        .and_then(|factor| major.mantissa().checked_mul(factor))
-        .zip(power(major.scale()))
-        .map_or(i128::MAX, |(scaled, divisor)| over(scaled, divisor))
+    let mantissa = major.mantissa();
+    let minor = if let Some(more) = exponent.checked_sub(major.scale()) {
+        power(more).and_then(|factor| mantissa.checked_mul(factor))
+    } else {
+        let fewer = major.scale().saturating_sub(exponent);
+        power(fewer).map(|divisor| over(mantissa, divisor))
+    };
+    minor.unwrap_or(i128::MAX)
 }
 
 fn power_of_ten(exponent: u32) -> i128 {

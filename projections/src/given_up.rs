@@ -1,5 +1,7 @@
 //! What of a line's debt was given up, as a posting.
 
+use std::sync::Arc;
+
 use postbook_schemas::{FactId, Instant};
 
 use crate::{
@@ -28,8 +30,8 @@ pub fn written_off(
         cause: cause.position,
         kind: PostingKind::WriteOff,
         conversion_id: Some(conversion_id),
-        rule: Some(line.rule.to_string()),
-        terms_version: Some(line.terms_version.to_string()),
+        rule: Some(Arc::clone(&line.rule)),
+        terms_version: Some(Arc::clone(&line.terms_version)),
         partner: line.partner.clone(),
         currency: line.currency,
         payout_id: None,

@@ -15,6 +15,7 @@ pub mod book;
 pub mod click;
 pub mod conditions;
 pub mod conversion;
+pub mod debts;
 pub mod derivation;
 pub mod exact;
 pub mod explain;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use postbook_schemas::{
-    BALANCE_MINOR_MAX, Currency, FactId, Slug, decision::BalanceWrittenOff, payout::PayoutProposed,
+    BALANCE_MINOR_MAX, Currency, FactId, Instant, Slug, decision::BalanceWrittenOff,
+    payout::PayoutProposed,
 };
 
 use crate::{
@@ -84,7 +85,14 @@ pub type Subject = (FactId, Option<String>);
 #[derive(Clone, Debug, Default)]
 pub struct Carriers {
     by_subject: BTreeMap<Subject, BTreeMap<(OrderKey, FactId), i64>>,
-    given_up: BTreeMap<Subject, BTreeMap<(Slug, Currency), i64>>,
+    given_up: BTreeMap<Subject, BTreeMap<(Slug, Currency), GivenUp>>,
+}
+
+/// What people gave up of a line's debt, and when they did so last.
+#[derive(Clone, Copy, Debug)]
+struct GivenUp {
+    minor: i64,
+    last_at: Instant,
 }
 
 /// What payouts carry of one line.
@@ -119,14 +127,18 @@ impl Carriers {
         }
     }
 
-    /// Books what somebody gave up of a partner's debts.
-    pub fn give_up(&mut self, written_off: &BalanceWrittenOff) {
+    /// Books what somebody gave up of a partner's debts at a time.
+    pub fn give_up(&mut self, written_off: &BalanceWrittenOff, at: Instant) {
         for line in &written_off.lines {
             let subject = (line.subject_id, line.rule.clone());
             let of_line = self.given_up.entry(subject).or_default();
             let owner = (written_off.partner.clone(), written_off.currency);
-            let sum = of_line.entry(owner).or_insert(0);
-            *sum = bounded(sum.saturating_add(line.amount_minor));
+            let given_up = of_line.entry(owner).or_insert(GivenUp {
+                minor: 0,
+                last_at: at,
+            });
+            given_up.minor = bounded(given_up.minor.saturating_add(line.amount_minor));
+            given_up.last_at = given_up.last_at.max(at);
         }
     }
 
@@ -208,17 +220,33 @@ impl Carriers {
     }
 
     fn given_up_of(&self, ids: &[FactId], rule: &str, partner: (&Slug, Currency)) -> i64 {
-        if self.given_up.is_empty() {
-            return 0;
-        }
-        let owner = (partner.0.clone(), partner.1);
-        ids.iter()
-            .filter_map(|id| {
-                self.given_up
-                    .get(&(*id, Some(rule.to_owned())))?
-                    .get(&owner)
-            })
-            .fold(0, |sum, minor| sum.saturating_add(*minor))
+        let all = self.all_given_up(ids, rule, partner);
+        all.fold(0, |sum, given_up| sum.saturating_add(given_up.minor))
+    }
+
+    /// When people last gave up something of a line's debt.
+    pub fn given_up_at(
+        &self,
+        ids: &[FactId],
+        rule: &str,
+        partner: (&Slug, Currency),
+    ) -> Option<Instant> {
+        let all = self.all_given_up(ids, rule, partner);
+        all.map(|given_up| given_up.last_at).max()
+    }
+
+    fn all_given_up(
+        &self,
+        ids: &[FactId],
+        rule: &str,
+        (partner, currency): (&Slug, Currency),
+    ) -> impl Iterator<Item = &GivenUp> {
+        // Most logs have none: nothing is looked up there.
+        let ids = if self.given_up.is_empty() { &[] } else { ids };
+        ids.iter().filter_map(move |id| {
+            let of_line = self.given_up.get(&(*id, Some(rule.to_owned())))?;
+            of_line.get(&(partner.clone(), currency))
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use crate::{
     numbers::ConversionNumber,
     order::OrderKey,
@@ -38,6 +40,9 @@ pub enum Threshold {
     /// So much before.
     SumBefore(i128),
 }
+
+/// Where the price of a rule turns: at few places, and asked for with every conversion.
+pub type Thresholds = SmallVec<[Threshold; 4]>;
 
 /// Where a conversion stands in a pool, or would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,14 +103,39 @@ impl Pool {
             reach,
             is_member,
         };
+        self.put(order, known, seat, touched);
+    }
+
+    /// Gives a seat another weight, and says what is before it.
+    pub fn weigh(
+        &mut self,
+        order: &OrderKey,
+        own_minor: i64,
+        reach: Reach,
+        touched: &mut Touched,
+    ) -> Before {
+        let (before, known) = self.seats.look(order);
+        if let Some(seat) = known {
+            let seat = Seat {
+                own_minor,
+                reach,
+                ..seat
+            };
+            self.put(order, known, seat, touched);
+        }
+        before
+    }
+
+    /// Seats somebody where `known` sits so far.
+    fn put(&mut self, order: &OrderKey, known: Option<Seat>, seat: Seat, touched: &mut Touched) {
         if known == Some(seat) {
             return;
         }
         let before = self.seats.total();
         self.forget_ghost(order, known);
-        if !is_member {
+        if !seat.is_member {
             let key = (seat.own_minor, order.clone());
-            self.ghosts.insert(key, conversion);
+            self.ghosts.insert(key, seat.conversion);
         }
         if known.is_some() {
             self.seats.replace(order, seat);
@@ -113,15 +143,6 @@ impl Pool {
             self.seats.add(order, seat);
         }
         self.tell(order, before, touched);
-    }
-
-    /// Gives a seat another weight.
-    pub fn weigh(&mut self, order: &OrderKey, own_minor: i64, reach: Reach, touched: &mut Touched) {
-        if let Some(seat) = self.seats.get(order) {
-            let who = (order, seat.conversion);
-            let (is_member, weight) = (seat.is_member, Some((own_minor, reach)));
-            self.seat(who, is_member, weight, touched);
-        }
     }
 
     /// Takes a conversion out, with what was paid in advance for it.

@@ -1,9 +1,10 @@
 //! What is posted for an earning line, and the postings that bring it to what facts say now: the
 //! one principle (SPEC 6).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
+use smallvec::SmallVec;
 
 use crate::{
     given_up::written_off,
@@ -156,6 +157,23 @@ impl Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
 
+/// What postings for a conversion say of it.
+#[expect(
+    missing_debug_implementations,
+    reason = "it is there for one call, and asks the book"
+)]
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    /// Its id.
+    pub id: FactId,
+    /// Its offer.
+    pub offer: &'a OfferRef,
+    /// When it happened.
+    pub occurred_at: Instant,
+    /// When people last gave up something of a line's debt.
+    pub given_up_at: &'a dyn Fn(&PostedLine) -> Option<Instant>,
+}
+
 /// The postings (still without numbers) that turn what was posted for a conversion into what facts
 /// say now.
 ///
@@ -164,7 +182,7 @@ pub struct Overflow;
 pub fn differences(
     before: &[PostedLine],
     after: &[PostedLine],
-    conversion: (FactId, &OfferRef, Instant),
+    conversion: About<'_>,
     cause: &Cause,
 ) -> Result<Vec<Posting>, Overflow> {
     let mut postings = Vec::new();
@@ -184,27 +202,31 @@ pub fn differences(
 fn difference(
     old: &PostedLine,
     new: &PostedLine,
-    (conversion_id, offer, conversion_at): (FactId, &OfferRef, Instant),
+    about: About<'_>,
     cause: &Cause,
     postings: &mut Vec<Posting>,
 ) -> Result<(), Overflow> {
     if old.is_empty() && new.is_empty() {
         return Ok(());
     }
-    let now = cause.effective_at(conversion_at);
-    let mut slots = BTreeMap::new();
-    add_slots(&mut slots, old, now, conversion_at, -1)?;
-    add_slots(&mut slots, new, now, conversion_at, 1)?;
-    slots.retain(|_, amount| *amount != 0);
-    let mut memo = memo_difference(&new.memo, &old.memo).ok_or(Overflow)?;
+    let now = cause.effective_at(about.occurred_at);
+    let mut slots = Slots::new();
+    add_slots(&mut slots, old, now, about.occurred_at, -1)?;
+    add_slots(&mut slots, new, now, about.occurred_at, 1)?;
+    slots.retain(|(_, amount)| *amount != 0);
+    slots.sort_unstable();
+    let mut memo = new.memo.minus(&old.memo).ok_or(Overflow)?;
     let given_up = std::mem::take(&mut memo.written_off_minor);
     if given_up != 0 {
-        postings.push(written_off(new, given_up, (conversion_id, now), cause)?);
+        // Nothing is undone before it was done, however early what undoes it happened.
+        let at = (about.given_up_at)(new).map_or(now, |at| at.max(now));
+        postings.push(written_off(new, given_up, (about.id, at), cause)?);
     }
     if slots.is_empty() && memo == Memo::default() {
         return Ok(());
     }
-    let mut times: Vec<Instant> = slots.keys().map(|slot| slot.effective_at).collect();
+    let times = slots.iter().map(|(slot, _)| slot.effective_at);
+    let mut times: SmallVec<[Instant; 4]> = times.collect();
     times.push(now);
     times.sort_unstable();
     times.dedup();
@@ -212,8 +234,8 @@ fn difference(
         let is_now = effective_at == now;
         let memo = if is_now { memo } else { Memo::default() };
         let entries = match new.owed {
-            Owed::ToPartner => entries(&slots, effective_at, &new.partner, offer)?,
-            Owed::ByAdvertiser => receivable(&slots, effective_at, offer)?,
+            Owed::ToPartner => entries(&slots, effective_at, &new.partner, about.offer)?,
+            Owed::ByAdvertiser => receivable(&slots, effective_at, about.offer)?,
         };
         if entries.is_empty() && memo == Memo::default() {
             continue;
@@ -229,9 +251,9 @@ fn difference(
             number: 0,
             cause: cause.position,
             kind,
-            conversion_id: Some(conversion_id),
-            rule: Some(new.rule.to_string()),
-            terms_version: Some(new.terms_version.to_string()),
+            conversion_id: Some(about.id),
+            rule: Some(Arc::clone(&new.rule)),
+            terms_version: Some(Arc::clone(&new.terms_version)),
             partner: new.partner.clone(),
             currency: new.currency,
             payout_id: new.payout_id.filter(|_| kind == PostingKind::Clawback),
@@ -270,10 +292,13 @@ struct Slot {
     available_at: Option<Instant>,
 }
 
+/// What one line has: before and after, pending and approved.
+type Slots = SmallVec<[(Slot, i64); 4]>;
+
 /// Adds a line's amounts, times `sign`, as they stand from `now` on. What is approved later moves
 /// from pending to approved then; if that time is past, it has moved already.
 fn add_slots(
-    slots: &mut BTreeMap<Slot, i64>,
+    slots: &mut Slots,
     line: &PostedLine,
     now: Instant,
     conversion_at: Instant,
@@ -281,13 +306,14 @@ fn add_slots(
 ) -> Result<(), Overflow> {
     let amount = line.amount_minor.checked_mul(sign).ok_or(Overflow)?;
     let mut add = |effective_at: Instant, available_at, amount: i64| {
-        let slot = slots
-            .entry(Slot {
-                effective_at,
-                available_at,
-            })
-            .or_insert(0);
-        *slot = slot.checked_add(amount).ok_or(Overflow)?;
+        let slot = Slot {
+            effective_at,
+            available_at,
+        };
+        match slots.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, sum)) => *sum = sum.checked_add(amount).ok_or(Overflow)?,
+            None => slots.push((slot, amount)),
+        }
         Ok(())
     };
     match line.standing {
@@ -305,14 +331,14 @@ fn add_slots(
 }
 
 fn entries(
-    slots: &BTreeMap<Slot, i64>,
+    slots: &Slots,
     effective_at: Instant,
     partner: &Slug,
     offer: &OfferRef,
 ) -> Result<Vec<Entry>, Overflow> {
     let mut entries = Vec::new();
     let mut total = 0_i64;
-    for (slot, &amount) in slots
+    for &(slot, amount) in slots
         .iter()
         .filter(|(slot, _)| slot.effective_at == effective_at)
     {
@@ -341,7 +367,7 @@ fn entries(
 
 /// What the advertiser owes from a time on: only what is approved.
 fn receivable(
-    slots: &BTreeMap<Slot, i64>,
+    slots: &Slots,
     effective_at: Instant,
     offer: &OfferRef,
 ) -> Result<Vec<Entry>, Overflow> {
@@ -349,7 +375,7 @@ fn receivable(
         .iter()
         .filter(|(slot, _)| slot.effective_at == effective_at && slot.available_at.is_some());
     let total = approved
-        .map(|(_, &amount)| amount)
+        .map(|&(_, amount)| amount)
         .try_fold(0_i64, |sum, amount| sum.checked_add(amount).ok_or(Overflow))?;
     if total == 0 {
         return Ok(Vec::new());
@@ -366,26 +392,4 @@ fn receivable(
             total.checked_neg().ok_or(Overflow)?,
         ),
     ])
-}
-
-/// One memo less another; `None` if it does not fit.
-pub fn memo_difference(a: &Memo, b: &Memo) -> Option<Memo> {
-    memo_with(a, b, i64::checked_sub)
-}
-
-/// Two memos added; `None` if the sum does not fit.
-pub fn memo_sum(a: &Memo, b: &Memo) -> Option<Memo> {
-    memo_with(a, b, i64::checked_add)
-}
-
-fn memo_with(a: &Memo, b: &Memo, with: fn(i64, i64) -> Option<i64>) -> Option<Memo> {
-    Some(Memo {
-        earned_minor: with(a.earned_minor, b.earned_minor)?,
-        reversed_minor: with(a.reversed_minor, b.reversed_minor)?,
-        clawed_back_minor: with(a.clawed_back_minor, b.clawed_back_minor)?,
-        recovered_minor: with(a.recovered_minor, b.recovered_minor)?,
-        written_off_minor: with(a.written_off_minor, b.written_off_minor)?,
-        adjusted_minor: with(a.adjusted_minor, b.adjusted_minor)?,
-        paid_minor: with(a.paid_minor, b.paid_minor)?,
-    })
 }

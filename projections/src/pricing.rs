@@ -334,12 +334,17 @@ pub fn price(
         Ok(product) => product,
         Err(reason) => return Given::nothing(reason),
     };
-    let net = product.clone().times(left.part).over(left.of);
     let fee = rule.chargeback_fee.filter(|_| left.fee).map(|fee| {
         let exponent = i32::try_from(currency.exponent()).unwrap_or(2);
         round(&convert.of_product(Product::of_decimal(fee).shifted(exponent)))
     });
-    let amounts = round(&product).zip(round(&net)).and_then(|(base, net)| {
+    let base = round(&product);
+    let net = if left.part == left.of {
+        base
+    } else {
+        round(&product.times(left.part).over(left.of))
+    };
+    let amounts = base.zip(net).and_then(|(base, net)| {
         let fee = fee.map_or(Some(0), |fee| fee)?;
         Some((base, net.checked_sub(fee)?))
     });

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use postbook_schemas::{
@@ -14,6 +14,7 @@ use postbook_schemas::{
     terms::PartnerScope,
 };
 use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
 use crate::{derivation::Derivation, order::OrderKey, rules::CompiledTerms};
 
@@ -91,7 +92,7 @@ pub struct Programme {
     derivation: InForce,
     offers: BTreeMap<OfferRef, Newest<OfferSettings>>,
     partners: BTreeMap<Slug, PartnerKnown>,
-    coupons: BTreeMap<(OfferRef, String), Assignments>,
+    coupons: BTreeMap<OfferRef, BTreeMap<String, Assignments>>,
     rates: BTreeMap<(Currency, Currency), BTreeMap<(Instant, OrderKey), Decimal>>,
     terms: BTreeMap<OfferRef, Vec<Arc<CompiledTerms>>>,
     offer_names: BTreeSet<OfferRef>,
@@ -136,10 +137,10 @@ impl Programme {
     }
 
     /// The settings of an offer.
-    pub fn offer(&self, offer: &OfferRef) -> OfferSettings {
-        self.offers
-            .get(offer)
-            .map_or_else(OfferSettings::undefined, |newest| newest.value.clone())
+    pub fn offer(&self, offer: &OfferRef) -> &OfferSettings {
+        static UNDEFINED: LazyLock<OfferSettings> = LazyLock::new(OfferSettings::undefined);
+        let known = self.offers.get(offer);
+        known.map_or(&UNDEFINED, |newest| &newest.value)
     }
 
     /// The currency of an offer's amounts that name none.
@@ -152,14 +153,14 @@ impl Programme {
     /// Defines an offer; true if that changes what is derived.
     pub fn define_offer(&mut self, order: OrderKey, offer: &Offer) -> bool {
         let reference = offer.reference();
-        let before = self.offer(&reference);
+        let before = self.offer(&reference).clone();
         define(
             &mut self.offers,
             reference.clone(),
             order,
             OfferSettings::of(offer),
         );
-        before != self.offer(&reference)
+        before != *self.offer(&reference)
     }
 
     /// What a partner is paid in; `None` until the partner is defined.
@@ -178,8 +179,8 @@ impl Programme {
 
     /// The partners above one at a time, the nearest first. A circle, which `apply` refuses, ends
     /// where it closes.
-    pub fn uplines(&self, partner: &Slug, at: Instant) -> Vec<Slug> {
-        let mut above: Vec<Slug> = Vec::new();
+    pub fn uplines(&self, partner: &Slug, at: Instant) -> SmallVec<[Slug; 2]> {
+        let mut above = SmallVec::<[Slug; 2]>::new();
         let mut below = partner;
         while let Some(parent) = self.parent(below, at) {
             if parent == partner || above.contains(parent) {
@@ -219,7 +220,7 @@ impl Programme {
 
     /// Whose coupon it was at a time.
     pub fn coupon(&self, offer: &OfferRef, code: &str, at: Instant) -> Option<&Slug> {
-        let assignments = self.coupons.get(&(offer.clone(), coupon_code(code)))?;
+        let assignments = self.coupons.get(offer)?.get(&coupon_code(code))?;
         // Without a start an assignment holds for all time; it sorts before those with one.
         assignments
             .iter()
@@ -230,7 +231,9 @@ impl Programme {
     /// Assigns a coupon.
     pub fn define_coupon(&mut self, order: OrderKey, coupon: &Coupon) {
         self.coupons
-            .entry((coupon.offer.clone(), coupon_code(&coupon.code)))
+            .entry(coupon.offer.clone())
+            .or_default()
+            .entry(coupon_code(&coupon.code))
             .or_default()
             .insert((coupon.effective_from, order), coupon.partner.clone());
     }
@@ -258,7 +261,7 @@ impl Programme {
 
     /// The fact that says whose coupon it was at a time.
     pub fn coupon_fact(&self, offer: &OfferRef, code: &str, at: Instant) -> Option<FactId> {
-        let assignments = self.coupons.get(&(offer.clone(), coupon_code(code)))?;
+        let assignments = self.coupons.get(offer)?.get(&coupon_code(code))?;
         let mut keys = assignments.keys().rev();
         keys.find(|(from, _)| from.is_none_or(|from| from <= at))
             .map(|(_, order)| order.id)
@@ -314,8 +317,8 @@ impl Programme {
         match fact {
             Fact::OfferDefined(offer) => Some(self.offers.get(&offer.reference())?.order.id),
             Fact::CouponDefined(coupon) => {
-                let key = (coupon.offer.clone(), coupon_code(&coupon.code));
-                let mut all = self.coupons.get(&key)?.keys().rev();
+                let of_offer = self.coupons.get(&coupon.offer)?;
+                let mut all = of_offer.get(&coupon_code(&coupon.code))?.keys().rev();
                 all.find(|(from, _)| *from == coupon.effective_from)
                     .map(|(_, order)| order.id)
             }

@@ -20,7 +20,7 @@ use rust_decimal::Decimal;
 use crate::{
     exact::{minor_rounded_down, minor_rounded_up},
     order::OrderKey,
-    pools::Threshold,
+    pools::{Threshold, Thresholds},
 };
 
 /// One version of an offer's terms.
@@ -152,6 +152,11 @@ impl CompiledTerms {
     /// Whether what any rule gives depends on other conversions.
     pub fn is_pooled(&self) -> bool {
         self.has_advance() || self.rules.iter().any(CompiledRule::is_pooled)
+    }
+
+    /// Whether any rule pays partners above those who are credited.
+    pub fn has_override(&self) -> bool {
+        self.rules.iter().any(CompiledRule::is_override)
     }
 
     /// Whether any rule pays in advance what revenue share must exceed.
@@ -328,9 +333,9 @@ impl CompiledRule {
     }
 
     /// Where its tiers turn the price; amounts are in a currency with this exponent.
-    pub fn tier_thresholds(&self, exponent: u32) -> Vec<Threshold> {
+    pub fn tier_thresholds(&self, exponent: u32) -> Thresholds {
         let Some(tiers) = &self.tiers else {
-            return Vec::new();
+            return Thresholds::new();
         };
         let threshold = |from: Decimal| match (tiers.by, tiers.mode) {
             (TierBy::Count, TierMode::All) => Threshold::Count(whole(minor_rounded_up(from, 0))),
@@ -351,9 +356,9 @@ impl CompiledRule {
     }
 
     /// Where its cap ends; amounts are in the partner's currency.
-    pub fn cap_thresholds(&self, currency: Currency) -> Vec<Threshold> {
+    pub fn cap_thresholds(&self, currency: Currency) -> Thresholds {
         let Some(cap) = &self.cap else {
-            return Vec::new();
+            return Thresholds::new();
         };
         let count = cap.count.map(|most| whole(i128::from(most)));
         let sum = cap

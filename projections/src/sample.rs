@@ -56,6 +56,7 @@ fn draft((number, fact): (u128, Fact)) -> Envelope {
         recorded_at: Instant::MAX,
         actor: "draft".to_owned(),
         source: Source::default(),
+        reason: None,
         fact,
     }
 }
@@ -138,6 +139,7 @@ mod tests {
             recorded_at: Instant::EPOCH,
             actor: "test".to_owned(),
             source: Source::default(),
+            reason: None,
             fact: Fact::of_report(report),
         }
     }

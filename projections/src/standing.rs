@@ -77,40 +77,44 @@ pub struct MoneyChange {
 
 /// What changes, in the order of facts, take of an amount (`None` and negative amounts have nothing
 /// to take: any refund or chargeback is then a total one).
+///
+/// What was charged back cannot be refunded as well. Such a refund is remembered, and holds as soon as the
+/// chargeback is won.
 pub fn taken(amount_minor: Option<i64>, changes: impl Iterator<Item = MoneyChange>) -> Taken {
     let amount = amount_minor.unwrap_or(0).max(0);
-    changes.fold(Taken::default(), |taken, change| {
-        step(amount, taken, &change)
-    })
+    let mut taken = changes.fold(Taken::default(), |said, change| step(amount, said, &change));
+    let refundable = amount.saturating_sub(taken.charged_back_minor);
+    taken.refunded_minor = taken.refunded_minor.min(refundable);
+    taken
 }
 
-fn step(amount: i64, mut taken: Taken, change: &MoneyChange) -> Taken {
-    let gone = taken
-        .refunded_minor
-        .saturating_add(taken.charged_back_minor);
-    let remaining = amount.saturating_sub(gone);
+/// Adds a change; of refunds, whatever was charged back meanwhile.
+fn step(amount: i64, mut said: Taken, change: &MoneyChange) -> Taken {
+    let not_refunded = amount.saturating_sub(said.refunded_minor);
     match change.change {
         Change::Refund => {
-            let asked = change.amount_minor.unwrap_or(remaining);
-            let applied = asked.min(remaining);
-            taken.refunded_minor = taken.refunded_minor.saturating_add(applied);
+            let asked = change.amount_minor.unwrap_or(not_refunded);
+            let applied = asked.min(not_refunded);
+            said.refunded_minor = said.refunded_minor.saturating_add(applied);
             let over = asked.saturating_sub(applied);
-            taken.over_refunded_minor = taken.over_refunded_minor.saturating_add(over);
-            taken.refunded = taken.refunded || asked > 0 || amount == 0;
+            said.over_refunded_minor = said.over_refunded_minor.saturating_add(over);
+            said.refunded = said.refunded || asked > 0 || amount == 0;
         }
         Change::Chargeback => {
+            let remaining = not_refunded.saturating_sub(said.charged_back_minor).max(0);
             let applied = change.amount_minor.unwrap_or(remaining).min(remaining);
-            taken.charged_back_minor = taken.charged_back_minor.saturating_add(applied);
-            taken.charged_back = taken.charged_back || applied > 0 || amount == 0;
+            said.charged_back_minor = said.charged_back_minor.saturating_add(applied);
+            // The bank's fee is due also where a refund has left nothing to take.
+            said.charged_back = true;
         }
         Change::ChargebackWon => {
-            let won = change.amount_minor.unwrap_or(taken.charged_back_minor);
-            taken.charged_back_minor = taken.charged_back_minor.saturating_sub(won).max(0);
-            taken.charged_back = taken.charged_back && taken.charged_back_minor > 0;
+            let won = change.amount_minor.unwrap_or(said.charged_back_minor);
+            said.charged_back_minor = said.charged_back_minor.saturating_sub(won).max(0);
+            said.charged_back = said.charged_back && said.charged_back_minor > 0;
         }
         Change::Status => {}
     }
-    taken
+    said
 }
 
 #[cfg(test)]
@@ -144,6 +148,25 @@ mod tests {
     fn a_chargeback_that_is_won_takes_nothing() {
         let taken = changes(&[(Change::Chargeback, None), (Change::ChargebackWon, None)]);
         assert_eq!(taken, Taken::default());
+    }
+
+    #[test]
+    fn a_refund_of_what_was_charged_back_holds_once_that_is_won() {
+        use Change::{Chargeback, ChargebackWon, Refund};
+        for refund in [None, Some(100)] {
+            let both = changes(&[(Chargeback, None), (Refund, refund)]);
+            assert_eq!((both.refunded_minor, both.charged_back_minor), (0, 100));
+            let won = changes(&[(Chargeback, None), (Refund, refund), (ChargebackWon, None)]);
+            assert_eq!((won.refunded_minor, won.charged_back_minor), (100, 0));
+            assert_eq!((both.over_refunded_minor, won.over_refunded_minor), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_chargeback_of_what_was_refunded_takes_nothing_and_is_one() {
+        let taken = changes(&[(Change::Refund, None), (Change::Chargeback, None)]);
+        assert_eq!((taken.refunded_minor, taken.charged_back_minor), (100, 0));
+        assert!(taken.charged_back);
     }
 
     #[test]

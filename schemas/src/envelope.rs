@@ -35,6 +35,8 @@ pub struct Envelope {
     pub actor: String,
     /// Where it came in.
     pub source: Source,
+    /// Why, where that is said beside the data: definitions carry it so.
+    pub reason: Option<String>,
     /// The fact.
     pub fact: Fact,
 }
@@ -52,6 +54,8 @@ pub struct Draft {
     pub actor: Arc<str>,
     /// Where it came in.
     pub source: Source,
+    /// Why, where that is said beside the data.
+    pub reason: Option<Arc<str>>,
     /// The data as JSON.
     pub data: Vec<u8>,
 }
@@ -75,8 +79,15 @@ impl Draft {
             occurred_at,
             actor,
             source,
+            reason: None,
             data,
         }
+    }
+
+    /// The same, with why it is said.
+    #[must_use]
+    pub fn because(self, reason: Option<Arc<str>>) -> Self {
+        Self { reason, ..self }
     }
 
     /// Appends the line that is kept, without a line feed, to `line`.
@@ -92,6 +103,7 @@ impl Draft {
             recorded_at,
             actor: &self.actor,
             source: &self.source,
+            reason: self.reason.as_deref(),
         };
         serde_json::to_writer(&mut *line, &head)
             .expect("a head of texts and numbers can be written as JSON");
@@ -113,6 +125,8 @@ struct Head<'a> {
     recorded_at: Instant,
     actor: &'a str,
     source: &'a Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 /// A kept line, parsed as far as its data, which stays as it is.
@@ -133,6 +147,9 @@ pub struct RawEnvelope<'a> {
     pub actor: String,
     /// Where it came in.
     pub source: Source,
+    /// Why, where that is said beside the data.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// The data.
     #[serde(borrow)]
     pub data: &'a RawValue,
@@ -152,6 +169,7 @@ impl Envelope {
             recorded_at: raw.recorded_at,
             actor: raw.actor,
             source: raw.source,
+            reason: raw.reason,
             fact,
         })
     }

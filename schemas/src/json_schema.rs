@@ -18,7 +18,7 @@ pub fn fact_schema(fact_type: FactType) -> Value {
     let source = generator.subschema_for::<Source>();
     let instant = generator.subschema_for::<Instant>();
     let definitions = generator.take_definitions(true);
-    json!({
+    let mut schema = json!({
         "$schema": DIALECT,
         "title": fact_type.name(),
         "type": "object",
@@ -35,7 +35,29 @@ pub fn fact_schema(fact_type: FactType) -> Value {
         "required": ["id", "type", "version", "occurred_at", "recorded_at", "actor", "source", "data"],
         "additionalProperties": false,
         "$defs": definitions,
-    })
+    });
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    if let Some(properties) = properties.filter(|_| is_definition(fact_type)) {
+        let reason = json!({ "type": "string", "description": "why it is so from now on" });
+        properties.insert("reason".to_owned(), reason);
+    }
+    schema
+}
+
+/// Whether facts of this type say beside their data why: definitions, whose data is what programme
+/// files say.
+fn is_definition(fact_type: FactType) -> bool {
+    matches!(
+        fact_type,
+        FactType::BrandDefined
+            | FactType::OfferDefined
+            | FactType::PartnerDefined
+            | FactType::LinkDefined
+            | FactType::CouponDefined
+            | FactType::MappingDefined
+            | FactType::FxRateRecorded
+            | FactType::TermsPublished
+    )
 }
 
 /// The schema of a programme file.

@@ -42,33 +42,42 @@ pub enum AmountError {
 /// An ISO 4217 currency with minor units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(with = "String")]
-pub struct Currency([u8; 3]);
+pub struct Currency {
+    code: [u8; 3],
+    /// How many decimals the code has: asked for with every amount, so it is looked up once.
+    exponent: u8,
+}
 
 impl Currency {
     /// The US dollar.
-    pub const USD: Self = Self(*b"USD");
+    pub const USD: Self = Self {
+        code: *b"USD",
+        exponent: 2,
+    };
     /// The euro.
-    pub const EUR: Self = Self(*b"EUR");
+    pub const EUR: Self = Self {
+        code: *b"EUR",
+        exponent: 2,
+    };
 
     /// The currency with this ISO 4217 code; case does not matter. Codes without minor units
     /// (gold, test codes) are no currencies of a ledger.
     pub fn from_code(code: &str) -> Option<Self> {
         let code = code.to_ascii_uppercase();
-        let currency = iso_currency::Currency::from_code(&code)?;
-        currency.exponent()?;
-        <[u8; 3]>::try_from(code.as_bytes()).ok().map(Self)
+        let exponent = iso_currency::Currency::from_code(&code)?.exponent()?;
+        let exponent = u8::try_from(exponent).ok()?;
+        let code = <[u8; 3]>::try_from(code.as_bytes()).ok()?;
+        Some(Self { code, exponent })
     }
 
     /// The three letters.
     pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("???")
+        std::str::from_utf8(&self.code).unwrap_or("???")
     }
 
     /// How many decimals an amount in major units may have.
     pub fn exponent(self) -> u32 {
-        iso_currency::Currency::from_code(self.code())
-            .and_then(iso_currency::Currency::exponent)
-            .map_or(2, u32::from)
+        u32::from(self.exponent)
     }
 
     /// An amount in major units (`49.90`) as minor units (`4990`).

@@ -3,20 +3,24 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Client, Outgoing, refusal},
     exit::{CliError, Exit},
     global::Global,
     output, own,
+    through::{Remote, Through, body, reason},
 };
-use crate::commands::programme::{
-    ProgrammeFile,
-    apply::{Applying, apply, read_files},
+use crate::{
+    commands::programme::{
+        ProgrammeFile,
+        apply::{Applying, apply, read_files},
+    },
+    service::Service,
 };
 
 /// Applies programme files, after showing what they change.
@@ -31,18 +35,20 @@ pub(super) struct Apply {
     /// Do not ask first
     #[arg(long)]
     yes: bool,
-    /// Apply through the running server at this URL instead of opening the data directory
-    #[arg(long, value_name = "URL", requires = "token")]
-    server: Option<String>,
-    /// An admin's token for the server
-    #[arg(long, value_name = "T")]
-    token: Option<String>,
+    /// Why; kept with the facts
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Without a second person, also where closed months or payouts have told of what changes
+    #[arg(long, requires = "reason")]
+    anyway: bool,
+    #[command(flatten)]
+    through: Through,
 }
 
 /// Where plans are made and applied.
 enum Target {
-    Here(std::sync::Arc<crate::service::Service>),
-    Server(Box<Client>, String),
+    Here(Arc<Service>),
+    Server(Box<Remote>),
 }
 
 impl Apply {
@@ -55,8 +61,11 @@ impl Apply {
                 CliError::failed(format!("{} cannot be read: {error}", path.display()))
             })?);
         }
-        let target = if let Some((url, token)) = self.server.as_deref().zip(self.token.as_deref()) {
-            Target::Server(Box::new(Client::try_new(url)?), token.to_owned())
+        if let Some(text) = &self.reason {
+            reason(text)?;
+        }
+        let target = if let Some(remote) = self.through.remote()? {
+            Target::Server(Box::new(remote))
         } else {
             // A programme with mistakes is refused before anything is made on disk.
             parse(&texts)?;
@@ -75,56 +84,64 @@ impl Apply {
         texts: &[(String, String)],
         as_json: bool,
     ) -> Result<(), CliError> {
-        let asks = !self.dry_run && !self.yes && io::stdin().is_terminal() && !as_json;
-        if !asks {
-            let answer = target.apply(texts, self.dry_run).await?;
-            return show(&answer, as_json);
+        let plan = self.send(target, texts, true).await?;
+        if self.dry_run {
+            return if as_json {
+                output::json(&plan)
+            } else {
+                show(&plan)
+            };
         }
-        let plan = target.apply(texts, true).await?;
-        show(&plan, false)?;
-        if plan
-            .get("changes")
-            .and_then(Value::as_array)
-            .is_none_or(Vec::is_empty)
-        {
+        if !as_json {
+            show(&plan)?;
+        }
+        let asks = !self.yes && io::stdin().is_terminal() && !as_json;
+        let changes = plan.get("changes").and_then(Value::as_array);
+        if asks && changes.is_none_or(Vec::is_empty) {
             return Ok(());
         }
-        if !agrees()? {
+        if asks && !agrees()? {
             return Err(CliError::new(Exit::Refused, "nothing was applied"));
         }
-        let applied = target.apply(texts, false).await?;
+        let mut applied = self.send(target, texts, false).await?;
+        if as_json {
+            applied["posted"] = plan["posted"].clone();
+            return output::json(&applied);
+        }
         output::note(&conclusion(&applied));
         Ok(())
     }
-}
 
-impl Target {
     /// Plans, and applies unless it is a dry run. Answers as `POST /v1/programme` does.
-    async fn apply(&self, texts: &[(String, String)], is_dry_run: bool) -> Result<Value, CliError> {
-        match self {
-            Self::Here(service) => {
-                let by = own::by("apply");
+    async fn send(
+        &self,
+        target: &Target,
+        texts: &[(String, String)],
+        is_dry_run: bool,
+    ) -> Result<Value, CliError> {
+        match target {
+            Target::Here(service) => {
                 let applying = Applying {
-                    actor: by.actor,
-                    source: by.source,
+                    author: self.through.author("postbook apply"),
+                    reason: self.reason.as_deref().map(|text| text.trim().into()),
+                    anyway: self.anyway,
                     is_dry_run,
+                    patience: own::PATIENCE,
                 };
                 let files = parse(texts)?;
                 Ok(apply(service, files, applying).await?.to_json())
             }
-            Self::Server(client, token) => {
-                let files: Vec<_> = texts
+            Target::Server(remote) => {
+                let files = texts
                     .iter()
-                    .map(|(name, text)| json!({"name": name, "text": text}))
-                    .collect();
-                let body = json!({"files": files, "dry_run": is_dry_run});
-                let outgoing = Outgoing::json(&body).bearer(token);
-                let answer = client.send("/v1/programme", outgoing).await?;
-                if answer.status.is_success() {
-                    Ok(answer.json())
-                } else {
-                    Err(refusal(&answer))
-                }
+                    .map(|(name, text)| json!({"name": name, "text": text}));
+                let body = body([
+                    ("files", files.collect()),
+                    ("dry_run", json!(is_dry_run)),
+                    ("reason", json!(self.reason)),
+                    ("anyway", json!(self.anyway)),
+                ]);
+                remote.post("/v1/programme", &body).await
             }
         }
     }
@@ -148,10 +165,7 @@ pub(super) fn parse(texts: &[(String, String)]) -> Result<Vec<ProgrammeFile>, Cl
     }
 }
 
-fn show(answer: &Value, as_json: bool) -> Result<(), CliError> {
-    if as_json {
-        return output::json(answer);
-    }
+fn show(answer: &Value) -> Result<(), CliError> {
     let changes = answer.get("changes").and_then(Value::as_array);
     for change in changes.into_iter().flatten() {
         output::line(
@@ -163,8 +177,24 @@ fn show(answer: &Value, as_json: bool) -> Result<(), CliError> {
     }
     let unchanged = answer.get("unchanged").and_then(Value::as_u64).unwrap_or(0);
     output::line(&format!("= {unchanged} unchanged"))?;
-    output::note(&conclusion(answer));
-    Ok(())
+    show_posted(&answer["posted"])
+}
+
+/// What the plan would change of what is posted already.
+fn show_posted(posted: &Value) -> Result<(), CliError> {
+    let Some(text) = posted["text"].as_str() else {
+        return Ok(());
+    };
+    let differences = posted["differences"].as_array();
+    let differences: Vec<_> = differences
+        .into_iter()
+        .flatten()
+        .map(|one| {
+            let currency = output::text(one, "currency");
+            format!("{currency} {}", output::major_of(one, "difference_minor"))
+        })
+        .collect();
+    output::line(&format!("! {}: {text}", differences.join(", ")))
 }
 
 fn conclusion(answer: &Value) -> String {

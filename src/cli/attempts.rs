@@ -217,7 +217,7 @@ fn show(told: &AttemptTold) -> Result<(), CliError> {
         ("body", text(&told.request.body)),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        output::line(&format!("{name:<12}{value}"))?;
+        output::line(&format!("{name:<12}{}", output::indented(value, 12)))?;
     }
     if !told.expected.is_empty() {
         let rows = told.expected.iter().map(|row| {
@@ -235,9 +235,11 @@ fn show(told: &AttemptTold) -> Result<(), CliError> {
 fn show_checks(checks: &Checks) -> Result<(), CliError> {
     for (number, check) in (1..).zip(&checks.checks) {
         let (name, state) = (check.name.replace('_', " "), check.state.code());
-        output::line(&format!("{number} {name:<17}{state:<9}{}", check.detail))?;
+        let detail = output::indented(&check.detail, 28);
+        output::line(&format!("{number} {name:<17}{state:<9}{detail}"))?;
         for shown in &check.evidence {
-            output::line(&format!("    {:>10}  {}", shown.position, shown.shows))?;
+            let shows = output::indented(&shown.shows, 16);
+            output::line(&format!("    {:>10}  {shows}", shown.position))?;
         }
         if let Some(next) = &check.next {
             output::line(&format!("    look at   {next}"))?;

@@ -29,9 +29,12 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    commands::programme::{
-        ProgrammeFile,
-        apply::{Applying, apply},
+    commands::{
+        programme::{
+            ProgrammeFile,
+            apply::{Applying, apply},
+        },
+        record::{Author, PATIENCE},
     },
     service::{ServerOptions, Service},
 };
@@ -46,7 +49,7 @@ const SEED: u64 = 20_260_101;
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Address and port; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", value_parser = serve::address, default_value = "127.0.0.1:8080")]
     listen: String,
     /// End after printing instead of serving on
     #[arg(long)]
@@ -144,11 +147,16 @@ async fn play(
     client: &Client,
 ) -> Result<(Keys, Played), CliError> {
     let start = clock.now();
-    let by = own::by("demo");
     let applying = Applying {
-        actor: by.actor,
-        source: by.source,
+        author: Author {
+            actor: own::ACTOR.into(),
+            endpoint: "postbook demo",
+            idempotency_key: None,
+        },
+        reason: None,
+        anyway: false,
         is_dry_run: false,
+        patience: PATIENCE,
     };
     let file = ProgrammeFile::try_new("programme.toml", PROGRAMME).map_err(CliError::failed)?;
     apply(service, vec![file], applying).await?;

@@ -22,7 +22,8 @@ use crate::{
     clock::{Clock, SystemClock},
     commands,
     projector::lease,
-    store::postgres::Server,
+    secrets::Place,
+    store::{open::Location, postgres::Server},
     tables::{self, generation::Purpose, query::Slice},
 };
 
@@ -77,7 +78,7 @@ impl Doctor {
             format!("postbook {}", env!("CARGO_PKG_VERSION")),
         )];
         let location = global.options().location()?;
-        findings.extend(files::look(&global.data, location.postgres().is_none()));
+        findings.extend(look_outside(global, &location)?);
         if let Some(server) = location.postgres() {
             findings.extend(server::findings(server).await);
         }
@@ -97,6 +98,19 @@ impl Doctor {
         }
         report(&findings, &global.data, global.json)
     }
+}
+
+fn look_outside(global: &Global, location: &Location) -> Result<Vec<Finding>, CliError> {
+    let place = global.options().secrets_place()?;
+    let secrets_in = match &place {
+        Place::Directory(directory) => Some(directory.as_path()),
+        Place::Server(_) => None,
+    };
+    let locked = match location {
+        Location::Directory(directory) => directory,
+        _ => &global.data,
+    };
+    Ok(files::look(&global.data, secrets_in, locked))
 }
 
 async fn look_inside(reader: &Reader) -> Result<Vec<Finding>, CliError> {

@@ -50,7 +50,7 @@ impl Events {
                 if !self.is_wanted(line)? {
                     continue;
                 }
-                output::line(&String::from_utf8_lossy(line))?;
+                output::kept_line(&String::from_utf8_lossy(line))?;
                 left -= 1;
             }
             from = page.next.max(from + 1);

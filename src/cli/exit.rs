@@ -62,7 +62,11 @@ impl From<StoreError> for CliError {
                     "{message}\nhint: verbs that write go through a running server with --server URL --token T"
                 ),
             ),
-            StoreError::Busy => Self::new(Exit::Unavailable, error),
+            StoreError::OtherKeys => Self::new(Exit::Refused, error),
+            StoreError::Url(_) => Self::new(Exit::Usage, error),
+            StoreError::Busy | StoreError::Unreachable { .. } => {
+                Self::new(Exit::Unavailable, error)
+            }
             StoreError::Damaged { .. } => Self::new(Exit::Unsound, error),
             _ => Self::failed(error),
         }
@@ -72,11 +76,15 @@ impl From<StoreError> for CliError {
 impl From<SecretsError> for CliError {
     fn from(error: SecretsError) -> Self {
         match error {
+            SecretsError::Server(StoreError::Unreachable { .. }) => {
+                Self::new(Exit::Unavailable, error)
+            }
             SecretsError::NoSuchToken(_) | SecretsError::NoSuchKey(_) => {
                 Self::new(Exit::NotFound, error)
             }
             SecretsError::NoKey(_)
             | SecretsError::Locked
+            | SecretsError::Lost(_)
             | SecretsError::WrongMasterKey
             | SecretsError::MasterKeyFile { .. } => Self::new(Exit::Refused, error),
             _ => Self::failed(error),

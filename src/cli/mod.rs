@@ -27,6 +27,7 @@ mod reader;
 mod replay;
 mod requeue;
 mod schema;
+mod scratch;
 mod secret;
 mod serve;
 mod statement;
@@ -138,7 +139,7 @@ impl Cli {
             Verb::Copy(verb) => block_on(verb.run(&global)),
             Verb::Doctor(verb) => block_on(verb.run(&global)),
             Verb::Verify(verb) => block_on(verb.run(&global)),
-            Verb::Schema(verb) => verb.run(),
+            Verb::Schema(verb) => verb.run(&global),
         }
     }
 }

@@ -1,7 +1,14 @@
 //! What is printed: tables for people, JSON for programs. Data goes to standard output, everything
 //! else to standard error.
+//!
+//! Much of it senders wrote: whatever a terminal would obey and not show is escaped, here and for all
+//! verbs.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    io::{self, IsTerminal, Write},
+};
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,10 +18,61 @@ use serde_json::Value;
 
 use super::exit::CliError;
 
-/// Prints a line on standard output.
+/// Prints a line for people on standard output. Line feeds and tabs in it are the program's own:
+/// what a sender wrote comes by [`table`] or [`indented`].
+pub(super) fn line(text: &str) -> Result<(), CliError> {
+    document(&visible(text, &['\n', '\t']))
+}
+
+/// A text with all that controls a terminal, or turns the direction of writing around, as `\u{1b}`;
+/// `kept` stays.
+fn visible<'t>(text: &'t str, kept: &[char]) -> Cow<'t, str> {
+    escaped(text, kept, |c, escaped| {
+        _ = write!(escaped, "{}", c.escape_unicode());
+    })
+}
+
+/// A JSON text that means the same, and commands no terminal.
+fn visible_json(text: &str) -> Cow<'_, str> {
+    // Between its tokens there may be line feeds, within its texts not.
+    escaped(text, &['\n', '\r', '\t'], |c, escaped| {
+        _ = write!(escaped, "\\u{:04x}", u32::from(c));
+    })
+}
+
+fn escaped<'t>(text: &'t str, kept: &[char], escape: impl Fn(char, &mut String)) -> Cow<'t, str> {
+    let is_escaped = |c: char| is_command(c) && !kept.contains(&c);
+    if !text.contains(is_escaped) {
+        return text.into();
+    }
+    let mut visible = String::with_capacity(text.len() + 32);
+    for c in text.chars() {
+        if is_escaped(c) {
+            escape(c, &mut visible);
+        } else {
+            visible.push(c);
+        }
+    }
+    visible.into()
+}
+
+/// Whether terminals obey a character: control characters, those for the direction of writing, and
+/// other ends of lines.
+fn is_command(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text under a heading of so many columns: its further lines begin where the first does, so that
+/// none of them looks like one of ours.
+pub(super) fn indented(text: &str, columns: usize) -> String {
+    text.replace('\n', &format!("\n{:columns$}", ""))
+}
+
+/// Prints a document for programs on standard output, as it is.
 ///
 /// A reader that has gone (`| head`) ends the program quietly, as other tools end.
-pub(super) fn line(text: &str) -> Result<(), CliError> {
+pub(super) fn document(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out
         .write_all(text.as_bytes())
@@ -32,14 +90,22 @@ fn gone() -> CliError {
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
-    line(&text)
+    document(&visible_json(&text))
+}
+
+/// Prints a kept line of JSON: byte for byte into a file or to another program, which may hash it.
+pub(super) fn kept_line(text: &str) -> Result<(), CliError> {
+    if io::stdout().is_terminal() {
+        return document(&visible_json(text));
+    }
+    document(text)
 }
 
 /// Tells people something that is not the answer.
 #[expect(clippy::print_stderr, reason = "this is where people are told things")]
 pub(super) fn note(text: &str) {
     if !text.is_empty() {
-        eprintln!("{text}");
+        eprintln!("{}", visible(text, &['\n', '\t']));
     }
 }
 
@@ -53,7 +119,7 @@ pub(super) fn table(
     table.load_style(presets::NOTHING);
     table.set_header(headers.iter().copied());
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| visible(cell, &[])));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
@@ -123,4 +189,45 @@ pub(super) fn progress(what: &'static str, length: u64) -> ProgressBar {
     ProgressBar::new(length)
         .with_style(style)
         .with_message(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_instead() {
+        for (text, shown) in [
+            ("plain, ünïcode, 漢字, 🙂", "plain, ünïcode, 漢字, 🙂"),
+            ("a\u{1b}[2J\u{7}b", "a\\u{1b}[2J\\u{7}b"),
+            ("\u{9b}31m\u{7f}\r", "\\u{9b}31m\\u{7f}\\u{d}"),
+            ("abc\u{202e}cba\u{2066}", "abc\\u{202e}cba\\u{2066}"),
+            ("one\n\ttwo\u{2028}", "one\n\ttwo\\u{2028}"),
+        ] {
+            assert_eq!(visible(text, &['\n', '\t']), shown);
+        }
+        assert_eq!(visible("a\n\tb", &[]), "a\\u{a}\\u{9}b");
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let value = serde_json::json!({ "a\u{1b}": "\u{9b}\u{7f}\u{202e}\n", "b": [1, "é"] });
+        let text = serde_json::to_string_pretty(&value).expect("JSON");
+        let shown = visible_json(&text);
+        assert!(
+            !shown.contains(|c: char| is_command(c) && c != '\n'),
+            "{shown}"
+        );
+        let read: Value = serde_json::from_str(&shown).expect("it is JSON");
+        assert_eq!(read, value);
+    }
+
+    #[test]
+    fn no_cell_makes_a_row_and_no_text_a_line_of_ours() {
+        let rows = [vec!["1".to_owned(), "x\n2  accepted\u{1b}[A".to_owned()]];
+        let text = table(&["n", "detail"], rows, 2);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.ends_with("x\\u{a}2  accepted\\u{1b}[A"), "{text}");
+        assert_eq!(indented("{\n\"a\":1}", 4), "{\n    \"a\":1}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Opens a data directory to write: the whole service, without the HTTP front.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use postbook_schemas::Source;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long a verb waits for the read models to show what is in the log.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How facts name whoever uses the command line on the server's machine.
 pub(super) const ACTOR: &str = "cli";
@@ -31,6 +31,17 @@ pub(super) async fn open_at(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Service>, CliError> {
     Ok(Arc::new(Service::open(&global.options(), clock).await?))
+}
+
+/// Opens the service beside a process that has the log, for reading; what follows from the log is derived
+/// in this directory.
+pub(super) async fn open_beside(
+    global: &Global,
+    directory: &Path,
+) -> Result<Arc<Service>, CliError> {
+    let options = global.options();
+    let service = Service::open_beside(&options, Arc::new(SystemClock), directory);
+    Ok(Arc::new(service.await?))
 }
 
 /// Who asks, for facts that this verb leads to.

@@ -20,6 +20,7 @@ use crate::{
     store::{
         LogStore,
         open::{Location, is_there as is_there_at, open_alone, open_to_read},
+        postgres::is_away,
     },
     tables::{Tables, error::TablesError},
 };
@@ -253,17 +254,16 @@ struct Keys {
 /// Where the log is, and the keys of its ids. Nothing is made where nothing is.
 async fn find(global: &Global) -> Result<(Location, Keys), CliError> {
     let location = global.options().location()?;
-    let server = location.server_name();
-    // A node may begin with nothing but the server's address.
-    let is_there = server.is_some() || global.data.is_dir();
+    // A node may begin with nothing but the log's address; a log in memory has none.
+    let is_there = location != Location::Memory || global.data.is_dir();
     if !is_there || !is_there_at(&location).await? {
-        return Err(match server {
-            Some(server) => nothing_there(server),
-            None => nothing_there(global.data.display()),
+        return Err(match (location.server_name(), &location) {
+            (Some(server), _) => nothing_there(server),
+            (None, Location::Directory(directory)) => nothing_there(directory.display()),
+            (None, _) => nothing_there(global.data.display()),
         });
     }
-    let place = global.options().secrets_place()?;
-    let secrets = Secrets::open_with(&place, None).await?;
+    let secrets = global.options().secrets(None).await?;
     let keys = Keys {
         click_ids: Arc::new(ClickIdKey::new(secrets.click_id_key())),
         pseudonyms: secrets.pseudonyms().clone(),
@@ -284,6 +284,9 @@ impl From<TablesError> for CliError {
             TablesError::Unsuitable(_) => Self::new(Exit::Usage, error),
             TablesError::Absent(_) => Self::new(Exit::NotFound, error),
             TablesError::UnderWay | TablesError::Overtaken => Self::new(Exit::Unavailable, error),
+            TablesError::Server { ref source, .. } if is_away(source) => {
+                Self::new(Exit::Unavailable, error)
+            }
             error => Self::failed(error),
         }
     }
@@ -308,11 +311,13 @@ impl From<crate::commands::programme::apply::ApplyError> for CliError {
     fn from(error: crate::commands::programme::apply::ApplyError) -> Self {
         use crate::commands::programme::apply::ApplyError;
         match error {
-            ApplyError::Problems(_) => Self::new(Exit::Refused, error),
+            ApplyError::Problems(_) | ApplyError::Unexplained | ApplyError::Settled(_) => {
+                Self::new(Exit::Refused, error)
+            }
             ApplyError::Store(error) => error.into(),
             ApplyError::Unreadable { .. } => Self::new(Exit::Unsound, error),
             ApplyError::Command(error) => error.into(),
-            ApplyError::Directory(_) => Self::failed(error),
+            ApplyError::Directory(_) | ApplyError::Underivable(_) => Self::failed(error),
         }
     }
 }

@@ -3,10 +3,15 @@
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use postbook_schemas::{json_schema, mapping::presets};
+use postbook_schemas::{
+    json_schema,
+    mapping::presets::{self, Preset},
+};
+use serde_json::json;
 
 use super::{
     exit::{CliError, Exit},
+    global::Global,
     output,
 };
 use crate::http::v1::openapi;
@@ -30,7 +35,7 @@ fn documents() -> Vec<(String, String)> {
 
 impl Schema {
     /// Runs the verb.
-    pub(super) fn run(&self) -> Result<(), CliError> {
+    pub(super) fn run(&self, global: &Global) -> Result<(), CliError> {
         let documents = documents();
         if let Some(directory) = &self.write {
             for (path, content) in &documents {
@@ -51,21 +56,13 @@ impl Schema {
             return Ok(());
         }
         let Some(name) = &self.name else {
-            let names = documents.iter().map(|(path, _)| name_of(path));
-            let names = names.chain(["presets".to_owned()]);
-            return names
-                .collect::<Vec<_>>()
-                .iter()
-                .try_for_each(|name| output::line(name));
+            return list(&documents, global.json);
         };
         if name == "presets" {
-            let mut presets = presets::ALL.iter();
-            return presets.try_for_each(|preset| {
-                output::line(&format!("{:<10}{}", preset.name, preset.title()))
-            });
+            return list_presets(global.json);
         }
         if let Some(preset) = name.strip_prefix("presets.").and_then(presets::find) {
-            return output::line(preset.text.trim_end());
+            return show(preset, global.json);
         }
         let found = documents.iter().find(|(path, _)| name_of(path) == *name);
         let (_, content) = found.ok_or_else(|| {
@@ -74,8 +71,37 @@ impl Schema {
                 format!("there is no schema `{name}`; `postbook schema` lists them"),
             )
         })?;
-        output::line(content.trim_end())
+        output::document(content.trim_end())
     }
+}
+
+/// The names of all documents.
+fn list(documents: &[(String, String)], as_json: bool) -> Result<(), CliError> {
+    let names = documents.iter().map(|(path, _)| name_of(path));
+    let mut names = names.chain(["presets".to_owned()]);
+    if as_json {
+        let items = names.map(|name| json!({ "name": name }));
+        return output::json(&json!({ "items": items.collect::<Vec<_>>() }));
+    }
+    names.try_for_each(|name| output::line(&name))
+}
+
+fn list_presets(as_json: bool) -> Result<(), CliError> {
+    let mut presets = presets::ALL.iter();
+    if as_json {
+        let items = presets.map(|preset| json!({"name": preset.name, "title": preset.title()}));
+        return output::json(&json!({ "items": items.collect::<Vec<_>>() }));
+    }
+    presets.try_for_each(|preset| output::line(&format!("{:<10}{}", preset.name, preset.title())))
+}
+
+/// Prints a preset: TOML with comments, which stays a text in JSON.
+fn show(preset: &Preset, as_json: bool) -> Result<(), CliError> {
+    if as_json {
+        let (name, title, text) = (preset.name, preset.title(), preset.text);
+        return output::json(&json!({"name": name, "title": title, "text": text}));
+    }
+    output::document(preset.text.trim_end())
 }
 
 /// `facts/ftd.reported.v1.schema.json` is called `ftd.reported`.

@@ -18,7 +18,11 @@ use super::{
     output, own, reader,
     values::{self, Span},
 };
-use crate::secrets::{KeyBytes, KeyKind, MasterKey, OfferKeyInfo, Secrets};
+use crate::{
+    commands::credential::CredentialError,
+    directory::Directory,
+    secrets::{KeyBytes, KeyKind, MasterKey, OfferKeyInfo, Secrets},
+};
 
 /// Longest file of a secret that is read.
 const FILE_BYTES_MAX: u64 = 4_096;
@@ -166,6 +170,9 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, CliError> {
 
 async fn list(offer: &OfferRef, global: &Global) -> Result<(), CliError> {
     let keys = reader::secrets(global).await?.offer_keys(offer.as_str());
+    if keys.is_empty() {
+        require_offer(offer, global).await?;
+    }
     if global.json {
         let items: Vec<_> = keys.iter().map(item).collect();
         return output::json(&json!({ "items": items }));
@@ -181,6 +188,17 @@ async fn list(offer: &OfferRef, global: &Global) -> Result<(), CliError> {
     });
     let headers = ["id", "kind", "checks signatures", "created", "valid until"];
     output::line(&output::table(&headers, rows, headers.len()))
+}
+
+/// An offer without keys is told from one that is not there.
+async fn require_offer(offer: &OfferRef, global: &Global) -> Result<(), CliError> {
+    let store = reader::open_log(global).await?;
+    let directory = Directory::load(&*store).await;
+    store.close().await;
+    match directory.map_err(CliError::failed)?.offer(offer.as_str()) {
+        Some(_) => Ok(()),
+        None => Err(CredentialError::NoSuchOffer(offer.clone()).into()),
+    }
 }
 
 async fn revoke(id: &str, global: &Global) -> Result<(), CliError> {

@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Address and port; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8080")]
     listen: String,
     /// Serve HTTPS with this certificate (PEM, its chain after it); read again on SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -64,13 +64,13 @@ pub(super) struct Serve {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "60s")]
     idle_timeout: Duration,
     /// How many connections there may be
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", value_parser = count, default_value_t = 10_000)]
     max_connections: usize,
     /// How many connections from one address that is no trusted proxy
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", value_parser = count, default_value_t = 2_000)]
     max_connections_per_address: usize,
     /// How much memory postbacks may hold until they are in the log, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    #[arg(long, value_name = "MIB", value_parser = count, default_value_t = 256)]
     max_in_flight_mib: usize,
 }
 
@@ -144,6 +144,24 @@ impl Serve {
                 in_flight_bytes: self.max_in_flight_mib << 20,
             },
         })
+    }
+}
+
+/// An address to listen on; whether there is such a host is found out when it is listened on.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    match port.parse::<u16>() {
+        Ok(_) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is not ADDRESS:PORT, as 127.0.0.1:8080")),
+    }
+}
+
+/// How many there may be: none at all would serve nobody.
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("none would serve nobody".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err(format!("`{text}` is not a number")),
     }
 }
 

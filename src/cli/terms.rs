@@ -182,7 +182,7 @@ fn cells(Line { conversion, line }: &Line<'_>) -> Vec<String> {
         line.partner
             .as_ref()
             .map_or_else(String::new, ToString::to_string),
-        line.rule.clone().unwrap_or_default(),
+        line.rule.as_deref().unwrap_or_default().to_owned(),
         line.currency
             .map_or_else(String::new, |currency| amount(line.amount_minor, currency)),
         state.to_owned(),

@@ -147,6 +147,7 @@ impl From<CredentialError> for CliError {
             CredentialError::NoSuchOffer(_) | CredentialError::NoSuchPartner(_) => {
                 Self::new(Exit::NotFound, error)
             }
+            CredentialError::NotForAPartner(_) => Self::new(Exit::Usage, error),
             CredentialError::Secrets(error) => error.into(),
             CredentialError::Store(error) => error.into(),
         }

@@ -1,11 +1,6 @@
 //! `postbook verify`: reads everything again and compares it with what was remembered of it.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use postbook_schemas::ClickIdKey;
@@ -16,6 +11,7 @@ use super::{
     global::Global,
     output,
     reader::Reader,
+    scratch::Scratch,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -220,8 +216,8 @@ pub(super) async fn replay(
     click_ids: &Arc<ClickIdKey>,
     data: &Path,
 ) -> Result<Result<Checkpoint, String>, CliError> {
-    let scratch = Scratch::try_new(data)?;
-    let tables = Tables::open(&scratch.0).await?;
+    let scratch = Scratch::try_new(data, "verify")?;
+    let tables = Tables::open(scratch.path()).await?;
     let head = store.head();
     let projector = Projector::start(Arc::clone(store), Arc::clone(click_ids), tables.clone());
     let progress = output::progress("replay", head);
@@ -235,26 +231,6 @@ pub(super) async fn replay(
     match failed {
         Some(failure) => Ok(Err(failure)),
         None => Ok(Ok(replayed?)),
-    }
-}
-
-/// A directory that is gone after use.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn try_new(data: &Path) -> Result<Self, CliError> {
-        let path = data.join(format!("verify-{}", std::process::id()));
-        let made = std::fs::create_dir(&path);
-        made.map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            output::note(&format!("note: {} stays: {error}", self.0.display()));
-        }
     }
 }
 

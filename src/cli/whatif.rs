@@ -11,6 +11,7 @@ use super::{
     exit::{CliError, Exit},
     global::Global,
     output, own,
+    scratch::Scratch,
     through::{Remote, Through},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         programme::apply::read_files,
         whatif::{self, Drafts, WhatifError, changed},
     },
+    service::Service,
     whatif::{Format, Whatif},
 };
 
@@ -65,32 +67,49 @@ impl WhatifVerb {
         if let Some(remote) = self.through.remote()? {
             return self.there(&remote, form).await;
         }
-        let service = own::open(global).await?;
-        own::caught_up(&service).await?;
         let made = match self.hash() {
-            Some(hash) => whatif::find(&service, hash).await,
-            None => match read_all(&self.paths).and_then(|texts| parse(&texts)) {
-                Ok(files) => {
-                    let author = self.through.author("postbook whatif");
-                    let drafts = Drafts {
-                        files,
-                        from: self.from,
-                        derivation: self.derivation,
-                    };
-                    whatif::whatif(&service, &author, drafts).await
-                }
-                Err(error) => {
-                    service.shut_down().await;
-                    return Err(error);
-                }
-            },
+            Some(hash) => kept(hash, global).await?,
+            None => self.tried(global).await?,
         };
-        service.shut_down().await;
-        let made = made.map_err(failed)?;
         match form {
             Some(form) => document(&made, form),
             None => show(&made.to_json(0, LINES_SHOWN)),
         }
+    }
+
+    /// Tries the files, with the service of the data directory; beside a process that has the log, with
+    /// one that only reads.
+    async fn tried(&self, global: &Global) -> Result<Whatif, CliError> {
+        let files = read_all(&self.paths).and_then(|texts| parse(&texts))?;
+        let drafts = Drafts {
+            files,
+            from: self.from,
+            derivation: self.derivation,
+        };
+        match own::open(global).await {
+            Ok(service) => self.tried_by(&service, drafts).await,
+            Err(error) if error.exit == Exit::Unavailable => {
+                let scratch = Scratch::try_new(&global.data, "whatif")?;
+                let service = own::open_beside(global, scratch.path()).await?;
+                output::note(
+                    "note: the running server has the log, so all of it is derived again: faster with --server",
+                );
+                self.tried_by(&service, drafts).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn tried_by(&self, service: &Service, drafts: Drafts) -> Result<Whatif, CliError> {
+        let author = self.through.author("postbook whatif");
+        let made = match own::caught_up(service).await {
+            Ok(()) => whatif::whatif(service, &author, drafts)
+                .await
+                .map_err(failed),
+            Err(error) => Err(error),
+        };
+        service.shut_down().await;
+        made
     }
 
     /// The hash of a what-if, if that is what was given.
@@ -127,10 +146,16 @@ impl WhatifVerb {
             None => show(&answer.json()),
             Some(Form::Json) => output::json(&answer.json()),
             Some(Form::Csv | Form::Html) => {
-                output::line(String::from_utf8_lossy(&answer.body).trim_end())
+                output::document(String::from_utf8_lossy(&answer.body).trim_end())
             }
         }
     }
+}
+
+/// The what-if of a hash. Neither log nor read models are needed for it.
+async fn kept(hash: &str, global: &Global) -> Result<Whatif, CliError> {
+    let whatifs = global.options().whatifs()?;
+    whatif::find(&whatifs, hash).await.map_err(failed)
 }
 
 fn read_all(paths: &[PathBuf]) -> Result<Vec<(String, String)>, CliError> {
@@ -151,7 +176,7 @@ fn document(made: &Whatif, form: Form) -> Result<(), CliError> {
         Form::Html => Format::Html,
     };
     let bytes = made.document(format);
-    output::line(String::from_utf8_lossy(&bytes).trim_end())
+    output::document(String::from_utf8_lossy(&bytes).trim_end())
 }
 
 /// How many lines are shown to people; the others are in the other forms.

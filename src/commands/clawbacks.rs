@@ -34,13 +34,14 @@ pub struct Clawback {
     pub offer: String,
     /// The rule of the line.
     pub rule: String,
-    /// The type of the fact that took it back last.
+    /// The type of the fact that lowered the line last: a refund, a corrected attribution, new terms, …
     pub reason: String,
     /// That fact's position.
     pub cause: Option<u64>,
     /// The last payout that paid the line.
     pub payout_id: Option<Uuid>,
-    /// Since when it is owed.
+    /// Since when it is owed: since the line fell below what was paid of it, so not before its payout was
+    /// sent; and by configuration not before that was recorded.
     #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
     pub since: Option<Instant>,
     /// How many days that is.

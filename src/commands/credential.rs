@@ -46,6 +46,11 @@ pub enum CredentialError {
     /// There is no such partner.
     #[error("there is no partner `{0}`")]
     NoSuchPartner(Slug),
+    /// A token of this role would be refused for everything about one partner.
+    #[error(
+        "a token of the role {0} cannot be for one partner: viewer, manager and finance read what is a partner's own"
+    )]
+    NotForAPartner(Role),
     /// The secrets could not be read or changed.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
@@ -95,7 +100,7 @@ impl Keys {
     /// Makes a token. The token itself is handed out once.
     ///
     /// # Errors
-    /// What it is for does not exist, or it could not be kept; then nobody has it.
+    /// What it is for does not exist or does not fit the role, or it could not be kept; then nobody has it.
     pub async fn create_token(
         &self,
         role: Role,
@@ -105,6 +110,9 @@ impl Keys {
     ) -> Result<(TokenInfo, Plain), CredentialError> {
         match &scope {
             Scope::Offer(offer) => self.require_offer(offer)?,
+            Scope::Partner(_) if matches!(role, Role::Ingest | Role::Admin) => {
+                return Err(CredentialError::NotForAPartner(role));
+            }
             Scope::Partner(partner) if self.directory.partner(partner.as_str()).is_none() => {
                 return Err(CredentialError::NoSuchPartner(partner.clone()));
             }

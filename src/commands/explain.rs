@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use postbook_projections::{
-    explain::{self, Evidence, Explanation, Told, trace::Trace},
+    explain::{
+        self, Evidence, Explanation, Told,
+        trace::{Shared, Trace},
+    },
     rows::{ConversionRow, Posting},
 };
 use postbook_schemas::{
     ClickIdKey, Envelope, Fact, FactId, FactType, Month, Slug, configuration::TermsPublished,
-    dedupe,
+    dedupe, envelope::Recorded,
 };
 
 use super::record::{self, CommandError};
@@ -90,16 +93,16 @@ pub async fn conversion(
     let versions = conversion
         .earnings
         .iter()
-        .filter_map(|line| line.terms_version.clone())
+        .filter_map(|line| line.terms_version.as_deref().map(str::to_owned))
         .collect();
-    let id = conversion.id;
+    let trace = trace(sources, conversion.id, &facts, only).await?;
     let evidence = Evidence {
         click_position: click_position(sources, &conversion).await?,
         terms: terms(sources, &versions).await?,
         conversion,
         facts,
         statements: statements(sources, &postings).await?,
-        trace: trace(sources, id, only).await?,
+        trace,
         postings,
         payouts,
     };
@@ -127,12 +130,17 @@ fn leave_out_who(envelope: &mut Envelope) {
 async fn trace(
     sources: Sources<'_>,
     id: FactId,
+    facts: &[Recorded],
     only: Option<&Slug>,
 ) -> Result<Option<Trace>, CommandError> {
     let Some(projector) = sources.projector else {
         return Ok(None);
     };
-    let asked = projector.ask(move |book, _| book.trace(&id)).await;
+    // Payouts may be large, and are about no one conversion.
+    let about = facts.iter();
+    let about = about.filter(|fact| explain::is_about_one(&fact.envelope.fact));
+    let facts: Vec<Recorded> = about.cloned().collect();
+    let asked = projector.ask(move |book, _| book.trace(&id, &facts)).await;
     let mut trace = asked.map_err(|error| {
         tracing::warn!(%error, "an explanation goes without the steps of its derivation");
     });
@@ -145,8 +153,20 @@ async fn trace(
                 line.left = (1, 1);
             }
         }
+        for other in &mut trace.others {
+            other.of = None;
+            other.shared = other.shared.take().filter(|it| is_seen(it, only));
+        }
     }
     Ok(trace.unwrap_or_default())
+}
+
+/// Whether a partner may know that this is shared: not the rules of partners above.
+fn is_seen(shared: &Shared, only: &Slug) -> bool {
+    match shared {
+        Shared::Tiers(_, partner) | Shared::Cap(_, partner) => partner == only,
+        Shared::Transaction | Shared::Customer | Shared::Click => true,
+    }
 }
 
 /// The statements in which these postings stand.

@@ -54,6 +54,8 @@ pub struct Published {
     pub recorded_at: Instant,
     /// By whom.
     pub actor: String,
+    /// Why, if that was said.
+    pub reason: Option<String>,
     /// The terms.
     pub published: TermsPublished,
 }
@@ -97,6 +99,7 @@ pub async fn terms(
                 position,
                 recorded_at: envelope.recorded_at,
                 actor: envelope.actor,
+                reason: envelope.reason,
                 published,
             };
             held.insert(key, (stamp, found));

@@ -14,6 +14,8 @@ mod check_terms;
 mod known;
 mod mapping_lines;
 mod plan;
+pub mod reach;
+mod repeat;
 mod source;
 
 pub use known::Known;

@@ -9,6 +9,7 @@ use postbook_schemas::{
 use thiserror::Error;
 
 use crate::{
+    intake::scrub,
     service::Service,
     store::{Append, Appended, LogStore, StoreError},
     tables::error::TablesError,
@@ -38,7 +39,8 @@ impl Author {
         Some(key(&["request", self.endpoint, &self.actor, given]))
     }
 
-    fn source(&self) -> Source {
+    /// Where facts of theirs came in.
+    pub(super) fn source(&self) -> Source {
         Source {
             endpoint: self.endpoint.to_owned(),
             address: None,
@@ -158,10 +160,18 @@ pub async fn append_once(
     fact: Fact,
 ) -> Result<Kept, CommandError> {
     let kept = append(service, author, &fact, author.unique_key(), Vec::new()).await?;
-    if kept.is_repeat && kept.recorded.envelope.fact != fact {
+    let kept_fact = &kept.recorded.envelope.fact;
+    if kept.is_repeat && *kept_fact != fact && kept_fact.to_json() != as_kept(service, &fact) {
         return Err(used_for_something_else());
     }
     Ok(kept)
+}
+
+/// A fact's data as the log keeps it: without secrets.
+fn as_kept(service: &Service, fact: &Fact) -> Vec<u8> {
+    let mut data = fact.to_json();
+    scrub::scrub(&mut data, &service.secrets);
+    data
 }
 
 /// The refusal of a key that came with another request before.

@@ -101,6 +101,7 @@ pub async fn requeue(service: &Service, asked: &Requeue) -> Result<Requeued, Com
         pretend: Pretend::default(),
         done: Requeued::new(asked.apply.is_some()),
         would_be: None,
+        last_id: FactId::nil(),
     };
     run.all().await?;
     if let Some(last) = run.done.last_appended() {
@@ -171,6 +172,7 @@ pub async fn would_be(
         pretend: Pretend::default(),
         done: Requeued::new(false),
         would_be: Some(Vec::new()),
+        last_id: FactId::nil(),
     };
     run.all().await?;
     Ok(run.would_be.unwrap_or_default())
@@ -186,6 +188,8 @@ struct Run<'a> {
     done: Requeued,
     /// The facts that a dry run would append, if somebody asks for them.
     would_be: Option<Vec<Envelope>>,
+    /// The last id that was given out.
+    last_id: FactId,
 }
 
 impl Run<'_> {
@@ -316,12 +320,21 @@ impl Run<'_> {
             recorded_at: self.service.clock.now(),
             actor: String::new(),
             source: Source::default(),
+            reason: None,
             fact: candidate.fact,
         }))
     }
 
-    async fn conclude(&self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
-        let id = self.service.clock.new_id();
+    /// An id behind all before it, also within a millisecond: of facts that happened at the same time the later
+    /// attempt is to count as the later one.
+    fn next_id(&mut self) -> FactId {
+        let after_last = FactId::from_u128(self.last_id.as_u128().saturating_add(1));
+        self.last_id = self.service.clock.new_id().max(after_last);
+        self.last_id
+    }
+
+    async fn conclude(&mut self, evidence: &mut Evidence<'_>) -> Result<Becomes, CommandError> {
+        let id = self.next_id();
         let candidate = intake::candidate(self.service, evidence, id)?;
         if candidate.dedupe_key.is_none() {
             return self.keep_once(evidence, &candidate).await;

@@ -146,6 +146,7 @@ mod tests {
             recorded_at: Instant::EPOCH,
             actor: "test".to_owned(),
             source: Source::default(),
+            reason: None,
             fact: Fact::BrandDefined(Brand {
                 slug: Slug::try_new("acme").unwrap(),
                 name: Some(name.to_owned()),

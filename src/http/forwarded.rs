@@ -104,7 +104,7 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 /// The address of a node: alone or with a port, IPv6 in brackets.
-fn node(text: &str) -> Option<IpAddr> {
+pub(super) fn node(text: &str) -> Option<IpAddr> {
     let bracketed = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));

@@ -89,10 +89,11 @@ fn forwarded_for(
     let mut nearest = connected;
     for value in headers.get_all(FORWARDED_FOR).iter().rev() {
         for part in value.to_str().unwrap_or("").rsplit(',') {
-            let Ok(address) = part.trim().parse::<IpAddr>() else {
+            // Some proxies add the port.
+            let Some(address) = forwarded::node(part.trim()) else {
                 return nearest;
             };
-            nearest = address.to_canonical();
+            nearest = address;
             if !trusted(&nearest) {
                 return nearest;
             }
@@ -195,6 +196,13 @@ mod tests {
             ),
             ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1 true"),
             ("10.0.0.1", &["2001:db8::1"], "2001:db8::1 true"),
+            (
+                "10.0.0.1",
+                &["6.6.6.6, 198.51.100.1:5555, 10.0.0.2:443"],
+                "198.51.100.1 true",
+            ),
+            ("10.0.0.1", &["[2001:db8::1]:5555"], "2001:db8::1 true"),
+            ("10.0.0.1", &["198.51.100.1:port"], "10.0.0.1 true"),
             ("10.0.0.1", &["nonsense"], "10.0.0.1 true"),
             ("10.0.0.1", &[], "10.0.0.1 true"),
         ] {

@@ -15,6 +15,7 @@ use super::{
     rate::RetryAfterSeconds,
     refusal::Refusal,
     request::{Endpoint, Request},
+    scrub,
     signature::{self, Checked},
 };
 use crate::{
@@ -81,7 +82,7 @@ pub async fn gather<'r>(
     service: &Service,
     request: &'r Request,
     now: Instant,
-) -> Result<Evidence<'r>, StoreError> {
+) -> Result<Box<Evidence<'r>>, StoreError> {
     let directory = service.directory.load_full();
     let rules = match &request.endpoint {
         Endpoint::Offer(name) => request.own_rules().or_else(|| directory.mapping(name)),
@@ -94,7 +95,8 @@ pub async fn gather<'r>(
         Told::Unknown | Told::Not => None,
     };
     let shown = credentials::look(request, &fields, path_offer, &service.secrets, now);
-    let mut evidence = Evidence::new(request, now, (fields, fault), named);
+    // On the heap: it is large, and would be moved from each future to the next.
+    let mut evidence = Box::new(Evidence::new(request, now, (fields, fault), named));
     evidence.shown = shown;
     evidence.tell_offer(service, &directory).await?;
     let offer = evidence.offer().map(|offer| &**offer);
@@ -286,7 +288,10 @@ impl Evidence<'_> {
             }
         });
         let form = form::check(&self.fields, idempotency_key.as_deref(), offer, self.now);
-        let form = form.map_err(|refusal| refusal.with_parameters(self.fields.rules()));
+        let mut form = form.map_err(|refusal| refusal.with_parameters(self.fields.rules()));
+        if let Ok(form) = &mut form {
+            scrub::scrub_form(form, &service.secrets);
+        }
         if let Ok(form) = &form
             && let (Event::Report(kind), Some(_)) = (&form.event, form.payout)
         {

@@ -148,6 +148,17 @@ pub fn readable_references(fields: &Fields<'_>) -> References {
     }
 }
 
+/// All ids of references, to be changed before they are kept.
+pub(super) fn ids_mut(references: &mut References) -> [&mut Option<String>; 5] {
+    [
+        &mut references.txn_id,
+        &mut references.event_id,
+        &mut references.click_id,
+        &mut references.customer_id,
+        &mut references.coupon_code,
+    ]
+}
+
 fn text(fields: &Fields<'_>, name: Name, length_max: usize) -> Result<Option<String>, Refusal> {
     let Some(text) = fields.get(name) else {
         return Ok(None);
@@ -172,9 +183,14 @@ fn checked_text(field: &'static str, text: &str, length_max: usize) -> Result<()
 }
 
 fn currency(fields: &Fields<'_>, offer: &Offer) -> Result<Currency, Refusal> {
+    let own = offer.currency;
     let Some(code) = fields.get(Name::Currency) else {
-        return Ok(offer.currency);
+        return Ok(own);
     };
+    // Nearly all say what the offer says: there is nothing to look up.
+    if code.eq_ignore_ascii_case(own.code()) {
+        return Ok(own);
+    }
     Currency::from_code(code)
         .ok_or_else(|| Refusal::invalid("currency", "not an ISO 4217 currency with minor units"))
 }

@@ -73,15 +73,16 @@ async fn take(service: &Service, request: &Request) -> Result<(Outcome, Answer),
     }
     let id = service.clock.new_id();
     if let Some(refusal) = refusal {
-        let limited = refusal.outcome == Outcome::RateLimited;
-        if limited && !service.limits.keeps_another(now) {
+        // Whatever else it is refused for: what is kept of a flood has its bound.
+        if evidence.limited.is_some() && !service.limits.keeps_another(now) {
             service.meters.network.attempt_beyond_limits();
             return Err(StoreError::Busy);
         }
         let append = record::rejected(&evidence, &service.secrets, id, &refusal);
         service.append(append).await?;
         let mut answer = Answer::refused(&refusal, id, decide::warnings(&evidence));
-        answer.retry_after = evidence.limited.filter(|_| limited);
+        let is_told = refusal.outcome == Outcome::RateLimited;
+        answer.retry_after = evidence.limited.filter(|_| is_told);
         return Ok((refusal.outcome, answer));
     }
     if let Some(offer) = evidence.legacy_offer() {
@@ -99,7 +100,7 @@ async fn judge<'r>(
     service: &Service,
     request: &'r Request,
     now: Instant,
-) -> Result<(Evidence<'r>, Option<Refusal>), StoreError> {
+) -> Result<(Box<Evidence<'r>>, Option<Refusal>), StoreError> {
     let evidence = evidence::gather(service, request, now).await?;
     let refusal = decide::refusal(&evidence);
     let is_unknown = refusal.as_ref().is_some_and(|refusal| {
@@ -150,20 +151,20 @@ pub(crate) async fn conclude(
 ) -> Result<Concluded, StoreError> {
     let candidate = candidate(service, evidence, id)?;
     let first = match keep(service, evidence, &candidate).await? {
-        Kept::New(position) => return Ok(Concluded::New(Box::new(candidate), position)),
+        Kept::New(position) => return Ok(Concluded::New(candidate, position)),
         Kept::Repeats(first) => first,
     };
     if again::becomes_status_change(evidence, &first) {
         let candidate = self::candidate(service, evidence, id)?;
         if let Kept::New(position) = keep(service, evidence, &candidate).await? {
-            return Ok(Concluded::New(Box::new(candidate), position));
+            return Ok(Concluded::New(candidate, position));
         }
     }
     let id = service.clock.new_id();
     let repeated = record::repeated(evidence, &service.secrets, &candidate, &first)
         .ok_or(StoreError::Closed("a repeat has no key, which is a bug"))?;
     let differs = !repeated.differences.is_empty();
-    let append = record::repeated_append(evidence, &service.secrets, id, repeated);
+    let append = record::repeated_append(evidence, id, repeated);
     let (Appended::At { position, .. } | Appended::Known { position }) =
         service.append(append).await?;
     Ok(Concluded::Repeat(Repeat {
@@ -179,7 +180,7 @@ pub(crate) fn candidate(
     service: &Service,
     evidence: &Evidence<'_>,
     id: FactId,
-) -> Result<Candidate, StoreError> {
+) -> Result<Box<Candidate>, StoreError> {
     let candidate = record::candidate(evidence, &service.secrets, id);
     candidate.ok_or(StoreError::Closed(
         "an attempt was neither refused nor understood, which is a bug",
@@ -215,7 +216,7 @@ async fn keep(
 ) -> Result<Kept, StoreError> {
     let mut not_at = Vec::new();
     loop {
-        let append = candidate.append(evidence, &service.secrets, &not_at);
+        let append = candidate.append(evidence, &not_at);
         let position = match service.append(append).await? {
             Appended::At { position, .. } => return Ok(Kept::New(position)),
             Appended::Known { position } => position,

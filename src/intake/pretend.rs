@@ -78,7 +78,7 @@ impl Pretend {
             candidate = self::candidate(service, evidence)?;
         }
         let outcome = self.outcome(evidence, &candidate);
-        self.remember(evidence, candidate);
+        self.remember(evidence, *candidate);
         Ok(Would::BeNew(outcome))
     }
 
@@ -136,6 +136,7 @@ impl Pretend {
                 recorded_at: Instant::EPOCH,
                 actor: String::new(),
                 source: Source::default(),
+                reason: None,
                 fact: bare(candidate.fact),
             })
         });
@@ -150,7 +151,7 @@ pub(super) fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-fn candidate(service: &Service, evidence: &Evidence<'_>) -> Result<Candidate, StoreError> {
+fn candidate(service: &Service, evidence: &Evidence<'_>) -> Result<Box<Candidate>, StoreError> {
     super::candidate(service, evidence, service.clock.new_id())
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use postbook_schemas::{
     Attempt, Event, Fact, FactId, Instant, MappingUsed, OfferRef, Outcome, RawRequest, dedupe,
     envelope::{Draft, Source},
-    postback::{AbuseReport, ChangeReport, Rejected, Repeated, Report},
+    postback::{AbuseReport, ChangeReport, References, Rejected, Repeated, Report},
 };
 
 use super::{
@@ -15,8 +15,7 @@ use super::{
     mapping::Origin,
     redact,
     refusal::Refusal,
-    request::{Endpoint, truncated},
-    scrub,
+    request::{Endpoint, kept_address},
 };
 use crate::{secrets::Secrets, store::Append};
 
@@ -39,7 +38,7 @@ pub struct Candidate {
 
 /// The attempt that nothing refuses, as a fact. `None` if there is no form, which the decision has
 /// refused before.
-pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Option<Candidate> {
+pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Option<Box<Candidate>> {
     let reference = evidence.reference()?;
     let form = evidence.good_form()?;
     let outcome = decide::acceptance(evidence);
@@ -64,7 +63,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
         _ => Vec::new(),
     };
     references.extend(again_key(evidence));
-    Some(Candidate {
+    Some(Box::new(Candidate {
         id,
         fact: fact(
             form,
@@ -79,7 +78,7 @@ pub fn candidate(evidence: &Evidence<'_>, secrets: &Secrets, id: FactId) -> Opti
         dedupe_key,
         occurred_at: form.timestamp.or(received_before(evidence)),
         references,
-    })
+    }))
 }
 
 fn dedupe_key(offer: &OfferRef, form: &Form, idempotency_key: Option<&str>) -> Option<String> {
@@ -200,20 +199,32 @@ fn attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     }
 }
 
+/// Longest id, in bytes, that is kept of an attempt over a limit: that of a UUID and more.
+const BRIEF_ID_BYTES_MAX: usize = 64;
+
 /// Whoever is over a limit sends again, and may send at any rate: what it sent is not kept, so that
 /// it cannot fill the disk.
-fn brief_attempt(evidence: &Evidence<'_>) -> Attempt {
+fn brief_attempt(evidence: &Evidence<'_>, secrets: &Secrets) -> Attempt {
     let request = evidence.request;
     Attempt {
         credential: None,
         request: RawRequest {
             method: request.method.as_str().to_owned(),
-            path: request.path.clone(),
+            path: redact::brief_path(request, secrets),
             body_bytes: (request.body_bytes > 0).then_some(request.body_bytes),
             ..RawRequest::default()
         },
         ..Attempt::default()
     }
+}
+
+/// What an attempt over a limit refers to, without ids that would cost more than the rest.
+fn brief_references(evidence: &Evidence<'_>) -> References {
+    let mut references = form::readable_references(&evidence.fields);
+    for id in form::ids_mut(&mut references) {
+        id.take_if(|id| id.len() > BRIEF_ID_BYTES_MAX);
+    }
+    references
 }
 
 fn raw_request(evidence: &Evidence<'_>, secrets: &Secrets) -> RawRequest {
@@ -261,15 +272,15 @@ fn source(evidence: &Evidence<'_>) -> Source {
     };
     Source {
         endpoint: endpoint.to_owned(),
-        address: Some(truncated(evidence.request.peer.address).to_string()),
+        address: Some(kept_address(evidence.request.peer.address)),
     }
 }
 
 impl Candidate {
     /// The append of this attempt. `not_at` are positions that were found to hold another key.
-    pub fn append(&self, evidence: &Evidence<'_>, secrets: &Secrets, not_at: &[u64]) -> Append {
+    pub fn append(&self, evidence: &Evidence<'_>, not_at: &[u64]) -> Append {
         Append {
-            draft: draft(evidence, secrets, self.id, self.occurred_at, &self.fact),
+            draft: draft(evidence, self.id, self.occurred_at, &self.fact),
             unique: self.dedupe_key.clone(),
             not_at: not_at.to_vec(),
             references: self.references.clone(),
@@ -279,16 +290,8 @@ impl Candidate {
     }
 }
 
-fn draft(
-    evidence: &Evidence<'_>,
-    secrets: &Secrets,
-    id: FactId,
-    occurred_at: Option<Instant>,
-    fact: &Fact,
-) -> Draft {
-    let mut draft = Draft::new(id, occurred_at, actor(evidence), source(evidence), fact);
-    scrub::scrub(&mut draft.data, secrets);
-    draft
+fn draft(evidence: &Evidence<'_>, id: FactId, occurred_at: Option<Instant>, fact: &Fact) -> Draft {
+    Draft::new(id, occurred_at, actor(evidence), source(evidence), fact)
 }
 
 fn plain_append(draft: Draft) -> Append {
@@ -309,19 +312,21 @@ pub fn rejected(
     id: FactId,
     refusal: &Refusal,
 ) -> Append {
+    let (references, attempt) = if evidence.limited.is_some() {
+        (brief_references(evidence), brief_attempt(evidence, secrets))
+    } else {
+        let references = form::readable_references(&evidence.fields);
+        (references, attempt(evidence, secrets))
+    };
     let fact = Fact::PostbackRejected(Rejected {
         outcome: refusal.outcome,
         detail: refusal.detail.to_string(),
         field: refusal.field.as_ref().map(ToString::to_string),
         offer: evidence.reference().cloned(),
-        references: form::readable_references(&evidence.fields),
-        attempt: if refusal.outcome == Outcome::RateLimited {
-            brief_attempt(evidence)
-        } else {
-            attempt(evidence, secrets)
-        },
+        references,
+        attempt,
     });
-    plain_append(draft(evidence, secrets, id, None, &fact))
+    plain_append(draft(evidence, id, None, &fact))
 }
 
 /// The fact of an attempt that repeats an earlier one, whose fact is given.
@@ -344,14 +349,9 @@ pub fn repeated(
 }
 
 /// The append of a repeat.
-pub fn repeated_append(
-    evidence: &Evidence<'_>,
-    secrets: &Secrets,
-    id: FactId,
-    repeated: Repeated,
-) -> Append {
+pub fn repeated_append(evidence: &Evidence<'_>, id: FactId, repeated: Repeated) -> Append {
     let fact = Fact::PostbackRepeated(repeated);
-    let draft = draft(evidence, secrets, id, received_before(evidence), &fact);
+    let draft = draft(evidence, id, received_before(evidence), &fact);
     Append {
         references: again_key(evidence).into_iter().collect(),
         ..plain_append(draft)

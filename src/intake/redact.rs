@@ -21,6 +21,12 @@ const WITHHELD: &str = "[withheld: it cannot be read, and names a secret or pers
 /// Bytes that are kept of a body that is too large or no text.
 const CUT_BYTES: usize = 4 * 1024;
 
+/// Bytes that are kept of the path and of each header of whoever was not let in.
+const HEAD_BYTES: usize = 512;
+
+/// Bytes that are kept of the path of whoever is over a limit.
+const BRIEF_PATH_BYTES: usize = 128;
+
 /// Names, or parts of them, of parameters that hold secrets.
 const SECRET_NAMES: &[&str] = &[
     "secret",
@@ -177,13 +183,23 @@ pub fn kept(
         Ok(body) if !too_large => {
             kept.body = Some(without_sensitive_members(body, &cleaner));
         }
-        _ => keep_cut(&mut kept, scrubbed(&request.body, secrets), &cleaner),
+        _ => keep_cut(
+            &mut kept,
+            scrub::before_cutting(&request.body, secrets),
+            &cleaner,
+        ),
     }
     kept
 }
 
-/// Cuts what is kept of whoever was not let in: a stranger must not fill the disk with bodies of the
-/// largest size that is read.
+/// The path of an attempt of which little is kept.
+pub fn brief_path(request: &Request, secrets: &Secrets) -> String {
+    let path = without_personal_data(&request.path);
+    scrub::cut(&path, BRIEF_PATH_BYTES, secrets)
+}
+
+/// Cuts what is kept of whoever was not let in: a stranger must not fill the disk with bodies, paths
+/// and headers of the largest size that is read.
 pub fn cut_short(kept: &mut RawRequest, secrets: &Secrets) {
     let body_bytes = kept.body.as_ref().map_or(0, String::len);
     if body_bytes > CUT_BYTES {
@@ -191,19 +207,15 @@ pub fn cut_short(kept: &mut RawRequest, secrets: &Secrets) {
     }
     for text in [&mut kept.body, &mut kept.query].into_iter().flatten() {
         if text.len() > CUT_BYTES {
-            let whole = scrubbed(text.as_bytes(), secrets);
-            *text = String::from_utf8_lossy(&whole).into_owned();
-            text.truncate(text.floor_char_boundary(CUT_BYTES));
+            *text = scrub::cut(text, CUT_BYTES, secrets);
         }
     }
-}
-
-/// A body in which no token or secret is left, before any of it is cut or written in hexadecimal,
-/// which would hide the rest of one.
-fn scrubbed(body: &[u8], secrets: &Secrets) -> Vec<u8> {
-    let mut body = body.to_vec();
-    scrub::scrub(&mut body, secrets);
-    body
+    let headers = [&mut kept.content_type, &mut kept.idempotency_key];
+    for text in headers.into_iter().flatten().chain([&mut kept.path]) {
+        if text.len() > HEAD_BYTES {
+            *text = scrub::cut(text, HEAD_BYTES, secrets);
+        }
+    }
 }
 
 fn keep_cut(kept: &mut RawRequest, body: Vec<u8>, cleaner: &Cleaner<'_>) {
@@ -227,8 +239,8 @@ fn keep_cut(kept: &mut RawRequest, body: Vec<u8>, cleaner: &Cleaner<'_>) {
     }
 }
 
-/// A path or header as it is kept: they have no business with personal data.
-fn without_personal_data(text: &str) -> String {
+/// A path, header or name of a file as it is kept: they have no business with personal data.
+pub(super) fn without_personal_data(text: &str) -> String {
     if personal::may_hold(text.as_bytes()) && personal::find(text).is_some() {
         return REDACTED.to_owned();
     }
@@ -293,6 +305,16 @@ mod tests {
     fn sensitive_members_are_taken_out_and_the_rest_stays_as_it_is() {
         let names = Pseudonyms::new([1; 32]);
         let cleaner = Cleaner::new(None, Some(&names));
+        let deep = (0..20).fold("\"Ann\"".to_owned(), |deep, _| format!("[{deep}]"));
+        let below = format!(
+            r#"{{"name":{{"first":"Ann","l":["Smith"]}},"address":{{"line1":5}},"item":{{"name":"x"}},"buyer":{{"name":{deep}}}}}"#
+        );
+        let kept = r#"{"name":{"first":"[redacted]","l":["[redacted]"]},"address":{"line1":"[redacted]"},"item":{"name":"x"},"buyer":{"name":"#;
+        let kept_below = without_sensitive_members(&below, &cleaner);
+        assert!(
+            kept_below.starts_with(kept) && !kept_below.contains("Ann"),
+            "{kept_below}"
+        );
         let body = r#"{"secret" : "x", "amount": 1.50, "a":{"email":"ann","n":1},"l":[{"phone":1}], "x\u0040y.z":"4111111111111111"}"#;
         let card = names.of("4111111111111111");
         let kept = format!(

@@ -181,11 +181,31 @@ impl fmt::Debug for Request {
     }
 }
 
-/// An address as it is kept: without the last octet (IPv4) or the last 80 bits (IPv6).
-pub fn truncated(address: IpAddr) -> IpAddr {
+/// What of an address tells no single person apart.
+fn truncated(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & 0xffff_ff00).into(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80).into(),
+    }
+}
+
+/// An address as it is kept: without the last octet (IPv4) or the last 80 bits (IPv6).
+pub fn kept_address(address: IpAddr) -> String {
+    match truncated(address) {
+        // Most are of this kind, and formatting machinery takes twenty times as long for it.
+        IpAddr::V4(v4) => {
+            let mut text = String::with_capacity("255.255.255.0".len());
+            for (octet, end) in v4.octets().into_iter().zip([".", ".", ".", ""]) {
+                for (place, is_needed) in [(100, octet > 99), (10, octet > 9), (1, true)] {
+                    if is_needed {
+                        text.push(char::from(b'0' + octet / place % 10));
+                    }
+                }
+                text.push_str(end);
+            }
+            text
+        }
+        v6 @ IpAddr::V6(_) => v6.to_string(),
     }
 }
 
@@ -197,10 +217,11 @@ mod tests {
     fn an_address_is_kept_without_what_names_one_person() {
         for (whole, kept) in [
             ("203.0.113.77", "203.0.113.0"),
+            ("10.9.99.100", "10.9.99.0"),
             ("::ffff:203.0.113.77", "203.0.113.0"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
         ] {
-            assert_eq!(truncated(whole.parse().unwrap()).to_string(), kept);
+            assert_eq!(kept_address(whole.parse().unwrap()), kept);
         }
     }
 }

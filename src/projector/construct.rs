@@ -4,7 +4,10 @@
 //! The book is never stored, so going on means folding again what was written, without writing it:
 //! what that adds up to must be the digest that was written, or the attempt was another program's.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use postbook_schemas::ClickIdKey;
 
@@ -12,6 +15,7 @@ use super::{
     ProjectorError, Standing,
     course::{Control, Phase},
     engine::{Engine, Patience},
+    prepare::stopped,
 };
 use crate::{
     store::LogStore,
@@ -130,6 +134,20 @@ impl<'r> Construction<'r> {
     /// The digest at the position at which it is compared, once that was reached.
     pub(super) fn compared(&self) -> Option<Digest> {
         self.compared
+    }
+
+    /// Makes it ready to answer and puts it in force, where nobody goes on folding; says how long the latter
+    /// took. The book is taken apart meanwhile, which takes a while.
+    pub(super) async fn finish(self) -> Result<(Writer, Duration), ProjectorError> {
+        self.parts.control.enter(Phase::Indexing);
+        let engine = self.engine;
+        let gone = tokio::task::spawn_blocking(move || drop(engine));
+        let complete = self.parts.tables.complete(self.writer).await?;
+        gone.await.map_err(|error| stopped(&error))?;
+        self.parts.control.enter(Phase::Switching);
+        let switching = Instant::now();
+        let writer = self.parts.tables.switch_to(complete).await?;
+        Ok((writer, switching.elapsed()))
     }
 
     /// Makes it ready to answer.

@@ -14,7 +14,7 @@ use super::{
     ask::Question,
     course::Course,
     fold::{Folder, Ready},
-    pace::Pace,
+    pace::{Pace, Work},
     prepare::{Prepared, Preparer, stopped},
     status::Status,
 };
@@ -145,16 +145,17 @@ impl Engine {
         let store = Arc::clone(&self.store);
         let mut folder = self.folder;
         let spare = self.preparer.clone();
-        let handle = Handle::current();
+        let work = Work::default();
+        let (handle, worked) = (Handle::current(), work.clone());
         let folding = tokio::task::spawn_blocking(move || {
-            let result = folder.run(prepared_in, &ready, &handle);
+            let result = folder.run(prepared_in, &ready, &handle, &worked);
             drop(ready);
             (folder, result)
         });
         let (read, prepare, write, fold) = tokio::join!(
-            read(store, from..=to, pages, patience.clone(), course),
-            prepare(preparer, pages_in, prepared, patience.clone()),
-            write(writer, ready_in, patience, course),
+            read(store, from..=to, pages, patience.clone(), course, &work),
+            prepare(preparer, pages_in, prepared, patience.clone(), &work),
+            write(writer, ready_in, patience, course, &work),
             folding,
         );
         let (folder, fold) = match fold {
@@ -180,19 +181,19 @@ async fn read(
     pages: mpsc::Sender<Page>,
     patience: Patience,
     course: &dyn Course,
+    work: &Work,
 ) -> Result<(), ProjectorError> {
     let (mut from, to) = positions.into_inner();
-    let mut pace = Pace::new(store.head());
+    let mut pace = Pace::new(store.head(), work.clone());
     while from <= to {
         if course.is_stopped() {
             return Err(ProjectorError::Cancelled);
         }
         if course.yields() {
             tokio::time::sleep(pace.rest(store.head())).await;
-            pace.go_on();
         }
         let filter = Filter::without_seated_clicks();
-        match store.read(from, to, filter, PAGE_BYTES).await {
+        match work.of(store.read(from, to, filter, PAGE_BYTES)).await {
             Ok(page) => {
                 // A store that finds nothing more up to `to` may stop short of it.
                 let next = if page.ends.is_empty() {
@@ -215,11 +216,12 @@ async fn prepare(
     mut pages: mpsc::Receiver<Page>,
     prepared: mpsc::Sender<Prepared>,
     patience: Patience,
+    work: &Work,
 ) -> Result<(), ProjectorError> {
     while let Some(page) = pages.recv().await {
         let page = Arc::new(page);
         let ready = loop {
-            match preparer.prepare(&page).await {
+            match work.of(preparer.prepare(&page)).await {
                 (ready, None) => break ready,
                 (ready, Some(error @ ProjectorError::Poison { .. })) => {
                     prepared.send(ready).await.map_err(gone)?;
@@ -238,6 +240,7 @@ async fn write(
     mut ready: mpsc::Receiver<Ready>,
     patience: Patience,
     course: &dyn Course,
+    work: &Work,
 ) -> Result<(), ProjectorError> {
     let mut is_overtaken = false;
     while let Some((batch, digest)) = ready.recv().await {
@@ -246,7 +249,7 @@ async fn write(
         if let Some(writer) = &mut writer
             && batch.position > writer.position()
         {
-            while let Err(error) = writer.write(&batch, digest).await {
+            while let Err(error) = work.of(writer.write(&batch, digest)).await {
                 if matches!(error, TablesError::Overtaken) {
                     is_overtaken = true;
                     break;

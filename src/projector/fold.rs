@@ -1,5 +1,7 @@
 //! Folds facts into the book, and gathers what changes into batches.
 
+use std::time::Instant;
+
 use postbook_projections::{Book, Changes};
 use postbook_schemas::{Envelope, Fact};
 use tokio::{runtime::Handle, sync::mpsc};
@@ -7,6 +9,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     ProjectorError, Standing,
     ask::Question,
+    pace::Work,
     prepare::{Prepared, Preparer},
 };
 use crate::tables::{
@@ -61,11 +64,14 @@ impl Folder {
         mut incoming: mpsc::Receiver<Prepared>,
         outgoing: &mpsc::Sender<Ready>,
         handle: &Handle,
+        work: &Work,
     ) -> Result<(), ProjectorError> {
         let mut batch = Batch::default();
         let mut result = Ok(());
         while let Some(prepared) = incoming.blocking_recv() {
+            let started = Instant::now();
             result = self.fold(&prepared, &mut batch, handle);
+            work.since(started);
             if result.is_err() {
                 break;
             }

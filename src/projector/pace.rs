@@ -1,46 +1,76 @@
 //! How a rebuild makes room for intake: it rests between pages, the longer the more comes in.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// From so many facts a second on intake is taken to need the whole machine.
 const BUSY_PER_SECOND: u128 = 10_000;
 
-/// While intake needs the whole machine, a rebuild rests so many times as long as it worked.
-const REST_FACTOR: u128 = 9;
+/// While intake needs the whole machine, a rebuild rests so many times as long as its steps have worked.
+const REST_FACTOR: u128 = 5;
 
 /// The longest rest: longer than a page takes, short enough that the end of the load is noticed.
 const REST_MAX: Duration = Duration::from_secs(1);
+
+/// How long the steps of a rebuild have worked, all together: they work side by side, and also while the
+/// first of them rests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Work(Arc<AtomicU64>);
+
+impl Work {
+    /// A step has worked since then.
+    pub(super) fn since(&self, started: Instant) {
+        self.add(started.elapsed());
+    }
+
+    fn add(&self, worked: Duration) {
+        let micros = u64::try_from(worked.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Does what a step has to do, and counts how long it takes.
+    pub(super) async fn of<T>(&self, step: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = step.await;
+        self.since(started);
+        done
+    }
+
+    /// What has come together since this was asked last.
+    fn take(&self) -> Duration {
+        Duration::from_micros(self.0.swap(0, Ordering::Relaxed))
+    }
+}
 
 /// Looks between two pages at what came in meanwhile.
 #[derive(Debug)]
 pub(super) struct Pace {
     head: u64,
     looked_at: Instant,
-    worked_from: Instant,
+    work: Work,
 }
 
 impl Pace {
-    pub(super) fn new(head: u64) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(head: u64, work: Work) -> Self {
         Self {
             head,
-            looked_at: now,
-            worked_from: now,
+            looked_at: Instant::now(),
+            work,
         }
     }
 
     /// How long to rest now, if the head of the log is here.
     pub(super) fn rest(&mut self, head: u64) -> Duration {
         let (now, facts) = (Instant::now(), head.saturating_sub(self.head));
-        let rest = rest(facts, now - self.looked_at, now - self.worked_from);
+        let rest = rest(facts, now - self.looked_at, self.work.take());
         self.head = head;
         self.looked_at = now;
         rest
-    }
-
-    /// Work goes on.
-    pub(super) fn go_on(&mut self) {
-        self.worked_from = Instant::now();
     }
 }
 
@@ -64,10 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_grows_with_intake_up_to_a_tenth_of_the_time_for_work() {
-        assert_eq!(rest(200, WORKED, WORKED), WORKED * 9 / 2);
-        assert_eq!(rest(400, WORKED, WORKED), WORKED * 9);
-        assert_eq!(rest(40_000, WORKED, WORKED), WORKED * 9);
+    fn the_rest_grows_with_intake_up_to_five_times_the_work() {
+        assert_eq!(rest(200, WORKED, WORKED), WORKED * 5 / 2);
+        assert_eq!(rest(400, WORKED, WORKED), WORKED * 5);
+        assert_eq!(rest(40_000, WORKED, WORKED), WORKED * 5);
+    }
+
+    #[test]
+    fn what_all_steps_have_worked_counts_once() {
+        let work = Work::default();
+        for _ in 0..3 {
+            work.clone().add(WORKED);
+        }
+        assert_eq!(work.take(), WORKED * 3);
+        assert_eq!(work.take(), Duration::ZERO);
     }
 
     #[test]

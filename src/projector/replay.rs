@@ -77,15 +77,13 @@ async fn run(parts: Parts<'_>) -> Result<Rebuilt, ProjectorError> {
     let (construction, result) = construction.fold_to(head).await;
     result?;
     let rebuilt = construction.compared();
-    let completed = construction.complete().await?;
-    let switching = Instant::now();
-    let (_, writer) = completed.switch().await?;
+    let (writer, paused) = construction.finish().await?;
     let compared = live.zip(rebuilt).map(|(live, rebuilt)| Compared {
         position: live.position,
         live: live.digest,
         rebuilt,
     });
-    let (generation, paused) = (writer.generation(), switching.elapsed());
+    let generation = writer.generation();
     writer.close().await?;
     Ok(Rebuilt {
         position: head,

@@ -64,8 +64,9 @@ impl Secrets {
         self.known.load().offers.contains_key(offer)
     }
 
-    /// Whether this text is any offer's secret, past ones included: for keeping it out of the log.
-    pub fn is_any_offer_secret(&self, text: &str) -> bool {
-        self.known.load().is_any_secret(text)
+    /// Where in a run of letters and digits the first secret of any offer begins, past ones included:
+    /// for keeping it out of the log.
+    pub fn find_offer_secret(&self, run: &[u8]) -> Option<usize> {
+        self.known.load().traces.find(run)
     }
 }

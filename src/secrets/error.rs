@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::store::StoreError;
+
 /// Why secrets could not be read or changed.
 #[derive(Debug, Error)]
 pub enum SecretsError {
@@ -23,6 +25,9 @@ pub enum SecretsError {
         /// What went wrong.
         source: sqlx::Error,
     },
+    /// The server that has them cannot be reached.
+    #[error(transparent)]
+    Server(StoreError),
     /// What is kept contradicts itself.
     #[error("the secrets file is damaged: {0}")]
     Damaged(&'static str),
@@ -40,6 +45,13 @@ pub enum SecretsError {
     /// The master key is not the one that the secrets are sealed with.
     #[error("the master key is not the one that the offers' secrets are sealed with")]
     WrongMasterKey,
+    /// There is a log with facts, and no keys where they belong.
+    #[error(
+        "the log has facts, but its secrets are not {0}: click ids that were given out, tokens and \
+         offers' secrets are known by them alone, and none are made anew. Restore them from the backup of \
+         the log (docs/operating/restoring.md); to begin an empty log, name another directory or database"
+    )]
+    Lost(String),
     /// The place that secrets are copied to has keys of another log.
     #[error("there are keys of another log already, whose click ids would find nothing here")]
     OtherKeys,

@@ -10,6 +10,7 @@ use super::{
     caller::Caller,
     offer_key::{KeyKind, MacBytes, OfferKey, OfferKeyInfo, SignatureBytes},
     plain::{self, Hash, hash_of},
+    traces::Traces,
 };
 
 /// What signatures of an offer can be checked with now.
@@ -33,6 +34,7 @@ pub(super) struct Token {
 pub(super) struct Known {
     pub(super) tokens: BTreeMap<Arc<str>, Token>,
     pub(super) offers: BTreeMap<OfferRef, Vec<OfferKey>>,
+    pub(super) traces: Traces,
 }
 
 impl Known {
@@ -104,12 +106,6 @@ impl Known {
         let keys = self.in_force(offer, now);
         let mut found = keys.filter(|key| key.signed_ed25519(message, signatures));
         found.next_back().map(|key| Arc::clone(&key.info.id))
-    }
-
-    pub(super) fn is_any_secret(&self, text: &str) -> bool {
-        let hash = hash_of(text);
-        let mut keys = self.offers.values().flatten();
-        keys.any(|key| bool::from(key.is_hash(&hash)))
     }
 
     fn in_force(&self, offer: &str, now: Instant) -> impl DoubleEndedIterator<Item = &OfferKey> {

@@ -14,6 +14,7 @@ mod open;
 mod plain;
 mod seal;
 mod store;
+mod traces;
 mod unrecorded;
 
 use std::{
@@ -30,7 +31,7 @@ use postbook_schemas::{Instant, OfferRef};
 
 use crate::intake::personal::Pseudonyms;
 
-pub(crate) use self::plain::{BASE64, TOKEN_LENGTH, TOKEN_PREFIX};
+pub(crate) use self::plain::{BASE64, OFFER_SECRET_LENGTH, TOKEN_LENGTH, TOKEN_PREFIX};
 use self::{
     again::Looks,
     known::Known,
@@ -333,6 +334,9 @@ impl Secrets {
                 Some(seal::Kept::Locked) if !self.is_locked => return Err(SecretsError::Locked),
                 Some(seal::Kept::Locked) | None => None,
             };
+            if info.kind == KeyKind::Secret {
+                known.traces.add(hash, bytes);
+            }
             known.add_offer_key(OfferKey::new(info, hash, bytes)?);
         }
         self.known.store(Arc::new(known));

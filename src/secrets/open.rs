@@ -5,7 +5,11 @@ use std::{path::Path, sync::atomic::AtomicI64};
 use arc_swap::ArcSwap;
 use ed25519_dalek::SigningKey;
 
-use super::{MasterKey, Place, Secrets, SecretsError, again::Looks, store::SecretsStore};
+use super::{
+    MasterKey, Place, Secrets, SecretsError,
+    again::Looks,
+    store::{CLICK_ID_KEY, SecretsStore},
+};
 use crate::intake::personal::Pseudonyms;
 
 impl Secrets {
@@ -43,12 +47,23 @@ impl Secrets {
         Self::of_store(store, master.filter(|_| is_sealed)).await
     }
 
+    /// Whether there are keys in a place; nothing is made there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn are_at(place: &Place) -> Result<bool, SecretsError> {
+        SecretsStore::has_keys(place).await
+    }
+
     /// Copies all secrets to another place, as they are, sealed or not; once more if they have changed
     /// since.
     ///
     /// # Errors
-    /// The other place has keys of another log, or one of the two cannot be used.
+    /// There are none, the other place has keys of another log, or one of the two cannot be used.
     pub async fn copy(from: &Place, to: &Place) -> Result<(), SecretsError> {
+        if !Self::are_at(from).await? {
+            return Err(SecretsError::Lost(from.to_string()));
+        }
         let (from, to) = (
             SecretsStore::open(from).await?,
             SecretsStore::open(to).await?,
@@ -60,7 +75,7 @@ impl Secrets {
         store: SecretsStore,
         master: Option<MasterKey>,
     ) -> Result<Self, SecretsError> {
-        let click_id_key = store.key("click_id").await?;
+        let click_id_key = store.key(CLICK_ID_KEY).await?;
         let pseudonyms = Pseudonyms::new(store.key("pseudonyms").await?);
         let signing_key = SigningKey::from_bytes(&store.key("log_signing").await?);
         let is_sealed = store.is_sealed(master.as_ref()).await?;

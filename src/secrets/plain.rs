@@ -19,7 +19,10 @@ const LETTERS_AND_DIGITS: &[u8; 62] =
 
 /// Length of the part of a token that is secret: 62^43 is more than 2^256.
 const TOKEN_SECRET_LENGTH: usize = 43;
-const OFFER_SECRET_LENGTH: usize = 64;
+
+/// Length of an offer secret, which is letters and digits.
+pub(crate) const OFFER_SECRET_LENGTH: usize = 64;
+
 const ID_LENGTH: usize = 10;
 
 /// Every token begins so, which lets secret scanners (ours too) find one that has strayed.

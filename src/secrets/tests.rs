@@ -92,8 +92,9 @@ async fn the_previous_secret_is_valid_until_the_overlap_ends() {
     assert!(matches!(check(&first, 999), SecretCheck::Valid(_)));
     assert_eq!(check(&first, 1_000), SecretCheck::Wrong);
     assert_eq!(check(&second, 5_000), SecretCheck::Valid(info.id));
-    assert!(secrets.is_any_offer_secret(first.reveal()));
-    assert!(!secrets.is_any_offer_secret("something else"));
+    let within = format!("n{}x", first.reveal());
+    assert_eq!(secrets.find_offer_secret(within.as_bytes()), Some(1));
+    assert_eq!(secrets.find_offer_secret(&within.as_bytes()[2..]), None);
 }
 
 #[tokio::test]

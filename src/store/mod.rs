@@ -111,9 +111,27 @@ pub enum StoreError {
         /// What went wrong.
         cause: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// Its server cannot be reached.
+    #[error("{server} cannot be reached: {cause}")]
+    Unreachable {
+        /// Which: host, port and database, and no password.
+        server: String,
+        /// What went wrong.
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its URL cannot be understood.
+    #[error("the log could not be opened: {0}")]
+    Url(String),
     /// Another process has the store open.
     #[error("{0}")]
     InUse(String),
+    /// Its click ids are those of another key: ids that were given out would find nothing, and new ones
+    /// would be given out twice.
+    #[error(
+        "the log's click ids are made with another key than the secrets here have: put the secrets beside \
+         it that belong to it, from the same backup or the first node (docs/operating/restoring.md)"
+    )]
+    OtherKeys,
     /// What is kept contradicts itself.
     #[error("the log is damaged at position {position}: {what}")]
     Damaged {

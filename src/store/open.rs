@@ -13,7 +13,7 @@ use super::{
     LogStore, StoreError,
     memory::MemoryStore,
     postgres::{self, PostgresStore, Server, ServerRows},
-    sqlite::{FileRows, SqliteStore},
+    sqlite::{self, FileRows, SqliteStore},
     transport::{self, Rows, TakesRows},
 };
 
@@ -41,10 +41,10 @@ impl Location {
         let Some(url) = url else {
             return Ok(Self::Directory(data.to_owned()));
         };
-        let refuse = |why: String| Err(StoreError::failed("opened", why));
+        let refuse = |why: &str| Err(StoreError::Url(why.to_owned()));
         match url.split_once(':') {
             Some(("sqlite", path)) => match path.strip_prefix("//").unwrap_or(path) {
-                "" => refuse("`sqlite:` must be followed by a directory".to_owned()),
+                "" => refuse("`sqlite:` must be followed by a directory"),
                 directory => Ok(Self::Directory(directory.into())),
             },
             Some(("memory", _)) => Ok(Self::Memory),
@@ -55,10 +55,9 @@ impl Location {
             Some(("kurrentdb" | "kurrentdb+discover" | "esdb" | "esdb+discover", _)) => {
                 on_kurrentdb(url, data)
             }
-            _ => refuse(
-                "its URL must begin with `sqlite:`, `postgres:`, `kurrentdb:` or `memory:`"
-                    .to_owned(),
-            ),
+            _ => {
+                refuse("its URL must begin with `sqlite:`, `postgres:`, `kurrentdb:` or `memory:`")
+            }
         }
     }
 
@@ -101,7 +100,7 @@ fn on_kurrentdb(url: &str, data: &Path) -> Result<Location, StoreError> {
 #[cfg(not(feature = "kurrentdb"))]
 fn on_kurrentdb(_: &str, _: &Path) -> Result<Location, StoreError> {
     let what = "this program was built without KurrentDB: build it with `--features kurrentdb`";
-    Err(StoreError::failed("opened", what))
+    Err(StoreError::Url(what.to_owned()))
 }
 
 /// Whether there is a log; nothing is made.
@@ -118,10 +117,28 @@ pub async fn is_there(location: &Location) -> Result<bool, StoreError> {
     }
 }
 
+/// Whether there is a log that has facts; nothing is made.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn has_facts(location: &Location) -> Result<bool, StoreError> {
+    match location {
+        Location::Directory(directory) => {
+            Ok(is_there(location).await? && sqlite::has_facts(directory).await?)
+        }
+        Location::Memory => Ok(false),
+        Location::Server(server, _) => postgres::has_facts(server).await,
+        // Its settings are made by the first node, whose secrets are there before them.
+        #[cfg(feature = "kurrentdb")]
+        Location::Kurrent(server, _) => kurrent::is_there(server).await,
+    }
+}
+
 /// Opens a log to append to it. The key gives clicks their ids.
 ///
 /// # Errors
-/// Another process has it open, or it cannot be read or is damaged.
+/// Another process has it open, its click ids are those of another key, or it cannot be read or is
+/// damaged.
 pub async fn open(
     location: &Location,
     click_ids: Arc<ClickIdKey>,
@@ -166,7 +183,7 @@ pub async fn open_alone(
 /// when it was opened.
 ///
 /// # Errors
-/// There is no log, or it cannot be read or is damaged.
+/// There is no log, its click ids are those of another key, or it cannot be read or is damaged.
 pub async fn open_to_read(
     location: &Location,
     click_ids: Arc<ClickIdKey>,

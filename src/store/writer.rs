@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use postbook_schemas::envelope::Draft;
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -30,10 +32,17 @@ const WORTHWHILE_MAX: usize = 256;
 const PATIENCE: u32 = 8;
 const PATIENCE_MAX: Duration = Duration::from_micros(500);
 
+/// Takes out of a fact what must never be in the log. Every fact that is appended comes by here.
+pub trait Scrub: fmt::Debug + Send + Sync {
+    /// Overwrites it.
+    fn scrub(&self, draft: &mut Draft);
+}
+
 /// A handle to the log: appends go through its one writer, reads go to the store.
 #[derive(Clone, Debug)]
 pub struct Log {
     store: Arc<dyn LogStore>,
+    scrub: Arc<dyn Scrub>,
     requests: mpsc::Sender<Request>,
     closing: watch::Sender<bool>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -54,7 +63,7 @@ enum Request {
 
 impl Log {
     /// Starts the writer of a store.
-    pub fn start(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>) -> Self {
+    pub fn start(store: Arc<dyn LogStore>, clock: Arc<dyn Clock>, scrub: Arc<dyn Scrub>) -> Self {
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
         let (closing, closed) = watch::channel(false);
         let writer = Writer {
@@ -68,6 +77,7 @@ impl Log {
         let writer = tokio::spawn(writer.run(closed));
         Self {
             store,
+            scrub,
             requests,
             closing,
             writer: Arc::new(Mutex::new(Some(writer))),
@@ -80,6 +90,7 @@ impl Log {
     /// The group it was in could not be written, or too many requests are waiting.
     pub async fn append(&self, mut append: Append) -> Result<Appended, StoreError> {
         append.with_previous = false;
+        self.scrub.scrub(&mut append.draft);
         // Refused here, a fact that cannot be kept does not take its whole group with it.
         line::refuse_unfit(&append)?;
         let (reply, answer) = oneshot::channel();
@@ -96,7 +107,10 @@ impl Log {
             // Before it in the group is what somebody else asked for.
             first.with_previous = false;
         }
-        appends.iter().try_for_each(line::refuse_unfit)?;
+        for append in &mut appends {
+            self.scrub.scrub(&mut append.draft);
+            line::refuse_unfit(append)?;
+        }
         let (reply, answer) = oneshot::channel();
         self.request(Request::Together(appends, reply))?;
         answer.await.unwrap_or(Err(WRITER_STOPPED))

@@ -10,7 +10,7 @@ use sqlx::{
     },
 };
 
-use super::{boot, error::TablesError};
+use super::{analysis::Analysis, boot, error::TablesError};
 
 /// Connections for reading at the same time.
 const READERS: u32 = 4;
@@ -22,6 +22,16 @@ pub(super) enum Building {
     Live,
     /// Out of everybody's sight, by one connection, without indexes yet.
     Beside,
+}
+
+impl Building {
+    /// When the planner is told of what is written so.
+    pub(super) const fn analysis(self) -> Analysis {
+        match self {
+            Self::Live => Analysis::SOON,
+            Self::Beside => Analysis::NEVER,
+        }
+    }
 }
 
 /// A connection that writes.
@@ -43,7 +53,8 @@ pub(super) async fn writing(
                 Some(_) => SqliteSynchronous::Off,
                 None => SqliteSynchronous::Normal,
             })
-            .pragma("threads", "2")
+            // One besides that of the connection, while indexes are sorted.
+            .pragma("threads", "1")
             // Beside a whole book there is no room for the sorting of indexes.
             .pragma("temp_store", "file")
             .locking_mode(SqliteLockingMode::Exclusive),

@@ -46,6 +46,7 @@ impl Files {
     /// Makes empty tables where there are none. The form of those that are there, if it can be read.
     pub(super) async fn open(&self) -> Result<Result<i64, TablesError>, TablesError> {
         if !self.link().exists() {
+            std::fs::create_dir_all(&self.directory).map_err(TablesError::file("created"))?;
             let number = self.in_force() + 1;
             let writer = self.create(number, Building::Live).await?;
             writer.close().await?;
@@ -123,7 +124,7 @@ impl Files {
         let start = Checkpoint::start(number);
         checkpoint::begin(connection.hand(), start).await?;
         connection.hand().run("COMMIT", "written").await?;
-        Writer::init(connection, start, None).await
+        Writer::init(connection, start, None, building.analysis()).await
     }
 
     /// Makes a generation that was written out of sight ready to answer.
@@ -163,7 +164,7 @@ async fn open_writer(path: &Path, building: Building) -> Result<Writer, TablesEr
     if building == Building::Beside {
         require_this_start(connection.hand()).await?;
     }
-    Writer::init(connection, checkpoint, None).await
+    Writer::init(connection, checkpoint, None, building.analysis()).await
 }
 
 /// What was not flushed must have been written since the machine was started.
@@ -188,7 +189,9 @@ async fn index(mut connection: Conn<'_>) -> Result<(), TablesError> {
     if !connection.fetch(made).await?.is_empty() {
         return Ok(());
     }
+    // What is sorted at a time is as large as the cache: it should fit a processor's own.
     let sql = concat!(
+        "PRAGMA cache_size = -1024;",
         "BEGIN;",
         include_str!("indexes.sql"),
         "COMMIT; PRAGMA optimize;"

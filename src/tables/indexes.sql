@@ -18,6 +18,8 @@ CREATE INDEX attempts_differs ON attempts (position) WHERE differs = 1;
 CREATE INDEX postings_conversion_id ON postings (conversion_id) WHERE conversion_id IS NOT NULL;
 CREATE INDEX postings_partner ON postings (partner, number);
 CREATE INDEX postings_period ON postings (period);
+-- When the money of a payout left or came back, and what was clawed back of it: few.
+CREATE INDEX postings_payout_id ON postings (payout_id) WHERE payout_id IS NOT NULL;
 -- What took or takes effect after it was recorded: little of it is still to come.
 CREATE INDEX postings_ahead ON postings (partner, effective_at) WHERE effective_at > recorded_at;
 -- Balances of the past read this one only: the lines of one account, with all that a sum asks for.

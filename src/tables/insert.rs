@@ -20,7 +20,7 @@ use super::{
 };
 
 /// How many rows the statements take.
-const SIZES: [usize; 3] = [128, 8, 1];
+const SIZES: [usize; 4] = [512, 64, 8, 1];
 
 /// What a stream of rows begins with: its signature, no flags, no extension.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

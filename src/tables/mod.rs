@@ -9,6 +9,7 @@
 //! another (`files`). On a PostgreSQL server each generation is a schema (`server`).
 
 mod accounts;
+mod analysis;
 pub mod batch;
 mod boot;
 pub mod canonical;

@@ -1,6 +1,6 @@
 //! Rows read back from the tables, checked as they are read.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use postbook_projections::rows::{
     AttemptRow, Attribution, CarryoverRow, ConversionRow, EarningLine, Entry, InPeriod, Memo,
@@ -63,6 +63,13 @@ impl<'r> Reader<'r> {
     pub(super) fn text_option(&self, column: &str) -> Read<Option<String>> {
         let text = self.row.text(column);
         text.map(|text| text.map(Cow::into_owned))
+            .map_err(|error| self.damaged(column, error))
+    }
+
+    /// A text that many rows share; none if it is absent.
+    fn shared_text_option(&self, column: &str) -> Read<Option<Arc<str>>> {
+        let text = self.row.text(column);
+        text.map(|text| text.map(Arc::from))
             .map_err(|error| self.damaged(column, error))
     }
 
@@ -166,7 +173,7 @@ pub(super) fn conversion(row: &Row) -> Read<ConversionRow> {
             by: row.word_option("attributed_by", words::parse_attributed_by)?,
             partner: row.parsed_option("partner")?,
             click_id: row.text_option("attributed_click_id")?,
-            reason: row.text("attribution_reason")?.into_owned(),
+            reason: row.text("attribution_reason")?.into_owned().into(),
             losers,
         },
         status: row.word("status", words::parse_status)?,
@@ -187,8 +194,8 @@ pub(super) fn conversion(row: &Row) -> Read<ConversionRow> {
 pub(super) fn earning(row: &Row) -> Read<(u64, EarningLine)> {
     let row = Reader::new("earnings", row);
     let line = EarningLine {
-        rule: row.text_option("rule")?,
-        terms_version: row.text_option("terms_version")?,
+        rule: row.shared_text_option("rule")?,
+        terms_version: row.shared_text_option("terms_version")?,
         partner: row.parsed_option("partner")?,
         amount_minor: row.number("amount_minor")?,
         currency: row.parsed_option("currency")?,
@@ -214,8 +221,8 @@ pub(super) fn posting(row: &Row) -> Read<Posting> {
         cause: row.position("cause")?,
         kind: row.word("kind", words::parse_posting_kind)?,
         conversion_id: row.id_option("conversion_id")?,
-        rule: row.text_option("rule")?,
-        terms_version: row.text_option("terms_version")?,
+        rule: row.shared_text_option("rule")?,
+        terms_version: row.shared_text_option("terms_version")?,
         partner: row.parsed("partner")?,
         currency: row.parsed("currency")?,
         payout_id: row.id_option("payout_id")?,

@@ -298,7 +298,7 @@ fn conversion(values: &mut Values, row: &ConversionRow) {
     values.text(attribution.partner.as_ref().map(AsRef::as_ref));
     values.text(attribution.by.map(words::attributed_by));
     values.text(attribution.click_id.as_deref());
-    values.push(attribution.reason.as_str());
+    values.push(&*attribution.reason);
     let losers = serde_json::to_string(&attribution.losers);
     values.push(&*losers.expect("a list of texts can be written as JSON"));
     values.push(row.status.code());

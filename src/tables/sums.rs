@@ -21,9 +21,8 @@ const HOUR_US: i64 = 3_600_000_000;
 /// How far from zero a sum is kept. All of a row together then still fit 64 bits.
 const LIMIT_MINOR: i64 = 400_000_000_000_000_000;
 
-/// The amounts of a row. `balance_totals` has all but the last: in the end, all that is approved is
-/// payable.
-const AMOUNTS: [&str; 10] = [
+/// The amounts of a row of `balance_hours`.
+pub(super) const AMOUNTS: [&str; 10] = [
     "pending_minor",
     "approved_minor",
     "earned_minor",
@@ -35,6 +34,12 @@ const AMOUNTS: [&str; 10] = [
     "paid_minor",
     "payable_minor",
 ];
+
+/// The amounts of a row of `balance_totals`: in the end, all that is approved is payable.
+pub(super) const TOTALS: &[&str] = AMOUNTS.split_at(9).0;
+
+/// The memo totals, which postings carry under the same names.
+pub(super) const MEMO: &[&str] = TOTALS.split_at(2).1;
 
 /// The first instant of the hour of an instant.
 pub(super) fn hour_of(at: Instant) -> i64 {
@@ -179,7 +184,7 @@ pub(super) struct SumStatements {
 impl SumStatements {
     /// The statements for tables of this kind.
     pub(super) fn of(kind: Kind) -> Self {
-        let (totals, hours) = (&AMOUNTS[..9], &AMOUNTS[..]);
+        let (totals, hours) = (TOTALS, &AMOUNTS[..]);
         let with = |keys: &[&'static str], amounts: &[&'static str]| [keys, amounts].concat();
         Self {
             totals: Insert::adding(

@@ -8,6 +8,7 @@ use postbook_schemas::FactId;
 
 use super::{
     Checkpoint, Stopped, accounts,
+    analysis::Analysis,
     batch::Batch,
     checkpoint,
     db::{Conn, Connection, Query},
@@ -17,7 +18,6 @@ use super::{
     server::Fence,
     statements::Statements,
     sums::{Added, SumStatements},
-    words,
 };
 
 /// How often a batch is handed to a server before it is believed that somebody else has written.
@@ -37,6 +37,7 @@ pub struct Writer {
     fence: Option<Fence>,
     /// The connection to the server is of no use any more.
     is_lost: bool,
+    analysis: Analysis,
 }
 
 impl Writer {
@@ -44,6 +45,7 @@ impl Writer {
         mut connection: Connection,
         checkpoint: Checkpoint,
         fence: Option<Fence>,
+        analysis: Analysis,
     ) -> Result<Self, TablesError> {
         let accounts = accounts::read(connection.hand()).await?;
         let kind = match connection {
@@ -58,6 +60,7 @@ impl Writer {
             sums: SumStatements::of(kind),
             fence,
             is_lost: false,
+            analysis,
         })
     }
 
@@ -203,6 +206,8 @@ impl Writer {
             Ok(()) => {
                 self.checkpoint.position = batch.position;
                 self.checkpoint.digest = digest;
+                let connection = self.connection.hand();
+                self.analysis.renew(connection, batch.position).await;
                 Ok(())
             }
             Err(error) => {
@@ -231,7 +236,14 @@ impl Writer {
         digest: Digest,
         new_accounts: &mut Vec<Account>,
     ) -> Result<(), TablesError> {
-        self.write_accounts(batch, new_accounts).await?;
+        let connection = self.connection.hand();
+        accounts::add(
+            connection,
+            batch.postings(),
+            &mut self.accounts,
+            new_accounts,
+        )
+        .await?;
         self.write_conversions(batch).await?;
         self.replace_payouts(batch).await?;
         self.replace_parked(batch).await?;
@@ -257,32 +269,6 @@ impl Writer {
         let issued = statements.statements(batch.statements());
         issued.run(connection).await?;
         checkpoint::advance(connection.lend(), from, batch.position, digest).await
-    }
-
-    /// Gives numbers to accounts that were not used before.
-    async fn write_accounts(
-        &mut self,
-        batch: &Batch,
-        new_accounts: &mut Vec<Account>,
-    ) -> Result<(), TablesError> {
-        for entry in batch.postings().iter().flat_map(|posting| &posting.entries) {
-            if self.accounts.contains_key(&entry.account) {
-                continue;
-            }
-            let id = i64::try_from(self.accounts.len()).unwrap_or(i64::MAX) + 1;
-            let sql = "INSERT INTO accounts (id, name, kind, partner, offer) \
-                       VALUES ($1, $2, $3, $4, $5)";
-            let insert = Query::new(sql)
-                .bind(id)
-                .bind(entry.account.to_string())
-                .bind(words::account_kind(&entry.account))
-                .bind(words::account_partner(&entry.account))
-                .bind(words::account_offer(&entry.account));
-            self.connection.hand().execute(insert).await?;
-            self.accounts.insert(entry.account.clone(), id);
-            new_accounts.push(entry.account.clone());
-        }
-        Ok(())
     }
 
     async fn write_conversions(&mut self, batch: &Batch) -> Result<(), TablesError> {

@@ -27,6 +27,7 @@ fn envelope(micros: i64, id: u128, fact: Fact) -> Envelope {
         recorded_at: Instant::from_micros(micros),
         actor: "test".to_owned(),
         source: Source::default(),
+        reason: None,
         fact,
     }
 }

@@ -143,8 +143,10 @@ fn compare(name: &str, elsewhere: Elsewhere) {
     let path = scripts().join(format!("{name}.txt"));
     let script = fs::read_to_string(path).expect("the script is there");
     let told = play(&script, elsewhere);
-    for (number, (told, expected)) in told.lines().zip(script.lines()).enumerate() {
-        assert_eq!(told, expected, "{name}.txt:{}", number + 1);
+    for (number, (line, expected)) in told.lines().zip(script.lines()).enumerate() {
+        let from_here: Vec<_> = told.lines().skip(number).take(6).collect();
+        let from_here = from_here.join("\n");
+        assert_eq!(line, expected, "{name}.txt:{}:\n{from_here}", number + 1);
     }
     assert_eq!(told.lines().count(), script.lines().count(), "{told}");
 }

@@ -543,7 +543,7 @@ async fn of_many_who_change_the_programme_each_sees_what_the_others_did(desk: De
              [[partner]]\nslug = \"n{number}\"\n",
             number + 1
         );
-        json!({"files": [{"name": "terms.toml", "text": text}]})
+        json!({"files": [{"name": "terms.toml", "text": text}], "reason": "spring"})
     };
     let tasks = (0..MANY).map(|number| {
         let (caller, body) = (admin.clone(), terms(number));

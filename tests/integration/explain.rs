@@ -1,7 +1,8 @@
 //! Where every number comes from: each step names a fact, and what the steps come to is what is posted.
 
 use axum::http::StatusCode;
-use postbook::secrets::Role;
+use postbook::secrets::{Role, Scope};
+use postbook_schemas::Slug;
 use serde_json::{Value, json};
 
 use crate::support::app::{Sender, TestApp};
@@ -436,5 +437,223 @@ async fn a_list_of_how_conversions_were_goes_on_from_page_to_page_and_leaves_non
             (expected, expected),
             "{status} at {from}"
         );
+    }
+}
+
+async fn send(app: &TestApp, query: &str) {
+    let answer = app
+        .anonymous()
+        .get(&format!("/api/postback/acme/shop?{query}"))
+        .await;
+    assert!(answer.status.is_success(), "{query}: {}", answer.text());
+}
+
+/// What the steps of a name say.
+fn said<'v>(value: &'v Value, name: &str) -> Vec<&'v str> {
+    let steps = steps(value, name).into_iter();
+    steps.filter_map(|step| step["says"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_changed_another_conversion_is_not_told_as_a_change_of_this_one() {
+    let app = TestApp::start(PROGRAMME).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    for (txn, amount, day) in [("A", "300.00", 1), ("B", "50.00", 2), ("C", "50.00", 3)] {
+        sell(&app, txn, amount, &format!("2026-06-0{day}T00:00:00Z")).await;
+    }
+    // Without A there is room under the cap for C; without B it is not the third any more.
+    send(&app, "event=refund&txn_id=A&amount=290.00").await;
+    send(&app, "event=status&txn_id=B&status=rejected").await;
+
+    let third = explained(&viewer, "C").await;
+    assert_eq!(said(&third, "changes"), Vec::<&str>::new(), "{third:#}");
+    let status = one(&third, "status");
+    assert_eq!(said(status, "said"), Vec::<&str>::new(), "{third:#}");
+    assert_eq!(
+        status["says"],
+        "approved: nobody said otherwise, so the rule's approval decides"
+    );
+    let facts = said(one(&third, "facts"), "fact");
+    for (fact, of) in [("refund.reported", "A"), ("status.changed", "B")] {
+        let told = facts.iter().find(|says| says.starts_with(fact));
+        let shares = format!(", of {of}, which shares the tiers of share of p1");
+        assert!(
+            told.is_some_and(|says| says.ends_with(&shares)),
+            "{facts:#?}"
+        );
+    }
+
+    // Each is told where it belongs.
+    let refunded = explained(&viewer, "A").await;
+    assert_eq!(steps(one(&refunded, "changes"), "change").len(), 1);
+    let rejected = explained(&viewer, "B").await;
+    let told = said(one(&rejected, "status"), "said");
+    assert_eq!(told, ["the advertiser says rejected"]);
+
+    // A partner is not told of which conversion.
+    let scope = Scope::Partner(Slug::try_new("p1").expect("a slug"));
+    let ann = app.with_token(app.token(Role::Viewer, scope).await);
+    let third = explained(&ann, "C").await;
+    let facts = said(one(&third, "facts"), "fact");
+    let shares = ", of another conversion, which shares the tiers of share of p1";
+    let told = facts.iter().filter(|says| says.ends_with(shares));
+    assert_eq!(told.count(), 2, "{facts:#?}");
+}
+
+/// What is reported of a sale of 100.00, one after the other; what its status says then.
+const STATUSES: [(&str, &[&str], &str); 6] = [
+    (
+        "left",
+        &["event=refund&amount=99.99"],
+        "approved: nobody said otherwise, so the rule's approval decides",
+    ),
+    (
+        "refunded",
+        &["event=refund"],
+        "reversed: all of it was refunded",
+    ),
+    (
+        "charged",
+        &["event=chargeback"],
+        "reversed: all of it was charged back",
+    ),
+    (
+        "both",
+        &["event=refund&amount=40.00", "event=chargeback"],
+        "reversed: all of it was refunded and charged back",
+    ),
+    ("abused", &["event=fraud"], "reversed: for abuse"),
+    (
+        "approved",
+        &["event=status&status=approved", "event=chargeback"],
+        "reversed: all of it was charged back",
+    ),
+];
+
+#[tokio::test]
+async fn what_is_undone_says_by_what() {
+    let app = TestApp::start(PROGRAMME).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    for (txn, reports, says) in STATUSES {
+        sell(&app, txn, "100.00", "2026-06-01T00:00:00Z").await;
+        for report in reports {
+            send(&app, &format!("{report}&txn_id={txn}")).await;
+        }
+        let explained = explained(&viewer, txn).await;
+        assert_eq!(one(&explained, "status")["says"], says, "{txn}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_in_a_currency_without_a_rate_says_that_it_waits_for_one() {
+    let app = TestApp::start(PROGRAMME).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    sell(&app, "A", "100.00", "2026-06-01T00:00:00Z").await;
+    let refund = "event=refund&txn_id=A&amount=8.00&currency=GBP&timestamp=2026-06-02T00:00:00Z";
+    send(&app, refund).await;
+    let waiting = explained(&viewer, "A").await;
+    let change = one(one(&waiting, "changes"), "change");
+    assert_eq!(
+        change["says"],
+        "refund of 8.00 GBP, at 2026-06-02T00:00:00.000000Z: waits for an exchange rate"
+    );
+    assert_eq!(
+        one(change, "rate")["says"],
+        "no rate of GBP in USD is known for then"
+    );
+    for earning in steps(&waiting, "earning") {
+        let says = earning["says"].as_str().expect("a text");
+        assert!(says.contains(", pending: awaiting_fx"), "{says}");
+    }
+    app.apply("[[fx_rate]]\nbase = \"GBP\"\nquote = \"USD\"\nrate = \"1.25\"\nat = 2026-01-01T00:00:00Z\n")
+        .await;
+    let told = explained(&viewer, "A").await;
+    let changes = one(&told, "changes");
+    assert_eq!(changes["says"], "refunded 10.00 USD, charged back 0.00 USD");
+    let change = one(changes, "change");
+    assert_eq!(
+        change["says"],
+        "refund of 8.00 GBP, at 2026-06-02T00:00:00.000000Z"
+    );
+    let rate = one(change, "rate");
+    assert!(rate["position"].is_u64());
+    let says = rate["says"].as_str().expect("a text");
+    assert!(says.starts_with("1 GBP is 1.25 USD from "), "{says}");
+}
+
+const ALTERNATIVES: &str = r#"
+[[brand]]
+slug = "acme"
+[[offer]]
+brand = "acme"
+slug = "shop"
+destination = "https://acme.example/"
+legacy_without_secret = true
+[[partner]]
+slug = "p1"
+[[coupon]]
+code = "ONE"
+offer = "acme/shop"
+partner = "p1"
+[[terms]]
+offer = "acme/shop"
+effective_from = 2026-01-01T00:00:00Z
+[[terms.rule]]
+id = "known"
+on = "sale"
+cpa = "100.00"
+group = "sales"
+when = { requires = ["kyc"] }
+[[terms.rule]]
+id = "big"
+on = "sale"
+cpa = "50.00"
+group = "sales"
+when = { amount_at_least = "500.00" }
+[[terms.rule]]
+id = "small"
+on = "sale"
+cpa = "10.00"
+group = "sales"
+[[terms.rule]]
+id = "last"
+on = "sale"
+cpa = "1.00"
+group = "sales"
+when = { amount_at_least = "1000.00" }
+[[terms.rule]]
+id = "beside"
+on = "sale"
+cpa = "2.00"
+"#;
+
+#[tokio::test]
+async fn a_rule_of_a_group_says_why_those_before_it_do_not_hold() {
+    let app = TestApp::start(ALTERNATIVES).await;
+    let viewer = app.as_role(Role::Viewer).await;
+    let (known, big) = (
+        "rule known of group sales comes first: `requires` does not hold",
+        "rule big of group sales comes first: `amount_at_least` does not hold",
+    );
+    let none: &[&str] = &[];
+    for (txn, amount, rules) in [
+        (
+            "A",
+            "100.00",
+            [("small", &[known, big][..]), ("beside", none)],
+        ),
+        ("B", "600.00", [("big", &[known][..]), ("beside", none)]),
+    ] {
+        sell(&app, txn, amount, "2026-06-01T00:00:00Z").await;
+        let explained = explained(&viewer, txn).await;
+        let lines = steps(&explained, "earning");
+        assert_eq!(lines.len(), rules.len(), "{explained:#}");
+        for (line, (rule, conditions)) in lines.into_iter().zip(rules) {
+            let says = line["says"].as_str().expect("a text");
+            assert!(says.starts_with(&format!("{rule} gives p1 ")), "{says}");
+            assert_eq!(said(line, "condition"), conditions, "{txn}");
+            let positions = steps(line, "condition").into_iter();
+            assert!(positions.map(|step| &step["position"]).all(Value::is_u64));
+        }
     }
 }

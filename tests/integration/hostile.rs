@@ -161,6 +161,21 @@ async fn a_body_that_is_no_text_is_kept_in_hexadecimal() {
     assert_eq!(rejected.attempt.request.body_hex.as_deref(), Some("ff0061"));
 }
 
+/// Bodies that hold a secret or token in the many ways that one gets into them.
+fn bodies_with(known: &str, click: &str) -> [String; 9] {
+    [
+        format!("{{\"secret\":\"{known}\",\"click_id\":\"{click}\"}}"),
+        format!("{{\"secret\":\"{known}\",\"click_id\":"),
+        format!("{{\"a\":[{{\"token\":\"{known}\"}}],\"metadata\":{{\"api_key\":\"{known}\"}}}}"),
+        format!("{{\"metadata\":{{\"x\":{{\"secret\":\"{known}\"}}}},\"customer_id\":\"d\"}}"),
+        format!("secret={known}&click_id={click}"),
+        known.to_owned(),
+        format!("{{\"customer_id\":\"c\",\"note\":\"a\\n{known}\",\"{known}b\":1}}"),
+        format!("{} secret={known}", "x".repeat(70_000)),
+        format!("secret={known}{}", "x".repeat(70_000)),
+    ]
+}
+
 #[tokio::test]
 async fn secrets_and_tokens_are_in_no_fact_wherever_they_are_sent() {
     let app = TestApp::start(PROGRAMME).await;
@@ -171,6 +186,7 @@ async fn secrets_and_tokens_are_in_no_fact_wherever_they_are_sent() {
     let token = app.token(Role::Ingest, Scope::Offer(casino)).await;
     let click = app.click("/abc").await;
     let offer = "/api/postback/acme/casino";
+    let sent = secret[0].clone();
     for known in secret.iter().chain([&token]) {
         let requests = [
             Request::get(format!("{offer}?secret={known}&click_id={click}")),
@@ -190,22 +206,26 @@ async fn secrets_and_tokens_are_in_no_fact_wherever_they_are_sent() {
             Request::get("/postback").header("authorization", format!("Bearer {known}")),
             Request::get("/postback?click_id=x").header("idempotency-key", known),
             Request::get(format!("/postback?click_id=x&access%5Ftoken={known}")),
+            // What stands before and behind one in JSON or a query makes the run of letters longer.
+            Request::get(format!(
+                "{offer}?secret={sent}&customer_id=c&event_id={known}"
+            )),
+            Request::get(format!(
+                "{offer}?secret={sent}&customer_id={known}&event=registration"
+            )),
+            Request::get(format!(
+                "{offer}?secret={sent}&customer_id=c&cb=https%3A%2F%2Ft%3Fsecret%3D{known}%26a"
+            )),
+            Request::get(format!(
+                "{offer}?secret={sent}&customer_id=c&sub1=id{known}&metadata.x={known}x"
+            )),
+            Request::get(format!("{offer}?secret={sent}&customer_id=c"))
+                .header("idempotency-key", known),
         ];
         for request in requests {
             attempt(&app, request.body(Body::empty()).expect("a request")).await;
         }
-        for body in [
-            format!("{{\"secret\":\"{known}\",\"click_id\":\"{click}\"}}"),
-            format!("{{\"secret\":\"{known}\",\"click_id\":"),
-            format!(
-                "{{\"a\":[{{\"token\":\"{known}\"}}],\"metadata\":{{\"api_key\":\"{known}\"}}}}"
-            ),
-            format!("{{\"metadata\":{{\"x\":{{\"secret\":\"{known}\"}}}},\"customer_id\":\"d\"}}"),
-            format!("secret={known}&click_id={click}"),
-            known.clone(),
-            format!("{} secret={known}", "x".repeat(70_000)),
-            format!("secret={known}{}", "x".repeat(70_000)),
-        ] {
+        for body in bodies_with(known, &click) {
             let request = Request::post(offer).header("x-postback-secret", known);
             attempt(
                 &app,
@@ -218,14 +238,121 @@ async fn secrets_and_tokens_are_in_no_fact_wherever_they_are_sent() {
             attempt(&app, request.expect("a request")).await;
         }
     }
-    let log = app.log_bytes().await;
     for known in secret.iter().chain([&token]) {
-        let hexadecimal = hex::encode(known);
-        for text in [known.as_str(), &hexadecimal] {
-            let found = memchr::memmem::find(&log, text.as_bytes());
-            let around = found.map(|at| String::from_utf8_lossy(&log[at.saturating_sub(300)..at]));
-            assert_eq!(found, None, "after {around:?}");
+        assert_unkept(&app, known).await;
+    }
+}
+
+async fn assert_unkept(app: &TestApp, known: &str) {
+    let log = app.log_bytes().await;
+    let hexadecimal = hex::encode(known);
+    for text in [known, &hexadecimal] {
+        let found = memchr::memmem::find(&log, text.as_bytes());
+        let around = found.map(|at| String::from_utf8_lossy(&log[at.saturating_sub(300)..at]));
+        assert_eq!(found, None, "after {around:?}");
+    }
+}
+
+/// Not only postbacks: whoever makes a fact, and whatever part of it is a text.
+#[tokio::test]
+async fn secrets_and_tokens_are_in_no_fact_whoever_makes_it() {
+    const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let app = TestApp::start(PROGRAMME).await;
+    let secret = app.secret("acme/casino").await;
+    let token = app.token(Role::Ingest, Scope::All).await;
+    let manager = app.as_role(Role::Manager).await;
+    let sale = format!("/api/postback/acme/casino?secret={secret}&customer_id=c&amount=5");
+    let sold = app.anonymous().get(&sale).await.json();
+    for (number, known) in [&secret, &token].into_iter().enumerate() {
+        let link = Request::get(format!("/abc?utm_term={known}&sub1=x{known}"))
+            .header("user-agent", format!("{}{known}", "x ".repeat(240)))
+            .header("referer", format!("https://a.example/?secret%3D{known}"));
+        let followed = app.send(link.body(Body::empty()).expect("a request")).await;
+        assert_eq!(followed.status, 302);
+        let click = format!(
+            r#"{{"click_id":"c{known}","link":"abc","user_agent":"a\n{known}","campaign":"{known}","parameters":{{"sub2":"{known}"}}}}"#
+        );
+        let clicks = format!("/v1/clicks?file={known}&sha256={SHA256}");
+        for outcome in ["recorded", "duplicate"] {
+            let sender = app.as_ingester().await;
+            let answer = sender
+                .post(&clicks, "application/x-ndjson", click.as_bytes())
+                .await;
+            assert!(answer.text().contains(outcome), "{}", answer.text());
         }
+        let rows = format!("/v1/imports/postbacks?offer=acme/casino&file={known}&sha256={SHA256}");
+        let row = format!(r#"{{"row":1,"fields":{{"customer_id":"d{number}"}}}}"#);
+        let answer = app
+            .as_ingester()
+            .await
+            .post(&rows, "application/x-ndjson", row.as_bytes())
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let decision = format!(
+            r#"{{"conversion_id":{},"decision":"reject","reason":"see {known}"}}"#,
+            sold["data"]["conversionId"]
+        );
+        // Sent again, it is the same although it was not kept as it is.
+        for _ in 0..2 {
+            let request = manager.request("POST", "/v1/decisions");
+            let request = request.header("idempotency-key", number.to_string());
+            let request = request.header("content-type", "application/json");
+            let request = request
+                .body(Body::from(decision.clone()))
+                .expect("a request");
+            let answer = app.send(request).await;
+            assert!(answer.status.is_success(), "{}", answer.text());
+        }
+        assert_unkept(&app, known).await;
+        assert_unkept(&app, &known[..30]).await;
+    }
+}
+
+/// Keys are kept without secrets, and tell attempts apart all the same.
+#[tokio::test]
+async fn ids_that_hold_secrets_tell_repeats_from_others() {
+    let app = TestApp::start(PROGRAMME).await;
+    let secret = app.secret("acme/casino").await;
+    let former = secret.clone();
+    let secret = app.secret("acme/casino").await;
+    let long = format!("whsec_{}", "c2VjcmV0".repeat(4));
+    let ids = [
+        secret.clone(),
+        former.clone(),
+        format!("a{secret}"),
+        format!("b{secret}"),
+        format!("{secret}{former}"),
+        format!("{long}1"),
+        format!("{long}2"),
+    ];
+    let offer = format!("/api/postback/acme/casino?secret={secret}");
+    for parameter in ["event_id", "txn_id", "Idempotency-Key"] {
+        for expected in [Outcome::Accepted, Outcome::Duplicate, Outcome::Duplicate] {
+            for id in &ids {
+                let path = format!("{offer}&customer_id=c&sub1={id}&amount=5");
+                let request = match parameter {
+                    "Idempotency-Key" => Request::get(path).header(parameter, id),
+                    _ => Request::get(format!("{path}&{parameter}={id}")),
+                };
+                let request = request.body(Body::empty()).expect("a request");
+                let (_, outcome) = attempt(&app, request).await;
+                assert_eq!(outcome, expected, "{parameter} {id}");
+                if let Fact::PostbackRepeated(repeated) = app.last_fact().await.fact {
+                    assert_eq!(repeated.differences, [], "{parameter} {id}");
+                }
+            }
+        }
+    }
+    for (id, expected) in [
+        (&ids[3], Outcome::Accepted),
+        (&former.repeat(2), Outcome::Parked),
+    ] {
+        let refund = Request::get(format!("{offer}&event=refund&txn_id={id}&amount=1"));
+        let refund = refund.body(Body::empty()).expect("a request");
+        assert_eq!(attempt(&app, refund).await.1, expected, "{id}");
+    }
+    for known in [&secret, &former, &long] {
+        assert_unkept(&app, known).await;
     }
 }
 

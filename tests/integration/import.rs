@@ -32,10 +32,14 @@ fn run(directory: &TempDir, arguments: &[&str]) -> Output {
 
 fn begin() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory can be made");
-    fs::write(directory.path().join("programme.toml"), PROGRAMME).expect("it can be written");
-    let applied = run(&directory, &["apply", "programme.toml"]);
-    assert!(applied.status.success(), "{applied:?}");
+    begin_in(&directory);
     directory
+}
+
+fn begin_in(directory: &TempDir) {
+    write(directory, "programme.toml", PROGRAMME.as_bytes());
+    let applied = run(directory, &["apply", "programme.toml"]);
+    assert!(applied.status.success(), "{applied:?}");
 }
 
 fn import(directory: &TempDir, kind: &str, file: &str, more: &[&str]) -> Output {
@@ -115,12 +119,18 @@ fn every_row_of_a_broken_file_has_its_own_result() {
     assert_eq!(counts["postback.rejected"], 1, "{counts:?}");
 }
 
-#[test]
-fn an_import_that_is_done_is_not_done_again() {
+/// Where the two rows of `a.csv` have been imported.
+fn imported() -> TempDir {
     let directory = begin();
     write(&directory, "a.csv", b"txn_id,customer_id\n1,c\n2,c\n");
     let first = import(&directory, "postbacks", "a.csv", &[]);
     assert_eq!(code(&first), Some(0), "{first:?}");
+    directory
+}
+
+#[test]
+fn an_import_that_is_done_is_not_done_again() {
+    let directory = imported();
     let before = facts(&directory);
     let again = import(&directory, "postbacks", "a.csv", &[]);
     assert_eq!(code(&again), Some(0), "{again:?}");
@@ -131,6 +141,21 @@ fn an_import_that_is_done_is_not_done_again() {
     assert_eq!(code(&anew), Some(0), "{anew:?}");
     let summary: serde_json::Value = serde_json::from_slice(&anew.stdout).expect("JSON");
     assert_eq!(summary["outcomes"], serde_json::json!({"duplicate": 2}));
+    assert_eq!(facts(&directory)["revenue.reported"], 2);
+}
+
+/// Rows of a log that was removed counted as taken, and a new one in its place never got them.
+#[test]
+fn results_of_a_log_that_is_gone_are_not_gone_on_with() {
+    let directory = imported();
+    fs::remove_dir_all(directory.path().join("postbook-data")).expect("it can be removed");
+    begin_in(&directory);
+    let refused = import(&directory, "postbacks", "a.csv", &[]);
+    assert_eq!(code(&refused), Some(3), "{refused:?}");
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(why.contains("of another log that was in"), "{why}");
+    let anew = import(&directory, "postbacks", "a.csv", &["--results", "b.csv"]);
+    assert_eq!(code(&anew), Some(0), "{anew:?}");
     assert_eq!(facts(&directory)["revenue.reported"], 2);
 }
 

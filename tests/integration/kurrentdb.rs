@@ -14,10 +14,10 @@ use postbook::store::{
     open,
 };
 use postbook_schemas::ClickIdKey;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     support::{
+        disturbance::{Pauses, Progress},
         facts::{click, foreign_click, head, keyed, position, report},
         process::Place,
         proxy::Proxy,
@@ -225,24 +225,26 @@ async fn cut_connections_lose_nothing_and_double_nothing() {
     let node = KurrentStore::open(server, &data, click_ids())
         .await
         .unwrap();
+    let progress = Arc::new(Progress::default());
+    let of_appending = Arc::clone(&progress);
     let appending = tokio::spawn(async move {
         let mut confirmed = BTreeMap::new();
-        for number in 0..60_u64 {
+        let mut number = 0;
+        while !of_appending.is_over() {
             let appended = append(&node, vec![report(number, None, &[])]).await;
             confirmed.insert(number, position(&appended[0]));
+            number += 1;
+            of_appending.step();
         }
         node.check(&|_| {}).await.unwrap();
         confirmed
     });
-    let mut random = StdRng::seed_from_u64(7);
-    while !appending.is_finished() {
-        tokio::time::sleep(Duration::from_micros(random.random_range(20_000..200_000))).await;
-        // Answers are swallowed a little before the cut, so that appends are under way or done.
-        proxy.swallow_answers(true);
-        tokio::time::sleep(Duration::from_micros(random.random_range(0..3_000))).await;
-        proxy.cut();
-        proxy.swallow_answers(false);
+    let mut pauses = Pauses::new(Duration::from_millis(20)..Duration::from_millis(200));
+    for _ in 0..60 {
+        pauses.pause(&progress).await;
+        proxy.swallow_and_cut(pauses.random()).await;
     }
+    progress.end();
     check_confirmed(&stream, &appending.await.unwrap()).await;
 }
 

@@ -688,3 +688,86 @@ async fn allow_lists_know_both_families_and_addresses_in_disguise() {
         assert_eq!(status, if allowed { 200 } else { 403 }, "{address}");
     }
 }
+
+/// Some outcomes come before that of the limit: what is kept of them is as little, and as seldom.
+#[tokio::test]
+async fn what_comes_before_the_limit_is_kept_no_longer_than_what_is_over_it() {
+    let options = ServerOptions {
+        rate_limit_per_address: Some(Rate::new(1, 1)),
+        ..ServerOptions::default()
+    };
+    let app = TestApp::start_with(PROGRAMME, options).await;
+    app.anonymous().get("/guessed").await;
+    let (long, id) = ("x".repeat(60_000), "i".repeat(250));
+    let requests = || {
+        [
+            (format!("/api/postback/{long}/y?sub1=x"), 0, 404),
+            (
+                format!("/api/postback/acme/nothing?txn_id={id}&click_id={id}"),
+                0,
+                404,
+            ),
+            (format!("/postback?offer={long}"), 0, 404),
+            ("/api/postback/acme/casino".to_owned(), 70_000, 413),
+            ("/api/postback/acme/https".to_owned(), 100, 403),
+            (
+                format!("/api/postback/acme/casino?txn_id={id}&event_id=e"),
+                100,
+                429,
+            ),
+        ]
+    };
+    for (path, body_bytes, code) in requests() {
+        let before = app.log_bytes().await.len();
+        let answer = app.send(as_stranger(&path, body_bytes)).await;
+        assert_eq!(answer.status.as_u16(), code, "{}", answer.text());
+        let kept = app.log_bytes().await.len() - before;
+        assert!(kept < 1_000, "{code}: {kept} bytes are kept");
+    }
+    let now = app.service.clock.now();
+    while app.service.limits.keeps_another(now) {}
+    let before = app.service.log.store().head();
+    for (path, body_bytes, _) in requests() {
+        let answer = app.send(as_stranger(&path, body_bytes)).await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+    }
+    assert_eq!(app.service.log.store().head(), before);
+}
+
+/// An offer's own limit holds for bodies that are too large as well.
+#[tokio::test]
+async fn bodies_that_are_too_large_count_against_the_offers_limit() {
+    let app = TestApp::start(PROGRAMME).await;
+    let path = "/api/postback/acme/limited";
+    for most in [8_000, 1_000] {
+        let before = app.log_bytes().await.len();
+        let answer = app.send(as_stranger(path, 70_000)).await;
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        let kept = app.log_bytes().await.len() - before;
+        assert!(kept < most, "{kept} bytes are kept");
+    }
+}
+
+#[tokio::test]
+async fn of_strangers_long_paths_and_headers_are_cut() {
+    let app = TestApp::start(PROGRAMME).await;
+    let long = "x ".repeat(20_000);
+    let request = Request::post(format!("/api/postback/{}/y", "x".repeat(40_000)))
+        .header("content-type", &long)
+        .header("idempotency-key", &long);
+    let before = app.log_bytes().await.len();
+    let answer = app
+        .send(request.body(Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(answer.status, 404, "{}", answer.text());
+    let kept = app.log_bytes().await.len() - before;
+    assert!(kept < 3_000, "{kept} bytes are kept");
+}
+
+/// A request of somebody who shows nothing.
+fn as_stranger(path: &str, body_bytes: usize) -> Request<Body> {
+    let body = Body::from("y".repeat(body_bytes));
+    let request = Request::post(path).header("content-type", "y".repeat(5_000));
+    let request = request.header("idempotency-key", "y".repeat(5_000));
+    request.body(body).expect("a request")
+}

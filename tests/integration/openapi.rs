@@ -190,3 +190,48 @@ fn the_described_fields_of_a_click_are_those_that_are_taken() {
     let known: BTreeSet<_> = known.split('`').skip(1).step_by(2).collect();
     assert_eq!(described, known);
 }
+
+/// Everything that is described by a schema and has an example, with the example.
+fn examples<'d>(value: &'d Value, found: &mut Vec<(&'d Value, &'d Value)>) {
+    let Some(members) = value.as_object() else {
+        let items = value.as_array().into_iter().flatten();
+        return items.for_each(|item| examples(item, found));
+    };
+    // A parameter or a body beside its schema; else the schema itself.
+    let schema = members.get("schema").unwrap_or(value);
+    found.extend(members.get("example").map(|example| (schema, example)));
+    match members.get("examples") {
+        Some(Value::Array(examples)) => found.extend(examples.iter().map(|it| (schema, it))),
+        Some(Value::Object(named)) => {
+            let values = named.values().filter_map(|named| named.get("value"));
+            found.extend(values.map(|it| (schema, it)));
+        }
+        _ => {}
+    }
+    for (name, member) in members {
+        if !["example", "examples"].contains(&name.as_str()) {
+            examples(member, found);
+        }
+    }
+}
+
+/// Clients check requests by the description before they send them: once all right addresses of a
+/// brand's offer were refused by it.
+#[test]
+fn every_example_fits_its_own_schema() {
+    let document = described();
+    let mut found = Vec::new();
+    examples(&document, &mut found);
+    assert!(found.len() > 20, "{}", found.len());
+    for (schema, example) in found {
+        let mut whole = schema.clone();
+        // Schemas refer to these from the document's root.
+        whole["components"] = document["components"].clone();
+        let schema = jsonschema::validator_for(&whole).expect("it is a schema");
+        let wrong: Vec<_> = schema
+            .iter_errors(example)
+            .map(|it| it.to_string())
+            .collect();
+        assert!(wrong.is_empty(), "{example}: {wrong:?}");
+    }
+}

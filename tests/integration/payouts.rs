@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Answered, Sender, TestApp};
 
-const PROGRAMME: &str = r#"
+pub(crate) const PROGRAMME: &str = r#"
 [[brand]]
 slug = "acme"
 bank = { iban = "DE89 3704 0044 0532 0130 00", bic = "COBADEFFXXX", name = "Acme & Co" }
@@ -58,43 +58,43 @@ on = "sale"
 revshare = "10%"
 "#;
 
-const SECOND: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000;
 
-async fn report(app: &TestApp, query: &str) {
+pub(crate) async fn report(app: &TestApp, query: &str) {
     app.clock.advance_micros(SECOND);
     let path = format!("/api/postback/acme/shop?currency=EUR&{query}");
     let answer = app.anonymous().get(&path).await;
     assert!(answer.status.is_success(), "{query}: {}", answer.text());
 }
 
-async fn sell(app: &TestApp, coupon: &str, txn: &str, amount: &str) {
+pub(crate) async fn sell(app: &TestApp, coupon: &str, txn: &str, amount: &str) {
     let query = format!("event=sale&coupon_code={coupon}&txn_id={txn}&amount={amount}");
     report(app, &query).await;
 }
 
-async fn post(sender: &Sender<'_>, path: &str, body: Value) -> Answered {
+pub(crate) async fn post(sender: &Sender<'_>, path: &str, body: Value) -> Answered {
     sender.post_json(path, &body.to_string()).await
 }
 
-async fn done(sender: &Sender<'_>, path: &str, body: Value) -> Value {
+pub(crate) async fn done(sender: &Sender<'_>, path: &str, body: Value) -> Value {
     let answer = post(sender, path, body).await;
     assert!(answer.status.is_success(), "{path}: {}", answer.text());
     answer.json()
 }
 
-fn id(value: &Value) -> String {
+pub(crate) fn id(value: &Value) -> String {
     value["id"].as_str().expect("as it is answered").to_owned()
 }
 
 /// Two people of the finance department.
-async fn two(app: &TestApp) -> (Sender<'_>, Sender<'_>) {
+pub(crate) async fn two(app: &TestApp) -> (Sender<'_>, Sender<'_>) {
     (
         app.as_role(Role::Finance).await,
         app.as_role(Role::Finance).await,
     )
 }
 
-async fn balance(sender: &Sender<'_>, partner: &str, name: &str) -> i64 {
+pub(crate) async fn balance(sender: &Sender<'_>, partner: &str, name: &str) -> i64 {
     let path = format!("/v1/partners/{partner}/balances");
     let all = sender.get(&path).await.json();
     all["items"][0][name].as_i64().expect("as it is answered")
@@ -524,62 +524,6 @@ async fn files_for_the_bank_carry_end_to_end_ids_by_which_its_answer_is_booked()
     assert_eq!(balance(&one, "p1", "payable_minor").await, 10_000);
     let none = one.get("/v1/payout-files/pain.001").await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
-}
-
-#[tokio::test]
-async fn an_approval_looks_at_what_is_payable_now() {
-    let app = TestApp::start(PROGRAMME).await;
-    let (one, other) = two(&app).await;
-    sell(&app, "ONE", "A", "600.00").await;
-    sell(&app, "ONE", "B", "400.00").await;
-    let mut paths = Vec::new();
-    for amount in [5_000, 5_000] {
-        let body = json!({"partner": "p1", "amount_minor": amount, "reason": "x"});
-        let payout = done(&one, "/v1/payouts", body).await;
-        paths.push(format!("/v1/payouts/{}", id(&payout)));
-        app.clock.advance_micros(SECOND);
-    }
-    report(&app, "event=refund&txn_id=B").await;
-    let body = json!({"reason": "checked"});
-    done(&other, &format!("{}/approve", paths[0]), body.clone()).await;
-    let refused = post(&other, &format!("{}/approve", paths[1]), body.clone()).await;
-    assert_eq!(refused.status, StatusCode::CONFLICT);
-    let said = "60.00 EUR are payable now, of which approved payouts claim 50.00";
-    assert!(refused.text().contains(said), "{}", refused.text());
-    app.clock.advance_micros(SECOND);
-    done(&one, &format!("{}/fail", paths[1]), body.clone()).await;
-    // What the bank did is recorded whatever is payable by then.
-    report(&app, "event=refund&txn_id=A").await;
-    done(&one, &format!("{}/settle", paths[0]), body).await;
-    assert_eq!(balance(&one, "p1", "paid_minor").await, 5_000);
-    assert_eq!(balance(&one, "p1", "payable_minor").await, -5_000);
-}
-
-/// Two approvals at the very same time, of payouts that are both payable but not both together.
-#[tokio::test]
-async fn approvals_at_once_do_not_agree_to_more_than_is_payable() {
-    for round in 0..8 {
-        let app = TestApp::start(PROGRAMME).await;
-        let (one, other) = two(&app).await;
-        sell(&app, "ONE", "A", "600.00").await;
-        sell(&app, "ONE", "B", "400.00").await;
-        let mut paths = Vec::new();
-        for _ in 0..2 {
-            let body = json!({"partner": "p1", "amount_minor": 5_000, "reason": "x"});
-            let payout = done(&one, "/v1/payouts", body).await;
-            paths.push(format!("/v1/payouts/{}/approve", id(&payout)));
-            app.clock.advance_micros(SECOND);
-        }
-        report(&app, "event=refund&txn_id=B").await;
-        let checked = json!({"reason": "checked"});
-        let asked = paths.iter().map(|path| post(&other, path, checked.clone()));
-        let answers = futures_util::future::join_all(asked).await;
-        let won = answers.iter().filter(|it| it.status == StatusCode::OK);
-        assert_eq!(won.count(), 1, "round {round}");
-        let lost = answers.iter().find(|it| it.status != StatusCode::OK);
-        let lost = lost.expect("one of two").text();
-        assert!(lost.contains("approved payouts claim 50.00"), "{lost}");
-    }
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use super::support::app::TestApp;
 const PROGRAMME: &str = include_str!("../data/intake/programme.toml");
 const OFFER: &str = "/api/postback/acme/legacy";
 
+/// A name that is longer than others.
+const LONG: &str = "x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_x_email";
+
 /// Parameters that take any text, and some that are fields.
 const PARAMETERS: &[&str] = &[
     "customer_id",
@@ -218,7 +221,8 @@ proptest! {
         text in "[A-Z][a-z]{6,10} Q[a-z]{6,10}",
         parameter in prop::sample::select(vec![
             "name", "first_name", "customerName", "billing[last_name]", "Phone", "metadata.email",
-            "street_address", "dateOfBirth", "card_number",
+            "street_address", "dateOfBirth", "card_number", "user[name]", "metadata[name]",
+            "buyer[address]", "phonenumber", "mobile", "phone1", "buyer_name", "user_name", LONG,
         ])
     ) {
         run(async {
@@ -239,6 +243,7 @@ proptest! {
             for body in [
                 format!("{{\"customer_id\":\"c\",\"{parameter}\":{json}}}"),
                 format!("{{\"a\":[{{\"{parameter}\":{json}}}]}}"),
+                format!("{{\"{parameter}\":{{\"a\":{json},\"b\":[[{json}]]}}}}"),
                 format!("{{\"{parameter}\":{json}"),
             ] {
                 app.anonymous().post_json(OFFER, &body).await;
@@ -327,6 +332,7 @@ async fn clicks_are_kept_without_personal_data() {
         .await;
     let request = Request::get("/macros?sub1=ann%40example.org&utm_source=news&sub2=%2B491701234567&gclid=4111111111111111")
         .header("referer", "https://mail.example/?to=ann@example.org")
+        .header("user-agent", "Crawler/1.0 (ann@example.org)")
         .body(Body::empty());
     let answer = app.send(request.expect("a request")).await;
     let location = answer
@@ -349,7 +355,7 @@ async fn clicks_are_kept_without_personal_data() {
         assert!(log.contains(kept), "{kept}");
     }
     let ingester = app.as_ingester().await;
-    let click = r#"{"click_id":"ann@example.org","link":"macros","referrer":"ann@example.org","campaign":"for ann@example.org","parameters":{"sub1":"(030) 1234567","utm_x":"4111 1111 1111 1111"}}"#;
+    let click = r#"{"click_id":"ann@example.org","link":"macros","referrer":"ann@example.org","user_agent":"iPhone ann@example.org","campaign":"for ann@example.org","parameters":{"sub1":"(030) 1234567","utm_x":"4111 1111 1111 1111"}}"#;
     let recorded = ingester.post_json("/v1/clicks", click).await;
     assert_eq!(recorded.status.as_u16(), 201, "{}", recorded.text());
     let again = ingester.post_json("/v1/clicks", click).await;
@@ -358,7 +364,55 @@ async fn clicks_are_kept_without_personal_data() {
     for gone in ["ann@", "1234567", "4111 1111"] {
         assert!(!log.contains(gone), "{gone}");
     }
+    assert!(
+        log.contains(r#""device":"mobile","user_agent":"[redacted]""#),
+        "{log}"
+    );
     let metrics = app.anonymous().get("/metrics").await;
     let counted = "postbook_clicks_redacted_total 3";
     assert!(metrics.text().contains(counted), "{}", metrics.text());
+}
+
+/// A space that is not that of ASCII, as it comes along when an address is copied.
+#[tokio::test]
+async fn an_address_with_a_space_in_front_of_its_at_is_one() {
+    let app = TestApp::start(PROGRAMME).await;
+    for query in [
+        "customer_id=ann%C2%A0@example.org",
+        "customer_id=c&note=ann%C2%A0@example.org",
+    ] {
+        let answer = app.anonymous().get(&format!("{OFFER}?{query}")).await;
+        assert!(answer.headers.contains_key("warning"), "{}", answer.text());
+    }
+    let log = String::from_utf8(app.log_bytes().await).expect("text");
+    assert!(!log.contains("example.org"), "{log}");
+}
+
+#[tokio::test]
+async fn files_are_not_kept_by_names_of_persons() {
+    const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let app = TestApp::start(PROGRAMME).await;
+    let ingester = app.as_ingester().await;
+    let file = format!("file=ann@example.org.csv&sha256={SHA256}");
+    for (path, line) in [
+        (
+            format!("/v1/clicks?{file}"),
+            r#"{"click_id":"a","link":"abc"}"#,
+        ),
+        (
+            format!("/v1/imports/postbacks?offer=acme/casino&{file}"),
+            r#"{"row":1,"fields":{"customer_id":"c"}}"#,
+        ),
+    ] {
+        let answer = ingester
+            .post(&path, "application/x-ndjson", line.as_bytes())
+            .await;
+        assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+    }
+    let log = String::from_utf8(app.log_bytes().await).expect("text");
+    assert!(!log.contains("ann@"), "{log}");
+    assert!(
+        log.contains(r#""endpoint":"import [redacted] sha256:9f86d081884c7d65"#),
+        "{log}"
+    );
 }

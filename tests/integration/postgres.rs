@@ -18,10 +18,11 @@ use postbook::{
 use postbook_schemas::{
     Currency, Fact, OfferRef, Slug, Source, configuration::Brand, envelope::Draft,
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::RngExt;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::support::{
+    disturbance::{Pauses, Progress},
     facts::{click, head, keyed, position, report},
     postgres::Schema,
     proxy::Proxy,
@@ -146,42 +147,41 @@ async fn cut_connections_lose_nothing_and_double_nothing() {
     let proxy = Arc::new(Proxy::start(schema.host()).await);
     let node = open(&schema.url_by_way_of(proxy.address)).await;
     let neighbour = open(&schema.url()).await;
+    let progress = Arc::new(Progress::default());
     let appending = {
-        let node = Arc::clone(&node);
+        let (node, progress) = (Arc::clone(&node), Arc::clone(&progress));
         tokio::spawn(async move {
             let mut confirmed = BTreeMap::new();
-            for number in 0..300_u64 {
+            let mut number = 0;
+            while !progress.is_over() {
                 // Without keys: nothing but the store itself can tell a repetition.
-                let group = vec![
-                    report(number * 2, None, &[]),
-                    report(number * 2 + 1, None, &[]),
-                ];
+                let group = vec![report(number, None, &[]), report(number + 1, None, &[])];
                 let appended = node.append(group, at(0)).await.expect("it rides out a cut");
-                confirmed.insert(number * 2, position(&appended[0]));
-                confirmed.insert(number * 2 + 1, position(&appended[1]));
+                confirmed.insert(number, position(&appended[0]));
+                confirmed.insert(number + 1, position(&appended[1]));
+                number += 2;
+                progress.step();
             }
             confirmed
         })
     };
-    let mut random = StdRng::seed_from_u64(7);
+    let mut pauses = Pauses::new(Duration::from_micros(100)..Duration::from_millis(20));
     let mut others = 0;
-    while !appending.is_finished() {
-        tokio::time::sleep(Duration::from_micros(random.random_range(100..20_000))).await;
-        if random.random_bool(0.5) {
+    for _ in 0..120 {
+        pauses.pause(&progress).await;
+        if pauses.random().random_bool(0.5) {
             let group = vec![report(1_000_000 + others, None, &[])];
             neighbour.append(group, at(0)).await.unwrap();
             others += 1;
         }
-        // Answers are swallowed a little before the cut, so that commits are under way or done.
-        proxy.swallow_answers(true);
-        tokio::time::sleep(Duration::from_micros(random.random_range(0..3_000))).await;
-        proxy.cut();
-        proxy.swallow_answers(false);
+        proxy.swallow_and_cut(pauses.random()).await;
     }
+    progress.end();
     let confirmed = appending.await.unwrap();
-    seen(&*neighbour, 600 + others).await;
+    let all = confirmed.len() as u64 + others;
+    seen(&*neighbour, all).await;
     let numbers = numbers(&*neighbour).await;
-    assert_eq!(numbers.len() as u64, 600 + others);
+    assert_eq!(numbers.len() as u64, all);
     for (number, position) in confirmed {
         let index = usize::try_from(position).unwrap() - 1;
         assert_eq!(numbers[index], number, "it is where the answer said");
@@ -200,27 +200,34 @@ async fn sessions_that_are_ended_by_the_server_are_made_again() {
     let name = format!("node-{:016x}", rand::random::<u64>());
     let node = open(&format!("{}&application_name={name}", schema.url())).await;
     let mut killer = schema.connect().await;
+    let progress = Arc::new(Progress::default());
     let appending = {
-        let node = Arc::clone(&node);
+        let (node, progress) = (Arc::clone(&node), Arc::clone(&progress));
         tokio::spawn(async move {
-            for number in 0..200 {
+            let mut number = 0;
+            while !progress.is_over() {
                 let group = vec![report(number, None, &[])];
                 let appended = node.append(group, at(0)).await.expect("it rides it out");
-                assert_eq!(position(&appended[0]), number + 1);
-                assert!(node.read_one(number + 1).await.unwrap().is_some());
+                number += 1;
+                assert_eq!(position(&appended[0]), number);
+                assert!(node.read_one(number).await.unwrap().is_some());
+                progress.step();
             }
+            number
         })
     };
-    while !appending.is_finished() {
+    let mut pauses = Pauses::new(Duration::from_millis(5)..Duration::from_millis(35));
+    for _ in 0..80 {
         let ended = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1",
         );
         let ended = ended.bind(&name);
         ended.fetch_all(&mut killer).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        pauses.pause(&progress).await;
     }
-    appending.await.unwrap();
-    assert_eq!(node.head(), 200);
+    progress.end();
+    let appended = appending.await.unwrap();
+    assert_eq!(node.head(), appended);
     node.check(&|_| {}).await.unwrap();
 }
 

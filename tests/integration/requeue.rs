@@ -426,6 +426,48 @@ async fn send_all(app: &TestApp, secret: &str, all: &[Sent]) {
     }
 }
 
+/// All that was refused, applied.
+fn all_of_it() -> Requeue {
+    Requeue {
+        offer: OfferRef::try_new("acme/casino").expect("an offer"),
+        from: None,
+        to: None,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: 1_000,
+        draft: None,
+        apply: Some("the mapping was wrong".to_owned()),
+        actor: "test".into(),
+        endpoint: "test".to_owned(),
+    }
+}
+
+/// Found by the property below: of two changes of status with the same time the one counted whose id was
+/// drawn larger, where both were requeued within a millisecond.
+#[tokio::test]
+async fn what_is_requeued_within_a_millisecond_stays_in_order() {
+    let app = TestApp::start(PROGRAMME).await;
+    app.apply(include_str!("../data/requeue/wrong.toml")).await;
+    let secret = app.secret("acme/casino").await;
+    for number in 1..=12 {
+        let path =
+            format!("/api/postback/acme/casino?secret={secret}&player=c-1&sum=1&tid={number}");
+        app.anonymous().get(&path).await;
+    }
+    app.apply(MAPPING).await;
+    let done = requeue::requeue(&app.service, &all_of_it()).await;
+    assert_eq!(done.expect("it is done").rows.len(), 12);
+    let requeued = |fact: &Envelope| fact.fact.attempt().is_some_and(|it| it.requeued.is_some());
+    let ids: Vec<_> = facts(&app)
+        .await
+        .into_iter()
+        .filter(requeued)
+        .map(|fact| fact.id)
+        .collect();
+    assert_eq!(ids.len(), 12);
+    assert!(ids.is_sorted(), "{ids:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -446,20 +488,8 @@ proptest! {
             let secret = late.secret("acme/casino").await;
             send_all(&late, &secret, &all).await;
             late.apply(MAPPING).await;
-            let asked = Requeue {
-                offer: OfferRef::try_new("acme/casino").expect("an offer"),
-                from: None,
-                to: None,
-                outcomes: Vec::new(),
-                after: 0,
-                limit: 1_000,
-                draft: None,
-                apply: Some("the mapping was wrong".to_owned()),
-                actor: "test".into(),
-                endpoint: "test".to_owned(),
-            };
             for _ in 0..2 {
-                requeue::requeue(&late.service, &asked).await.expect("it is done");
+                requeue::requeue(&late.service, &all_of_it()).await.expect("it is done");
             }
             assert_eq!(books(&late).await, books(&right).await);
         });

@@ -14,7 +14,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use crate::support::{
     facts::{click, head, report},
     faulty_store::{Fault, FaultyStore},
-    stores::{at, click_ids},
+    stores::{Unscrubbed, at, click_ids},
 };
 
 fn log_over(faults: impl IntoIterator<Item = Fault>) -> (Log, Arc<FaultyStore>) {
@@ -22,7 +22,7 @@ fn log_over(faults: impl IntoIterator<Item = Fault>) -> (Log, Arc<FaultyStore>) 
     let store = Arc::new(FaultyStore::new(memory, faults));
     let clock = Arc::new(ManualClock::new(at(0), 1));
     let as_store: Arc<dyn LogStore> = Arc::<FaultyStore>::clone(&store);
-    (Log::start(as_store, clock), store)
+    (Log::start(as_store, clock, Arc::new(Unscrubbed)), store)
 }
 
 fn keyed(number: u64) -> Append {

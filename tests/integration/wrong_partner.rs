@@ -268,6 +268,8 @@ async fn explains_both(desk: &Desk<'_>, payout: &str, adopted: &Value) {
         "clawback of share",
         &format!("payout {payout} of 100.00 USD to marco: settled"),
         "whatif.adopted by",
+        "tried by token:",
+        "SUMMER15 was always Lena's: her contract of January",
     ] {
         assert!(text.contains(said), "`{said}` is not in {explained:#}");
     }

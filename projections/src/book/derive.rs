@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use postbook_schemas::{Change, Instant, Kind, Status};
+use smallvec::SmallVec;
 
 use super::{Book, seen::Seen};
 use crate::{
     attribution::{Correction, Evidence, attribute},
-    conversion::{Changed, Conversion, Corrected, Decided},
+    conversion::{Abused, Changed, Conversion, Corrected, Decided},
     groups::{Bond, Group},
     numbers::{ConversionNumber, GroupKey},
     posted::{Cause, Overflow},
@@ -17,6 +18,11 @@ use crate::{
 };
 
 type Touched = BTreeSet<ConversionNumber>;
+
+/// The numbers that are touched now, while more are being touched: mostly one.
+fn as_they_are(touched: &Touched) -> SmallVec<[ConversionNumber; 4]> {
+    touched.iter().copied().collect()
+}
 
 impl Book {
     /// Brings everything that depends on the touched conversions up to date, and posts the
@@ -30,11 +36,11 @@ impl Book {
         if touched.is_empty() {
             return Ok(());
         }
-        for number in touched.clone() {
+        for number in as_they_are(&touched) {
             self.derive_bond(number, &mut touched);
         }
         let mut seen = Seen::default();
-        for number in touched.clone() {
+        for number in as_they_are(&touched) {
             self.derive_counting(number, &mut seen, &mut touched);
         }
         for &number in &touched {
@@ -42,7 +48,7 @@ impl Book {
             attribution.losers.shrink_to_fit();
             self.conversion_mut(number).attribution = attribution;
         }
-        for number in touched.clone() {
+        for number in as_they_are(&touched) {
             self.derive_pools(number, &mut seen, &mut touched);
         }
         self.derive_lines(touched, &mut seen, cause, changes)
@@ -82,7 +88,7 @@ impl Book {
                 Correction::None
             },
         };
-        attribute(&evidence, &settings)
+        attribute(&evidence, settings)
     }
 
     /// The last correction of who is credited.
@@ -108,8 +114,11 @@ impl Book {
     /// Derives who a conversion credits by itself, and whom that binds its customer to.
     fn derive_bond(&mut self, number: ConversionNumber, touched: &mut Touched) {
         let conversion = self.conversion(number);
-        let own_credit = self.attribution(conversion, false, true).partner;
         let key = conversion.keys.customer.filter(|_| !conversion.sandbox);
+        if key.is_none() {
+            return;
+        }
+        let own_credit = self.attribution(conversion, false, true).partner;
         let changed = conversion.own_credit != own_credit;
         self.conversion_mut(number).own_credit = own_credit;
         let Some(group) = self.group(key) else {
@@ -245,7 +254,7 @@ impl Book {
 
     /// The conversion that a change means which names only a click or customer: the last one before
     /// it, and for money the last one with an amount.
-    fn target(&self, group: &Group, change: &Changed) -> Option<&Conversion> {
+    pub(super) fn target(&self, group: &Group, change: &Changed) -> Option<&Conversion> {
         let members = group
             .conversions
             .iter()
@@ -259,26 +268,26 @@ impl Book {
             .max_by(|a, b| a.order.cmp(&b.order))
     }
 
-    /// Whether the customer was reported for abuse, and within `days` of the conversion.
+    /// Whether it was reported for abuse until then.
     pub(super) fn is_abused(&self, conversion: &Conversion, until: Instant) -> bool {
+        let mut abuses = self.abuses_of(conversion);
+        abuses.any(|abuse| abuse.order.occurred_at <= until)
+    }
+
+    /// The abuse that concerns a conversion: of its transaction, and of its click or customer since it
+    /// happened.
+    pub(super) fn abuses_of<'a>(
+        &'a self,
+        conversion: &Conversion,
+    ) -> impl Iterator<Item = &'a Abused> + use<'a> {
         let keys = conversion.keys;
         let happened_at = conversion.occurred_at();
-        let in_time = |at: Instant| at <= until;
-        let of_txn = self.group(keys.txn).is_some_and(|group| {
-            group
-                .abuses()
-                .iter()
-                .any(|abuse| in_time(abuse.order.occurred_at))
-        });
-        let groups = [keys.click, keys.customer];
-        of_txn
-            || groups
-                .into_iter()
-                .filter_map(|key| self.group(key))
-                .any(|group| {
-                    let mut abuses = group.abuses().iter().map(|abuse| abuse.order.occurred_at);
-                    abuses.any(|at| at >= happened_at && in_time(at))
-                })
+        let of_txn = self.group(keys.txn).into_iter().flat_map(Group::abuses);
+        let groups = [keys.click, keys.customer].into_iter();
+        let of_others = groups
+            .filter_map(|key| self.group(key))
+            .flat_map(Group::abuses);
+        of_txn.chain(of_others.filter(move |abuse| abuse.order.occurred_at >= happened_at))
     }
 
     /// Takes the changes under a key that have found a conversion off the list of those that wait.

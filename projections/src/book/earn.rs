@@ -6,7 +6,7 @@ use postbook_schemas::{Currency, Slug, Status, ZeroReason};
 
 use super::{
     Book,
-    lines::{line, standing, zero_line},
+    lines::{line, standing, unless_awaited, zero_line},
     months::fenced_month,
     seen::{Matched, Seen, Situation},
     uplines::Below,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     numbers::ConversionNumber,
-    posted::{Cause, Overflow, Owed, PostedLine, differences},
+    posted::{About, Cause, Overflow, Owed, PostedLine, differences},
     pricing::{Given, Remaining},
     rows::{Changes, EarningLine},
     rules::CompiledRule,
@@ -95,7 +95,17 @@ impl Book {
         self.fence_in(number, &mut lines);
         self.await_rates(number, seen);
         let conversion = self.conversion(number);
-        let about = (conversion.id(), &conversion.offer, conversion.occurred_at());
+        let given_up_at = |line: &PostedLine| {
+            let owner = (&line.partner, line.currency);
+            self.carriers
+                .given_up_at(&conversion.aliases, &line.rule, owner)
+        };
+        let about = About {
+            id: conversion.id(),
+            offer: &conversion.offer,
+            occurred_at: conversion.occurred_at(),
+            given_up_at: &given_up_at,
+        };
         changes.postings.extend(differences(
             &conversion.posted,
             &lines.posted,
@@ -279,18 +289,19 @@ impl Book {
             let conversion = self.conversion(number);
             let stands = standing(rule, sheet.situation.status, conversion.occurred_at());
             let carried = self.carried(conversion, &rule.id, partner, currency);
+            let awaits_rate = self.awaits_rate(rule, number, &sheet.situation);
+            let own = Below {
+                currency,
+                base_minor: given.base_minor,
+                net_minor: given.net_minor,
+                reason: given.reason,
+                standing: stands,
+                awaits_rate,
+            };
+            below = Some(below.map_or(own, |below| below.with(&own)));
+            let (given, stands) = unless_awaited(awaits_rate, given, stands, &carried);
             let made = line((&terms, rule), partner, currency, &given, stands, &carried);
             lines.push(made.ok_or(Overflow)?);
-            below = Some(match below {
-                None => Below {
-                    currency,
-                    base_minor: given.base_minor,
-                    net_minor: given.net_minor,
-                    reason: given.reason,
-                    standing: stands,
-                },
-                Some(below) => below.with(&given, stands),
-            });
         }
         Ok(below)
     }

@@ -1,8 +1,9 @@
 //! A smaller book with all that some facts can touch, for deriving what they would change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use postbook_schemas::{Fact, OfferRef};
+use hashbrown::HashMap;
+use postbook_schemas::{Fact, Instant, OfferRef};
 
 use super::Book;
 use crate::{
@@ -68,6 +69,24 @@ impl Book {
         let aliases = excerpt.conversions.iter().flat_map(|it| &it.aliases);
         excerpt.carriers = self.carriers.of_subjects(aliases);
         excerpt
+    }
+
+    /// Whether there is a conversion that a definition can touch: of its offer, and not before it
+    /// holds.
+    pub fn can_be_touched_by(&self, definition: &Fact) -> bool {
+        let from = holds_from(definition);
+        let happens_then = |number: &ConversionNumber| {
+            let conversion = self.conversion(*number);
+            from.is_none_or(|from| conversion.occurred_at() >= from)
+        };
+        match self.offers_of(definition) {
+            None => !self.conversions.is_empty(),
+            Some(offers) => offers
+                .iter()
+                .filter_map(|offer| self.by_offer.get(offer))
+                .flatten()
+                .any(happens_then),
+        }
     }
 
     /// The offers whose conversions a fact can touch; `None` if it can touch any.
@@ -168,6 +187,20 @@ impl Book {
     /// All conversions, in order of arrival.
     pub(crate) fn conversions(&self) -> impl Iterator<Item = &Conversion> {
         self.conversions.iter().map(AsRef::as_ref)
+    }
+}
+
+/// From when a definition holds, in event time; for all time if absent.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all others hold for all time"
+)]
+fn holds_from(definition: &Fact) -> Option<Instant> {
+    match definition {
+        Fact::TermsPublished(published) => Some(published.terms.effective_from),
+        Fact::CouponDefined(coupon) => coupon.effective_from,
+        Fact::FxRateRecorded(rate) => Some(rate.at),
+        _ => None,
     }
 }
 

@@ -3,8 +3,11 @@
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{
-    Currency, Instant, Slug, Status, ZeroReason, instant::DAY_US, terms::Approval,
+    Change, Currency, Instant, Slug, Status, ZeroReason,
+    instant::DAY_US,
+    terms::{Approval, OnChargeback, OnRefund},
 };
+use smallvec::SmallVec;
 
 use super::{
     Book,
@@ -49,7 +52,8 @@ impl Book {
         let around = self.around(conversion);
         let click = self.click_of(conversion);
         let mut groups_taken = BTreeSet::new();
-        let (mut rules, mut pools, mut unmet_rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rules, mut pools) = (SmallVec::new(), SmallVec::new());
+        let mut unmet_rules = Vec::new();
         for (place, rule) in terms.rules.iter().enumerate() {
             if rule.on != conversion.kind || !is_for(rule, level) {
                 continue;
@@ -93,26 +97,31 @@ impl Book {
     fn look_at(&self, conversion: &Conversion) -> Situation {
         let changes = self.changes_of(conversion);
         let own = conversion.currency;
-        let money = changes.iter().filter_map(|change| {
+        let (mut money, mut unvalued) = (Vec::new(), Vec::new());
+        for change in &changes {
+            let at = change.order.occurred_at;
             let amount_minor = match (change.amount_minor, change.currency) {
-                (Some(amount), Some(currency)) if currency != own => {
-                    // A change in a currency without a rate yet has no effect yet.
-                    let at = change.order.occurred_at;
-                    Some(self.exchanged(amount, currency, own, at)?)
+                (Some(amount), Some(other)) if other != own => {
+                    let Some(amount) = self.exchanged(amount, other, own, at) else {
+                        unvalued.push((change.change, at));
+                        continue;
+                    };
+                    Some(amount)
                 }
                 (amount, _) => amount,
             };
-            Some(MoneyChange {
+            money.push(MoneyChange {
                 change: change.change,
-                occurred_at: change.order.occurred_at,
+                occurred_at: at,
                 amount_minor,
-            })
-        });
+            });
+        }
         let others = changes.iter().filter_map(|change| change.currency);
         Situation {
             status: self.status_by_facts(conversion, &changes),
-            money: money.collect(),
+            money,
             others: others.filter(|&currency| currency != own).collect(),
+            unvalued,
         }
     }
 
@@ -140,11 +149,7 @@ impl Book {
         situation: &Situation,
     ) -> Remaining {
         let conversion = self.conversion(number);
-        let until = rule.clawback_days.map_or(Instant::MAX, |days| {
-            conversion
-                .occurred_at()
-                .plus_micros(DAY_US.saturating_mul(i64::from(days)))
-        });
+        let until = takes_back_until(rule, conversion);
         let in_time = situation
             .money
             .iter()
@@ -152,6 +157,26 @@ impl Book {
         let taken = taken(conversion.amount_minor, in_time.copied());
         let abused = self.is_abused(conversion, until);
         remaining(rule, conversion.amount_minor, &taken, abused)
+    }
+
+    /// Whether what a rule gives is not known yet: a change takes something of it, and no rate says how much.
+    pub(super) fn awaits_rate(
+        &self,
+        rule: &CompiledRule,
+        number: ConversionNumber,
+        situation: &Situation,
+    ) -> bool {
+        let takes = |change: Change| match change {
+            Change::Refund => rule.on_refund != OnRefund::Keep,
+            Change::Chargeback => {
+                rule.on_chargeback != OnChargeback::Keep || rule.chargeback_fee.is_some()
+            }
+            Change::ChargebackWon | Change::Status => false,
+        };
+        let mut unvalued = situation.unvalued.iter();
+        unvalued.any(|&(change, at)| {
+            takes(change) && at <= takes_back_until(rule, self.conversion(number))
+        })
     }
 
     /// What a rule gives for a conversion in a currency, before its cap.
@@ -214,6 +239,35 @@ fn is_for(rule: &CompiledRule, level: Level) -> bool {
     }
 }
 
+/// Until when changes take back what a rule gives for a conversion.
+fn takes_back_until(rule: &CompiledRule, conversion: &Conversion) -> Instant {
+    rule.clawback_days.map_or(Instant::MAX, |days| {
+        let days = DAY_US.saturating_mul(i64::from(days));
+        conversion.occurred_at().plus_micros(days)
+    })
+}
+
+/// What a line gives and where it stands, also while a rate is awaited: what is to be paid and no payout
+/// carries yet waits then until it is known. A debt is one either way.
+pub(super) fn unless_awaited(
+    awaits_rate: bool,
+    given: Given,
+    standing: Standing,
+    carried: &Carried,
+) -> (Given, Standing) {
+    if !awaits_rate {
+        return (given, standing);
+    }
+    let reason = given.reason.filter(|_| given.net_minor == 0);
+    let given = Given {
+        reason: reason.or(Some(ZeroReason::AwaitingFx)),
+        ..given
+    };
+    let waits = carried.now_minor == 0 && given.net_minor > 0;
+    let waiting = Standing::Pending { approves: None };
+    (given, if waits { waiting } else { standing })
+}
+
 /// Where a line stands: by the status that facts give, else by the rule's approval.
 pub(super) fn standing(
     rule: &CompiledRule,
@@ -258,17 +312,19 @@ pub(super) fn line(
     let memo = line_memo(given.base_minor, given.net_minor, carried)?;
     let (state, available_at) = match standing {
         _ if given.net_minor == 0 => (LineState::Zero, None),
-        Standing::Pending { .. } => (LineState::Pending, None),
+        Standing::Pending { approves } => (LineState::Pending, approves.map(|(_, at)| at)),
         Standing::Approved { available_at } => (LineState::Approved, Some(available_at)),
     };
     let row = EarningLine {
-        rule: Some(rule.id.to_string()),
-        terms_version: Some(terms.version.to_string()),
+        rule: Some(Arc::clone(&rule.id)),
+        terms_version: Some(Arc::clone(&terms.version)),
         partner: Some(partner.clone()),
         amount_minor: given.net_minor,
         currency: Some(currency),
         state,
-        reason: given.reason.filter(|_| given.net_minor == 0),
+        reason: given
+            .reason
+            .filter(|&reason| given.net_minor == 0 || reason == ZeroReason::AwaitingFx),
         available_at,
         earned_minor: memo.earned_minor,
         reversed_minor: memo.reversed_minor,
@@ -301,8 +357,8 @@ pub(super) fn zero_line(
     reason: ZeroReason,
 ) -> EarningLine {
     EarningLine {
-        rule: rule.map(|(_, rule)| rule.id.to_string()),
-        terms_version: rule.map(|(terms, _)| terms.version.to_string()),
+        rule: rule.map(|(_, rule)| Arc::clone(&rule.id)),
+        terms_version: rule.map(|(terms, _)| Arc::clone(&terms.version)),
         partner,
         amount_minor: 0,
         currency,

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod around;
+mod concern;
 mod derive;
 mod earn;
 mod excerpt;
@@ -20,10 +21,11 @@ mod uplines;
 mod volume;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use hashbrown::HashMap;
 use postbook_schemas::{
     AMOUNT_MINOR_MAX, Currency, Envelope, Fact, FactId, Instant, Month, OfferRef, Slug, terms::When,
 };

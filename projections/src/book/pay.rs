@@ -7,7 +7,7 @@ use postbook_schemas::{Currency, Envelope, Fact, FactId, Slug};
 use super::Book;
 use crate::{
     numbers::ConversionNumber,
-    posted::{Cause, Overflow, memo_sum},
+    posted::{Cause, Overflow},
     rows::{Account, Changes, Entry, Memo, PayoutRow, Posting, PostingKind},
 };
 
@@ -114,7 +114,7 @@ impl Book {
         kept.retain(|posting| {
             let is_its = is_of_payout(posting, &proposed.partner, proposed.currency);
             // What would leave 64 bits together stays by itself.
-            let sum = memo_sum(&memo, &posting.memo).filter(|_| is_its);
+            let sum = memo.plus(&posting.memo).filter(|_| is_its);
             memo = sum.unwrap_or(memo);
             sum.is_none()
         });

@@ -8,7 +8,7 @@ use super::{Book, earn::Lines, lines::standing, seen::Seen};
 use crate::{
     conditions::unmet,
     numbers::ConversionNumber,
-    posted::{Owed, PostedLine},
+    posted::{Owed, PostedLine, Standing},
     pricing::price_currency,
     rows::Memo,
 };
@@ -60,7 +60,11 @@ impl Book {
                 partner: partner.clone(),
                 currency,
                 amount_minor: if refused { 0 } else { given.net_minor },
-                standing: standing(rule, situation.status, occurred_at),
+                standing: if self.awaits_rate(rule, number, &situation) {
+                    Standing::Pending { approves: None }
+                } else {
+                    standing(rule, situation.status, occurred_at)
+                },
                 memo: Memo::default(),
                 payout_id: None,
                 owed: Owed::ByAdvertiser,

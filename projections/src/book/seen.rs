@@ -1,8 +1,10 @@
 //! What is derived of a conversion once while a fact is settled, and looked at at every step.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
-use postbook_schemas::{Currency, Slug, ZeroReason};
+use hashbrown::HashMap;
+use postbook_schemas::{Change, Currency, Instant, Slug, ZeroReason};
+use smallvec::SmallVec;
 
 use crate::{
     numbers::{ConversionNumber, PoolKey},
@@ -23,6 +25,8 @@ pub(super) struct Situation {
     pub(super) money: Vec<MoneyChange>,
     /// The other currencies in which changes were reported.
     pub(super) others: Vec<Currency>,
+    /// Refunds and chargebacks that no rate is known for yet, and when they happened.
+    pub(super) unvalued: Vec<(Change, Instant)>,
 }
 
 /// What the rules of some terms say to a conversion.
@@ -31,9 +35,9 @@ pub(super) struct Matched {
     /// The terms.
     pub(super) terms: Arc<CompiledTerms>,
     /// The places of the rules that price it.
-    pub(super) rules: Vec<usize>,
+    pub(super) rules: SmallVec<[usize; 2]>,
     /// The pools of those rules, in the same order.
-    pub(super) pools: Vec<RulePools>,
+    pub(super) pools: SmallVec<[RulePools; 2]>,
     /// The rules of its kind that do not, and why.
     pub(super) unmet: Vec<(usize, ZeroReason)>,
 }

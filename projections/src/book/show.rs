@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     conversion::Conversion,
+    explain::trace::Undone,
     numbers::ConversionNumber,
     payouts::{Carried, line_memo},
     posted::{Overflow, Owed, PostedLine, Standing},
@@ -43,13 +44,14 @@ impl Book {
             let before = conversion.posted.iter().find(|line| *line.rule == *rule);
             let terms_version =
                 before.map_or_else(|| Arc::from(""), |line| Arc::clone(&line.terms_version));
+            let rule: Arc<str> = Arc::from(rule);
             let mut row = zero_line(
                 None,
                 Some(partner.clone()),
                 Some(currency),
                 ZeroReason::Unattributed,
             );
-            row.rule = Some(rule.clone());
+            row.rule = Some(Arc::clone(&rule));
             row.earned_minor = memo.earned_minor;
             row.clawed_back_minor = memo.clawed_back_minor;
             row.recovered_minor = memo.recovered_minor;
@@ -58,7 +60,7 @@ impl Book {
             row.payout_id = carried.payout_id;
             rows.push(row);
             posted.push(PostedLine {
-                rule: rule.into(),
+                rule,
                 terms_version,
                 partner: partner.clone(),
                 currency,
@@ -127,6 +129,23 @@ impl Book {
         }
     }
 
+    /// What has undone all of a conversion.
+    pub(super) fn undone(&self, conversion: &Conversion, situation: &Situation) -> Option<Undone> {
+        let amount = conversion.amount_minor.unwrap_or(0).max(0);
+        let taken = taken(conversion.amount_minor, situation.money.iter().copied());
+        let gone = taken
+            .refunded_minor
+            .saturating_add(taken.charged_back_minor);
+        match (taken.refunded, taken.charged_back) {
+            (true, true) if gone >= amount => Some(Undone::Both),
+            (true, false) if gone >= amount => Some(Undone::Refunds),
+            (false, true) if gone >= amount => Some(Undone::Chargeback),
+            _ => self
+                .is_abused(conversion, Instant::MAX)
+                .then_some(Undone::Abuse),
+        }
+    }
+
     /// The status that is shown: what facts or approval say, and `reversed` where refunds, a
     /// chargeback or abuse have undone all of it.
     fn shown_status(
@@ -141,13 +160,7 @@ impl Book {
         if let Some(status) = by_facts.filter(|status| is_taken_back(*status)) {
             return (status, None);
         }
-        let amount = conversion.amount_minor.unwrap_or(0).max(0);
-        let taken = taken(conversion.amount_minor, situation.money.iter().copied());
-        let gone = taken
-            .refunded_minor
-            .saturating_add(taken.charged_back_minor);
-        let undone = (taken.refunded || taken.charged_back) && gone >= amount;
-        if undone || self.is_abused(conversion, Instant::MAX) {
+        if self.undone(conversion, situation).is_some() {
             return (Status::Reversed, None);
         }
         if let Some(status) = by_facts {

@@ -59,7 +59,7 @@ impl Book {
                 touched.extend(self.ids.get(&data.conversion_id));
             }
             Fact::BalanceWrittenOff(data) => {
-                self.carriers.give_up(data);
+                self.carriers.give_up(data, order.occurred_at);
                 let subjects = data.lines.iter().map(|line| line.subject_id);
                 touched.extend(subjects.filter_map(|id| self.ids.get(&id)));
             }

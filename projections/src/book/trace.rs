@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use postbook_schemas::{
-    Currency, FactId, Slug,
+    Currency, FactId, Instant, Slug,
+    envelope::Recorded,
     terms::{Period, TierBy, TierMode},
 };
 
@@ -29,12 +30,20 @@ type Touched = BTreeSet<ConversionNumber>;
 const LAST_MAX: usize = 10;
 
 impl Book {
-    /// How a conversion's lines come about; `None` if there is no such conversion. The book says the
-    /// same afterwards: deriving notes down only what it notes down every time.
-    pub fn trace(&mut self, id: &FactId) -> Option<Trace> {
+    /// How a conversion's lines come about, and which of some facts are about it; `None` if there is no
+    /// such conversion. The book says the same afterwards: deriving notes down only what it notes down
+    /// every time.
+    pub fn trace(&mut self, id: &FactId, facts: &[Recorded]) -> Option<Trace> {
         let number = *self.ids.get(id)?;
+        let mut seen = Seen::default();
+        let situation = self.situation(number, &mut seen);
+        let own = self.own_facts(number);
         let mut trace = Trace {
             sources: self.sources(number),
+            others: self.others(number, &own, facts, &mut seen),
+            change_rates: self.change_rates(number),
+            undone: self.undone(self.conversion(number), &situation),
+            own,
             ..Trace::default()
         };
         let conversion = self.conversion(number);
@@ -44,7 +53,6 @@ impl Book {
         let Some(partner) = conversion.attribution.partner.clone() else {
             return Some(trace);
         };
-        let mut seen = Seen::default();
         let below = self.trace_own(number, &partner, &mut seen, &mut trace);
         if let Some(below) = below {
             for (upline, level) in self.uplines_of(number, &partner) {
@@ -107,6 +115,7 @@ impl Book {
                 .then(|| self.trace_advance(number, partner, &matched.terms, given.net_minor));
             trace.lines.push(LineTrace {
                 rule: rule.id.to_string(),
+                group: rule.group.clone(),
                 partner: partner.clone(),
                 currency,
                 level: 0,
@@ -115,7 +124,7 @@ impl Book {
                 tier: self.trace_tier(rule, pools.and_then(|it| it.tiers), number),
                 price,
                 below_minor: None,
-                rate: self.trace_rate(number, from, currency),
+                rate: self.trace_rate(from, currency, self.conversion(number).occurred_at()),
                 exact: product.map(|product| product.to_text()),
                 base_minor: priced.base_minor,
                 left: (left.part, left.of),
@@ -156,6 +165,7 @@ impl Book {
             return;
         }
         let round = self.derivation().round;
+        let at = self.conversion(number).occurred_at();
         for (rule, pools) in matched.rules() {
             let Some(line) = lines.posted.iter().find(|line| line.rule == rule.id) else {
                 continue;
@@ -171,6 +181,7 @@ impl Book {
                 .and_then(|product| round(&product));
             trace.lines.push(LineTrace {
                 rule: rule.id.to_string(),
+                group: rule.group.clone(),
                 partner: upline.clone(),
                 currency,
                 level,
@@ -179,7 +190,7 @@ impl Book {
                 tier: None,
                 price: price_text(rule.price),
                 below_minor: Some((below.base_minor, below.currency)),
-                rate: self.trace_rate(number, below.currency, currency),
+                rate: self.trace_rate(below.currency, currency, at),
                 exact: product.as_ref().map(crate::exact::Product::to_text),
                 base_minor: product.and_then(|product| round(&product)).unwrap_or(0),
                 left: (below.net_minor, below.base_minor),
@@ -211,6 +222,8 @@ impl Book {
                 trace.unmet.push(UnmetTrace {
                     total: total.map(|total| told(total, currency, &around)),
                     rule: rule.id.to_string(),
+                    group: rule.group.clone(),
+                    terms_position: self.position_of(&matched.terms.order.id),
                     partner: partner.clone(),
                     unmet,
                 });
@@ -218,16 +231,23 @@ impl Book {
         }
     }
 
-    fn trace_rate(
-        &self,
-        number: ConversionNumber,
-        from: Currency,
-        to: Currency,
-    ) -> Option<RateTrace> {
+    /// The rates of the changes that came in another currency than the conversion's.
+    fn change_rates(&self, number: ConversionNumber) -> Vec<(FactId, RateTrace)> {
+        let conversion = self.conversion(number);
+        let changes = self.changes_of(conversion).into_iter();
+        let changes = changes.filter(|change| change.amount_minor.is_some());
+        let rates = changes.filter_map(|change| {
+            let at = change.order.occurred_at;
+            let rate = self.trace_rate(change.currency?, conversion.currency, at)?;
+            Some((change.order.id, rate))
+        });
+        rates.collect()
+    }
+
+    fn trace_rate(&self, from: Currency, to: Currency, at: Instant) -> Option<RateTrace> {
         if from == to {
             return None;
         }
-        let at = self.conversion(number).occurred_at();
         let fact = self.programme.rate_fact(from, to, at);
         Some(RateTrace {
             base: from,

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use postbook_schemas::{Currency, Slug, ZeroReason};
+use smallvec::SmallVec;
 
 use super::{
     Book,
     earn::Lines,
-    lines::{line, standing, zero_line},
+    lines::{line, standing, unless_awaited, zero_line},
     seen::{Level, Seen},
 };
 use crate::{
@@ -31,17 +32,20 @@ pub(super) struct Below {
     pub(super) reason: Option<ZeroReason>,
     /// The last of its lines to be payable.
     pub(super) standing: Standing,
+    /// Whether a change takes something of it, and no rate says how much.
+    pub(super) awaits_rate: bool,
 }
 
 impl Below {
     /// With one more line. A sum that leaves 64 bits gives a share that is out of range anyway.
-    pub(super) fn with(self, given: &Given, standing: Standing) -> Self {
+    pub(super) fn with(self, other: &Self) -> Self {
         Self {
-            base_minor: self.base_minor.saturating_add(given.base_minor),
-            net_minor: self.net_minor.saturating_add(given.net_minor),
-            reason: self.reason.or(given.reason),
-            standing: self.standing.later(standing),
-            ..self
+            currency: self.currency,
+            base_minor: self.base_minor.saturating_add(other.base_minor),
+            net_minor: self.net_minor.saturating_add(other.net_minor),
+            reason: self.reason.or(other.reason),
+            standing: self.standing.later(other.standing),
+            awaits_rate: self.awaits_rate || other.awaits_rate,
         }
     }
 }
@@ -62,16 +66,20 @@ impl Book {
         Ok(())
     }
 
-    /// The partners above one, with their levels; above somebody who is not credited only those who
-    /// are not above the credited partner too, since a line is one partner's once.
+    /// The partners above one, with their levels, at an offer that pays them; above somebody who is not
+    /// credited only those who are not above the credited partner too, since a line is one partner's once.
     pub(super) fn uplines_of(
         &self,
         number: ConversionNumber,
         partner: &Slug,
-    ) -> Vec<(Slug, Level)> {
+    ) -> SmallVec<[(Slug, Level); 2]> {
         let conversion = self.conversion(number);
+        let mut terms = self.programme.all_terms(&conversion.offer).iter();
+        if !terms.any(|terms| terms.has_override()) {
+            return SmallVec::new();
+        }
         let at = conversion.occurred_at();
-        let mut above: Vec<_> = self
+        let mut above: SmallVec<[_; 2]> = self
             .programme
             .uplines(partner, at)
             .into_iter()
@@ -113,6 +121,7 @@ impl Book {
             let own = standing(rule, status, conversion.occurred_at());
             let carried = self.carried(conversion, &rule.id, upline, currency);
             let stands = own.later(below.standing);
+            let (given, stands) = unless_awaited(below.awaits_rate, given, stands, &carried);
             let made = line((terms, rule), upline, currency, &given, stands, &carried);
             lines.push(made.ok_or(Overflow)?);
         }

@@ -13,7 +13,7 @@ use crate::{
     exact::minor_rounded_down,
     numbers::{ConversionNumber, PoolKey},
     order::{short, short_with},
-    pools::Threshold,
+    pools::Thresholds,
     pricing::{Given, Volume},
     rows::AttributedBy,
     rules::{CompiledRule, CompiledTerms, Price},
@@ -30,7 +30,7 @@ struct Wanted {
     /// What it weighs, where that is not what the rule gives.
     weight: Option<(i64, Reach)>,
     /// Where the rule's price turns.
-    thresholds: Vec<Threshold>,
+    thresholds: Thresholds,
 }
 
 impl Book {
@@ -150,7 +150,7 @@ impl Book {
                     key,
                     is_member: earns,
                     weight: None,
-                    thresholds: currency.map_or_else(Vec::new, |to| rule.cap_thresholds(to)),
+                    thresholds: currency.map_or_else(Thresholds::new, |to| rule.cap_thresholds(to)),
                 });
             }
         }
@@ -159,7 +159,7 @@ impl Book {
             key,
             is_member: true,
             weight: None,
-            thresholds: Vec::new(),
+            thresholds: Thresholds::new(),
         }));
     }
 
@@ -208,16 +208,17 @@ impl Book {
         let Some(pool) = self.pools.get_mut(&key) else {
             return given;
         };
-        let before = pool.before(&order);
-        let place = u64::try_from(before.count).unwrap_or(u64::MAX);
-        if cap.count.is_some_and(|most| place >= most) {
-            return Given::nothing(ZeroReason::OverCap);
+        if let Some(most) = cap.count {
+            let place = pool.before(&order).count;
+            if u64::try_from(place).unwrap_or(u64::MAX) >= most {
+                return Given::nothing(ZeroReason::OverCap);
+            }
         }
         let Some(most) = cap.amount else {
             return given;
         };
         let weight = given.net_minor.max(0);
-        pool.weigh(&order, weight, (0, weight.max(given.base_minor)), later);
+        let before = pool.weigh(&order, weight, (0, weight.max(given.base_minor)), later);
         later.remove(&number);
         let most = minor_rounded_down(most.decimal(), currency.exponent());
         let rest = most.saturating_sub(before.sum).max(0);
@@ -260,13 +261,12 @@ impl Book {
             reach.0 = reach.0.saturating_add(net.min(base).min(0));
             reach.1 = reach.1.saturating_add(net.max(base).max(0));
         }
-        pool.weigh(&order, own, reach, later);
+        let mut so_far = pool.weigh(&order, own, reach, later).sum;
         later.remove(&number);
         let advanced = pool.advanced();
         if advanced == 0 {
             return;
         }
-        let mut so_far = pool.before(&order).sum;
         for share in given {
             let beyond = |minor: i64| {
                 let end = so_far.saturating_add(i128::from(minor));

@@ -4,7 +4,7 @@ use postbook_schemas::Currency;
 
 use super::{
     Step, money,
-    trace::{CapTrace, LineTrace, TierTrace, Trace},
+    trace::{CapTrace, LineTrace, RateTrace, TierTrace, Trace, UnmetTrace},
 };
 use crate::{conditions::Unmet, rows::EarningLine};
 
@@ -14,29 +14,53 @@ pub(super) fn steps(trace: Option<&Trace>, line: &EarningLine) -> Vec<Step> {
         return Vec::new();
     };
     let is_it = |it: &&LineTrace| {
-        Some(&it.partner) == line.partner.as_ref() && Some(&it.rule) == line.rule.as_ref()
+        Some(&it.partner) == line.partner.as_ref() && Some(it.rule.as_str()) == line.rule.as_deref()
     };
     match trace.lines.iter().find(is_it) {
-        Some(derived) => line_steps(derived),
+        Some(derived) => {
+            let mut steps = tried_before(trace, derived);
+            steps.extend(line_steps(derived));
+            steps
+        }
         None => unmet(trace, line),
     }
+}
+
+/// The rules of its group that come before the one that prices, and why each does not.
+fn tried_before(trace: &Trace, line: &LineTrace) -> Vec<Step> {
+    let Some(group) = &line.group else {
+        return Vec::new();
+    };
+    let before = trace.unmet.iter().filter(|it| {
+        it.partner == line.partner && it.group.as_ref() == Some(group) && it.rule != line.rule
+    });
+    let steps = before.map(|it| {
+        let says = format!("rule {} of group {group} comes first: {}", it.rule, why(it));
+        let mut step = Step::new("condition", says);
+        step.position = it.terms_position;
+        step
+    });
+    steps.collect()
 }
 
 /// The condition that keeps a rule from pricing.
 fn unmet(trace: &Trace, line: &EarningLine) -> Vec<Step> {
     let all = trace.unmet.iter().filter(|it| {
-        Some(&it.partner) == line.partner.as_ref() && Some(&it.rule) == line.rule.as_ref()
+        Some(&it.partner) == line.partner.as_ref() && Some(it.rule.as_str()) == line.rule.as_deref()
     });
-    let steps = all.map(|it| match it.unmet {
-        Unmet::Not(key) => Step::new("condition", format!("`{key}` does not hold")),
+    all.map(|it| Step::new("condition", why(it))).collect()
+}
+
+/// Why a rule does not price.
+fn why(it: &UnmetTrace) -> String {
+    match it.unmet {
+        Unmet::Not(key) => format!("`{key}` does not hold"),
         Unmet::Total(_) => {
             let told = it.total.as_deref().unwrap_or_default();
-            let says = format!("`total_at_least` does not hold: {told}");
-            Step::new("condition", says)
+            format!("`total_at_least` does not hold: {told}")
         }
-        Unmet::AwaitsRate => Step::new("condition", "an amount awaits an exchange rate".to_owned()),
-    });
-    steps.collect()
+        Unmet::AwaitsRate => "an amount awaits an exchange rate".to_owned(),
+    }
 }
 
 fn line_steps(line: &LineTrace) -> Vec<Step> {
@@ -56,7 +80,7 @@ fn line_steps(line: &LineTrace) -> Vec<Step> {
         let says = format!("the partner below earns {}", money(minor, below));
         steps.push(Step::new("below", says).comes_to(minor, below));
     }
-    steps.extend(rate(line));
+    steps.extend(line.rate.as_ref().map(rate));
     if let Some(exact) = &line.exact {
         let says = format!("comes to {exact} minor units of {currency}");
         steps.push(Step::new("exact", says));
@@ -125,8 +149,8 @@ fn last(positions: &[u64]) -> Vec<Step> {
     steps.collect()
 }
 
-fn rate(line: &LineTrace) -> Option<Step> {
-    let rate = line.rate.as_ref()?;
+/// An exchange rate, or that there is none.
+pub(super) fn rate(rate: &RateTrace) -> Step {
     let says = match (&rate.rate, rate.at) {
         (Some(number), Some(at)) => {
             format!("1 {} is {number} {} from {at} on", rate.base, rate.quote)
@@ -138,7 +162,7 @@ fn rate(line: &LineTrace) -> Option<Step> {
     };
     let mut step = Step::new("rate", says);
     step.position = rate.position;
-    Some(step)
+    step
 }
 
 fn left(line: &LineTrace, currency: Currency) -> Step {

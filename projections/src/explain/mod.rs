@@ -3,7 +3,9 @@
 //! Nothing is derived again here: the rows say what came out, the facts say what it came from, and
 //! every step names the position of the fact that it stands on.
 
+mod changes;
 mod derived;
+mod facts;
 mod posted;
 pub mod sums;
 pub mod trace;
@@ -13,9 +15,11 @@ use std::fmt::{self, Write as _};
 
 use postbook_schemas::{
     Currency, Fact, FactId, Month, Slug, configuration::TermsPublished, envelope::Recorded,
-    postback::ChangeReport, terms::Rule,
+    terms::Rule,
 };
 use serde::Serialize;
+
+pub use facts::is_about_one;
 
 use trace::Trace;
 
@@ -123,8 +127,12 @@ impl Step {
 
 /// Explains a conversion.
 pub fn explain(evidence: &Evidence) -> Explanation {
-    let mut steps = vec![facts(evidence), attribution(evidence), status(evidence)];
-    steps.extend(changes(evidence));
+    let mut steps = vec![
+        all_facts(evidence),
+        attribution(evidence),
+        changes::status(evidence),
+    ];
+    steps.extend(changes::changes(evidence));
     steps.extend(
         evidence
             .conversion
@@ -143,7 +151,7 @@ pub fn explain(evidence: &Evidence) -> Explanation {
     }
 }
 
-fn facts(evidence: &Evidence) -> Step {
+fn all_facts(evidence: &Evidence) -> Step {
     let row = &evidence.conversion;
     let amount = row.amount_minor.map_or_else(
         || "no amount".to_owned(),
@@ -158,16 +166,8 @@ fn facts(evidence: &Evidence) -> Step {
         "{} of {} reported{reference}: {amount}, at {}{sandbox}",
         row.kind, row.offer, row.occurred_at
     );
-    let named = evidence.facts.iter().map(|fact| {
-        let envelope = &fact.envelope;
-        let says = format!(
-            "{} by {} at {}",
-            envelope.fact.fact_type().name(),
-            envelope.actor,
-            envelope.recorded_at
-        );
-        Step::new("fact", says).at(fact.position)
-    });
+    let named = evidence.facts.iter();
+    let named = named.map(|fact| facts::named(evidence, fact));
     let step = Step::new("facts", says)
         .at(row.position)
         .with(named.collect());
@@ -190,7 +190,7 @@ fn attribution(evidence: &Evidence) -> Step {
         click.position = evidence.click_position;
         details.push(click);
     }
-    for fact in &evidence.facts {
+    for fact in facts::own(evidence) {
         if let Fact::AttributionCorrected(corrected) = &fact.envelope.fact {
             let says = format!("corrected by {}: {}", fact.envelope.actor, corrected.reason);
             details.push(Step::new("correction", says).at(fact.position));
@@ -217,91 +217,6 @@ fn attribution(evidence: &Evidence) -> Step {
         .with(details)
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "all other facts say nothing of this"
-)]
-fn status(evidence: &Evidence) -> Step {
-    let row = &evidence.conversion;
-    let mut says = row.status.code().to_owned();
-    if let Some(at) = row.approves_at {
-        add(&mut says, format_args!(", approved by itself at {at}"));
-    }
-    let said = evidence.facts.iter().filter_map(|fact| {
-        let says = match &fact.envelope.fact {
-            Fact::ConversionDecided(decided) => {
-                let word = serde_json::to_value(decided.decision).ok()?;
-                let word = word.as_str().unwrap_or_default().to_owned();
-                format!(
-                    "{} decided to {word} it: {}",
-                    fact.envelope.actor, decided.reason
-                )
-            }
-            other => {
-                let status = match (other.as_report(), other.as_change()) {
-                    (Some(report), _) => report.status?,
-                    (_, Some(change)) => change.status?,
-                    _ => return None,
-                };
-                format!("the advertiser says {}", status.code())
-            }
-        };
-        Some(Step::new("said", says).at(fact.position))
-    });
-    let said: Vec<Step> = said.collect();
-    if said.is_empty() {
-        says.push_str(": nobody said otherwise, so the rule's approval decides");
-    }
-    Step::new("status", says).at(row.position).with(said)
-}
-
-/// What refunds, chargebacks and abuse have taken.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "all other facts say nothing of this"
-)]
-fn changes(evidence: &Evidence) -> Option<Step> {
-    let row = &evidence.conversion;
-    let took = evidence.facts.iter().filter_map(|fact| {
-        let envelope = &fact.envelope;
-        let says = match &envelope.fact {
-            Fact::RefundReported(change) => format!("refund of {}", asked(change)),
-            Fact::ChargebackReported(change) => format!("chargeback of {}", asked(change)),
-            Fact::ChargebackWon(change) => format!("chargeback of {} won", asked(change)),
-            Fact::AbuseReported(abuse) => format!("abuse: {}", abuse.abuse.code()),
-            _ => return None,
-        };
-        let says = format!("{says}, at {}", envelope.occurred_at);
-        Some(Step::new("change", says).at(fact.position))
-    });
-    let took: Vec<Step> = took.collect();
-    if took.is_empty() {
-        return None;
-    }
-    let mut says = format!(
-        "refunded {}, charged back {}",
-        money(row.refunded_minor, row.currency),
-        money(row.charged_back_minor, row.currency)
-    );
-    if row.over_refunded_minor > 0 {
-        add(
-            &mut says,
-            format_args!(
-                ", and {} more refunded than there was",
-                money(row.over_refunded_minor, row.currency)
-            ),
-        );
-    }
-    Some(Step::new("changes", says).with(took))
-}
-
-fn asked(change: &ChangeReport) -> String {
-    match (change.amount_minor, change.currency) {
-        (Some(minor), Some(currency)) => money(minor, currency),
-        _ => "all that remained".to_owned(),
-    }
-}
-
 fn earning(evidence: &Evidence, line: &EarningLine) -> Step {
     let name = line.rule.as_deref().unwrap_or("no rule");
     let partner = line
@@ -310,18 +225,17 @@ fn earning(evidence: &Evidence, line: &EarningLine) -> Step {
         .map_or("nobody", |partner| partner.as_str());
     let mut says = format!("{name} gives {partner} ");
     match (line.currency, line.reason) {
-        (_, Some(reason)) => add(&mut says, format_args!("nothing: {}", reason.code())),
-        (Some(currency), None) => {
-            add(
-                &mut says,
-                format_args!(
-                    "{}, {}",
-                    money(line.amount_minor, currency),
-                    line.state.code()
-                ),
-            );
+        (_, Some(reason)) if line.amount_minor == 0 => {
+            add(&mut says, format_args!("nothing: {}", reason.code()));
         }
-        (None, None) => says.push_str(line.state.code()),
+        (Some(currency), reason) => {
+            let amount = money(line.amount_minor, currency);
+            add(&mut says, format_args!("{amount}, {}", line.state.code()));
+            if let Some(reason) = reason {
+                add(&mut says, format_args!(": {}", reason.code()));
+            }
+        }
+        (None, _) => says.push_str(line.state.code()),
     }
     if let Some(at) = line.available_at {
         add(&mut says, format_args!(", payable from {at}"));

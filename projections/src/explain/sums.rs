@@ -176,7 +176,7 @@ fn is_of(posting: &Posting, line: &StatementLine) -> bool {
     let is_persons = matches!(entry, StatementEntry::Adjustment | StatementEntry::WriteOff);
     entry == line.entry
         && posting.period.corrects == line.corrects
-        && posting.rule == line.rule
+        && posting.rule.as_deref() == line.rule.as_deref()
         && (line.offer.is_none() || line.offer.as_ref() == offer)
         && (is_subject || is_persons)
 }

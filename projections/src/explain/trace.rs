@@ -1,18 +1,67 @@
 //! How amounts were derived: what the book knows of a conversion that is in no table.
 
-use postbook_schemas::{Currency, Instant, Slug, ZeroReason};
+use std::collections::BTreeSet;
+
+use postbook_schemas::{Currency, FactId, Instant, Slug, ZeroReason};
 
 use crate::conditions::Unmet;
 
 /// How a conversion's lines come about, as the book stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
+    /// The facts that say something of this very conversion: that reported, changed or decided it.
+    pub own: BTreeSet<FactId>,
+    /// Facts of other conversions that touched it, and by what.
+    pub others: Vec<OtherTrace>,
+    /// The rates of its changes that came in another currency than its own.
+    pub change_rates: Vec<(FactId, RateTrace)>,
+    /// What undid all of it.
+    pub undone: Option<Undone>,
     /// What decides who is credited: what it is, and where that is.
     pub sources: Vec<Source>,
     /// What each rule that prices it gives, in the order of the lines.
     pub lines: Vec<LineTrace>,
     /// Rules of its kind that do not price it.
     pub unmet: Vec<UnmetTrace>,
+}
+
+/// What undid all of a conversion, whatever its status was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// Refunds.
+    Refunds,
+    /// A chargeback.
+    Chargeback,
+    /// Refunds and a chargeback together.
+    Both,
+    /// Abuse.
+    Abuse,
+}
+
+/// A fact of another conversion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherTrace {
+    /// The fact.
+    pub id: FactId,
+    /// The other's transaction or id; absent where whoever asks may not know.
+    pub of: Option<String>,
+    /// What both have in common.
+    pub shared: Option<Shared>,
+}
+
+/// What two conversions have in common, so that facts of one move the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// One advertiser's transaction.
+    Transaction,
+    /// The tiers of a rule in a partner's terms.
+    Tiers(String, Slug),
+    /// The cap of a rule in a partner's terms.
+    Cap(String, Slug),
+    /// The customer.
+    Customer,
+    /// The click.
+    Click,
 }
 
 /// Something that attribution looks at.
@@ -31,6 +80,10 @@ pub struct Source {
 pub struct UnmetTrace {
     /// The rule.
     pub rule: String,
+    /// The group of rules of which the first that applies holds.
+    pub group: Option<String>,
+    /// Where its terms were published.
+    pub terms_position: Option<u64>,
     /// Whose terms it is in.
     pub partner: Slug,
     /// Why not.
@@ -44,6 +97,8 @@ pub struct UnmetTrace {
 pub struct LineTrace {
     /// The rule.
     pub rule: String,
+    /// The group of rules of which it is the first that applies.
+    pub group: Option<String>,
     /// Whose line.
     pub partner: Slug,
     /// The partner's currency.

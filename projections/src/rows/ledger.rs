@@ -1,5 +1,7 @@
 //! The rows of the ledger: accounts, postings, entries and memo totals.
 
+use std::sync::Arc;
+
 use postbook_schemas::{Currency, FactId, Instant, Month, OfferRef, Slug};
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +121,30 @@ pub struct Memo {
     pub paid_minor: i64,
 }
 
+impl Memo {
+    /// Two memos added; `None` if the sum does not fit.
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        self.with(other, i64::checked_add)
+    }
+
+    /// What one memo has more than another; `None` if it does not fit.
+    pub fn minus(&self, other: &Self) -> Option<Self> {
+        self.with(other, i64::checked_sub)
+    }
+
+    fn with(&self, other: &Self, with: fn(i64, i64) -> Option<i64>) -> Option<Self> {
+        Some(Self {
+            earned_minor: with(self.earned_minor, other.earned_minor)?,
+            reversed_minor: with(self.reversed_minor, other.reversed_minor)?,
+            clawed_back_minor: with(self.clawed_back_minor, other.clawed_back_minor)?,
+            recovered_minor: with(self.recovered_minor, other.recovered_minor)?,
+            written_off_minor: with(self.written_off_minor, other.written_off_minor)?,
+            adjusted_minor: with(self.adjusted_minor, other.adjusted_minor)?,
+            paid_minor: with(self.paid_minor, other.paid_minor)?,
+        })
+    }
+}
+
 /// The month in whose books a posting stands: that of its effect, or if that was closed before, the
 /// first open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,9 +187,9 @@ pub struct Posting {
     /// The conversion it concerns.
     pub conversion_id: Option<FactId>,
     /// The rule.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The version of the terms.
-    pub terms_version: Option<String>,
+    pub terms_version: Option<Arc<str>>,
     /// The partner it concerns.
     pub partner: Slug,
     /// The currency of its entries.

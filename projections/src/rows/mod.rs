@@ -4,6 +4,8 @@ mod ledger;
 
 pub use ledger::{Account, Entry, InPeriod, Memo, Posting, PostingKind};
 
+use std::{borrow::Cow, sync::Arc};
+
 use postbook_schemas::{
     Currency, FactId, Instant, Kind, Month, OfferRef, Outcome, Slug, Status, ZeroReason,
     configuration::Candidate,
@@ -98,7 +100,7 @@ pub struct Attribution {
     /// The click that counted.
     pub click_id: Option<String>,
     /// Why, in a word: `click`, `coupon`, `customer`, `corrected`, `no_candidate`, `outside_window`, …
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The candidates that lost, and why.
     pub losers: Vec<LosingCandidate>,
 }
@@ -136,7 +138,7 @@ pub struct LosingCandidate {
     pub partner: Option<Slug>,
     /// Why not, in a word: `absent`, `unknown`, `other_offer`, `before_click`, `outside_window`,
     /// `not_bound`, `lower_priority`.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 /// One conversion as it stands.
@@ -211,9 +213,9 @@ impl LineState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarningLine {
     /// The rule; absent where none applied.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The version of the terms it stands in.
-    pub terms_version: Option<String>,
+    pub terms_version: Option<Arc<str>>,
     /// Whose earning it is; absent where nobody is credited.
     pub partner: Option<Slug>,
     /// What it earns now, in minor units of `currency`.
@@ -222,9 +224,9 @@ pub struct EarningLine {
     pub currency: Option<Currency>,
     /// Its state.
     pub state: LineState,
-    /// Why it is zero.
+    /// Why it is zero; of an amount, `awaiting_fx` while a change takes something of it that no rate values.
     pub reason: Option<ZeroReason>,
-    /// When an approved amount becomes payable.
+    /// When it becomes payable; absent while it waits for somebody, or for a rate.
     pub available_at: Option<Instant>,
     /// What it was worth before its own reversals, or what was paid for it if that is more.
     pub earned_minor: i64,

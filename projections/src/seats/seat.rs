@@ -46,9 +46,14 @@ impl Before {
     pub(super) fn with(self, seat: &Seat) -> Self {
         Self {
             count: self.count.saturating_add(usize::from(seat.is_member)),
-            sum: self.sum.saturating_add(seat.weight()),
+            sum: plus(self.sum, seat.weight()),
         }
     }
+}
+
+/// The sum of 64-bit amounts of as many seats as a machine can hold, which always fits.
+fn plus(sum: i128, more: i128) -> i128 {
+    sum.wrapping_add(more)
 }
 
 /// Which seats are looked for.
@@ -68,8 +73,8 @@ impl Window {
                     && before.count.saturating_add(summary.count) >= *places.start()
             }
             Self::Sums(sums) => {
-                before.sum.saturating_add(summary.low) <= *sums.end()
-                    && before.sum.saturating_add(summary.high) >= *sums.start()
+                plus(before.sum, summary.low) <= *sums.end()
+                    && plus(before.sum, summary.high) >= *sums.start()
             }
         }
     }
@@ -82,8 +87,8 @@ impl Window {
             Self::Places(places) => places.contains(&before.count),
             Self::Sums(sums) => {
                 let (low, high) = seat.reach;
-                before.sum.saturating_add(i128::from(low)) <= *sums.end()
-                    && before.sum.saturating_add(i128::from(high)) >= *sums.start()
+                plus(before.sum, i128::from(low)) <= *sums.end()
+                    && plus(before.sum, i128::from(high)) >= *sums.start()
             }
         }
     }
@@ -105,25 +110,25 @@ impl Summary {
         let (low, high) = seat.reach;
         Self {
             count: self.count.saturating_add(usize::from(seat.is_member)),
-            sum: self.sum.saturating_add(seat.weight()),
-            low: self.low.min(self.sum.saturating_add(i128::from(low))),
-            high: self.high.max(self.sum.saturating_add(i128::from(high))),
+            sum: plus(self.sum, seat.weight()),
+            low: self.low.min(plus(self.sum, i128::from(low))),
+            high: self.high.max(plus(self.sum, i128::from(high))),
         }
     }
 
     pub(super) fn then(&self, next: &Self) -> Self {
         Self {
             count: self.count.saturating_add(next.count),
-            sum: self.sum.saturating_add(next.sum),
-            low: self.low.min(self.sum.saturating_add(next.low)),
-            high: self.high.max(self.sum.saturating_add(next.high)),
+            sum: plus(self.sum, next.sum),
+            low: self.low.min(plus(self.sum, next.low)),
+            high: self.high.max(plus(self.sum, next.high)),
         }
     }
 
     pub(super) fn after(&self, before: Before) -> Before {
         Before {
             count: before.count.saturating_add(self.count),
-            sum: before.sum.saturating_add(self.sum),
+            sum: plus(before.sum, self.sum),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Nothing is estimated and there is no second derivation: a copy of the book folds the very facts that
 //! adopting would append, and what it would post is the report.
 
+mod reach;
 mod reasons;
 mod report;
 mod rows;
 
+pub use reach::{Reach, reach};
 pub use report::{Definition, Report, Sums, Total, Totals};
 pub use rows::{LineKind, Reason, Row};
 

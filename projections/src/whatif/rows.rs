@@ -1,6 +1,9 @@
 //! The rows of a what-if: each line that would change, before and after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use postbook_schemas::{Currency, Envelope, FactId, Instant, Kind, Month, OfferRef, Slug};
 use serde::{Deserialize, Serialize};
@@ -74,6 +77,9 @@ impl Reason {
     }
 }
 
+/// The version of the terms that price a line, if any do.
+pub(super) type Version = Option<Arc<str>>;
+
 /// One line that would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -94,7 +100,7 @@ pub struct Row {
     /// Whose line.
     pub partner: Option<Slug>,
     /// The rule.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The currency.
     pub currency: Currency,
     /// What is posted for it now.
@@ -116,7 +122,7 @@ pub struct Row {
     /// Who is credited now, and who would be, if that differs.
     pub credited: Option<(Option<Slug>, Option<Slug>)>,
     /// The version of the terms now, and what it would be, if that differs.
-    pub terms: Option<(Option<String>, Option<String>)>,
+    pub terms: Option<(Version, Version)>,
 }
 
 impl Row {
@@ -131,7 +137,7 @@ type Key = (
     Option<FactId>,
     LineKind,
     Slug,
-    Option<String>,
+    Option<Arc<str>>,
     Currency,
     Option<Instant>,
 );
@@ -283,7 +289,7 @@ fn row(
         );
         (old != new).then_some((old, new))
     });
-    let version = |line: &Option<PostedLine>| line.as_ref().map(|it| it.terms_version.to_string());
+    let version = |line: &Option<PostedLine>| line.as_ref().map(|it| Arc::clone(&it.terms_version));
     let terms = (version(&old), version(&new));
     Some(Row {
         position: found.and_then(|(before, after)| before.map(|_| after.position)),

@@ -178,6 +178,102 @@ fn a_chargeback_that_is_won_undoes_its_clawback() {
     );
 }
 
+/// A bank takes a payment back, and the shop refunds it too: both take it once. When the chargeback is won
+/// the refund holds, so nothing is earned (SPEC 6: refunds add up to at most the amount).
+#[test]
+fn a_refund_of_what_was_charged_back_holds_when_that_is_won() {
+    check(
+        SHARE,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        2 chargeback txn=a
+        3 refund txn=a
+        = a share p1 0.00 zero charged_back
+        = refunded a 0.00 0.00
+        4 chargeback_won txn=a
+        = a share p1 0.00 zero refunded
+        = refunded a 100.00 0.00
+        1 sale txn=b click=c1 amount=100.00
+        2 chargeback txn=b
+        3 refund txn=b amount=40.00
+        4 chargeback_won txn=b
+        = b share p1 18.00 approved
+        = refunded b 40.00 0.00
+        ",
+    );
+}
+
+/// SPEC 6, `chargeback_fee`: the bank asks for its fee, whether or not there is anything left to take.
+#[test]
+fn the_fee_of_a_chargeback_is_due_after_a_refund_too() {
+    check(
+        "
+        [[terms.rule]]
+        id = 'share'
+        on = 'sale'
+        revshare = '30%'
+        chargeback_fee = '15.00'
+        ",
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        2 refund txn=a
+        = a share p1 0.00 zero refunded
+        3 chargeback txn=a
+        = a share p1 -15.00 approved
+        4 chargeback_won txn=a
+        = a share p1 0.00 zero refunded
+        ",
+    );
+}
+
+/// SPEC 6: without a rate the line waits. A refund of 10.00 GBP is 12.50 USD at 1.25, so of 100.00 USD
+/// 87.50 are left, at 30 % 26.25; nobody is paid 30.00 meanwhile. What was paid before stays as it is.
+#[test]
+fn a_line_waits_for_the_rate_of_its_refund() {
+    check(
+        SHARE,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        1 sale txn=paid click=c1 amount=100.00
+        2 payout one p1 paid:share:30.00
+        2 settled one
+        3 refund txn=a amount=10.00 currency=GBP
+        3 refund txn=paid amount=10.00 currency=GBP
+        = a share p1 30.00 pending awaiting_fx
+        = paid share p1 30.00 approved awaiting_fx
+        = balance p1 pending=30.00 earned=60.00 paid=30.00
+        0 rate GBP USD 1.25
+        = a share p1 26.25 approved
+        = paid share p1 26.25 approved
+        = balance p1 approved=22.50 earned=60.00 reversed=3.75 clawed_back=3.75 paid=30.00
+        ",
+    );
+}
+
+/// A write-off is undone by a chargeback that is won, and not before it was made, however early the bank
+/// decided: on the days between nothing is given up and nothing taken back of it.
+#[test]
+fn what_was_given_up_is_not_undone_before_it_was_given_up() {
+    check(
+        SHARE,
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=100.00
+        2 payout one p1 a:share:30.00
+        3 settled one
+        20 chargeback txn=a
+        60 write_off p1 30.00 a:share:30.00
+        25 chargeback_won txn=a
+        = at 30 p1 written_off=0.00 clawed_back=0.00 approved=0.00
+        = at 61 p1 written_off=0.00 clawed_back=0.00 approved=0.00
+        = balance p1 earned=30.00 paid=30.00
+        ",
+    );
+}
+
 /// SPEC 3.2 `parked`: refund before sale, reject before
 /// approve, status for a conversion that comes later.
 #[test]

@@ -155,6 +155,7 @@ impl Stage {
             recorded_at: Instant::from_micros(START_US + 100 * DAY_US),
             actor: "test".to_owned(),
             source: Source::default(),
+            reason: None,
             fact,
         };
         let click = self.book.wanted_click(&envelope);

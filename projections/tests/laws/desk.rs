@@ -112,6 +112,7 @@ impl Told {
             recorded_at: occurred_at,
             actor: "desk".to_owned(),
             source: Source::default(),
+            reason: None,
             fact,
         });
     }
@@ -173,12 +174,12 @@ impl Told {
                 }
                 let available_at = match line.state {
                     LineState::Approved => Some(line.available_at.unwrap_or(row.occurred_at)),
-                    LineState::Pending => row.approves_at,
+                    LineState::Pending => line.available_at,
                     LineState::Zero => None,
                 };
                 due.push(DueLine {
                     subject_id: row.id,
-                    rule: line.rule.clone(),
+                    rule: line.rule.as_deref().map(str::to_owned),
                     offer: None,
                     amount_minor: line.amount_minor + line.written_off_minor - line.carried_minor,
                     available_at,
@@ -319,7 +320,7 @@ impl Told {
                     left -= amount_minor;
                     lines.push(PayoutLine {
                         subject_id: row.id,
-                        rule: line.rule.clone(),
+                        rule: line.rule.as_deref().map(str::to_owned),
                         amount_minor,
                     });
                 }

@@ -120,6 +120,7 @@ fn facts(carryover: &str, sign: Sign) -> Vec<Envelope> {
             recorded_at: Instant::from_micros(START + 100 * DAY),
             actor: "test".to_owned(),
             source: Source::default(),
+            reason: None,
             fact,
         });
         FactId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number)

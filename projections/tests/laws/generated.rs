@@ -319,6 +319,7 @@ impl Writer {
             ),
             actor: "test".to_owned(),
             source: Source::default(),
+            reason: None,
             fact,
         });
     }

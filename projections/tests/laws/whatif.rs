@@ -1,7 +1,7 @@
 //! Laws of what-ifs: what they say is what adopting posts, and neither depends on how much of the book
 //! they look at.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use postbook_projections::{
     Book,
@@ -88,6 +88,7 @@ fn adopted(facts: &[Envelope], drafts: &[Fact]) -> Vec<Envelope> {
         recorded_at: last.plus_days(90),
         actor: "test".to_owned(),
         source: Source::default(),
+        reason: None,
         fact,
     };
     let adoption = Fact::WhatifAdopted(WhatifAdopted {
@@ -114,7 +115,7 @@ fn book_of(facts: &[Envelope]) -> (Folded, Book) {
     (folded, book)
 }
 
-type Lines = BTreeMap<(Option<FactId>, LineKind, Slug, Option<String>, Currency), i64>;
+type Lines = BTreeMap<(Option<FactId>, LineKind, Slug, Option<Arc<str>>, Currency), i64>;
 
 /// What is posted, by line.
 fn by_line<'a>(postings: impl Iterator<Item = &'a Posting>) -> Lines {

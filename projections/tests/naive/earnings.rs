@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::Datelike;
 use postbook_schemas::{
-    Currency, Exact, Kind, Slug, Status,
-    terms::{Approval, Carryover, Fence, Rule, Terms, TierBy, TierMode, Total, When},
+    Change, Currency, Exact, Instant, Kind, Slug, Status,
+    terms::{
+        Approval, Carryover, Fence, OnChargeback, OnRefund, Rule, Terms, TierBy, TierMode, Total,
+        When,
+    },
 };
 use rust_decimal::Decimal;
 
@@ -22,7 +25,18 @@ pub(crate) struct Line {
     pub(crate) currency: Currency,
     pub(crate) net: i64,
     /// Whether it waits for somebody's word.
-    pub(crate) waits: bool,
+    for_somebody: bool,
+    /// Whether it waits for a rate, if it is to be paid.
+    for_rate: bool,
+    /// What of it is on the way to the partner or has arrived.
+    paid: i64,
+}
+
+impl Line {
+    /// Whether it is not approved.
+    pub(crate) fn waits(&self) -> bool {
+        self.for_somebody || (self.for_rate && self.net > 0 && self.paid == 0)
+    }
 }
 
 /// All lines of a conversion: of who is credited, and of those above.
@@ -40,7 +54,9 @@ pub(crate) fn lines(history: &History<'_>, conversion: &Conversion<'_>) -> Vec<L
             partner: partner.clone(),
             rule: rule.id.clone(),
             currency,
-            waits: waits(history, conversion, rule.approval),
+            for_somebody: waits_for_somebody(history, conversion, rule),
+            for_rate: waits_for_rate(history, conversion, rule),
+            paid: history.paid(conversion, (&partner, currency), &rule.id),
         })
         .collect();
     let mut all = own.clone();
@@ -58,18 +74,41 @@ pub(crate) fn lines(history: &History<'_>, conversion: &Conversion<'_>) -> Vec<L
                 partner: upline.clone(),
                 rule: rule.id.clone(),
                 currency,
-                waits: waits(history, conversion, rule.approval) || own.iter().any(|it| it.waits),
+                for_somebody: waits_for_somebody(history, conversion, rule)
+                    || own.iter().any(|it| it.for_somebody),
+                for_rate: own.iter().any(|it| it.for_rate),
+                paid: history.paid(conversion, (&upline, currency), &rule.id),
             });
         }
     }
     all
 }
 
-fn waits(history: &History<'_>, conversion: &Conversion<'_>, approval: Approval) -> bool {
+fn waits_for_somebody(history: &History<'_>, conversion: &Conversion<'_>, rule: &Rule) -> bool {
     match history.status(conversion) {
         Some(status) => status != Status::Approved,
-        None => matches!(approval, Approval::Status | Approval::Manual),
+        None => matches!(rule.approval, Approval::Status | Approval::Manual),
     }
+}
+
+/// Whether something is taken of a conversion in a currency that no rate is known for.
+fn waits_for_rate(history: &History<'_>, conversion: &Conversion<'_>, rule: &Rule) -> bool {
+    let until = rule
+        .clawback_days
+        .map_or(Instant::MAX, |days| conversion.at().plus_days(days));
+    let own = conversion.report.currency;
+    history.changes_of(conversion).into_iter().any(|change| {
+        let keeps = match change.change {
+            Change::Refund => rule.on_refund == Some(OnRefund::Keep),
+            Change::Chargeback => {
+                rule.on_chargeback == Some(OnChargeback::Keep) && rule.chargeback_fee.is_none()
+            }
+            Change::ChargebackWon | Change::Status => true,
+        };
+        let other = change.amount.and(change.currency).unwrap_or(own);
+        let is_known = other == own || history.rate(other, own, change.order.0).is_some();
+        change.order.0 <= until && !keeps && !is_known
+    })
 }
 
 /// The rules of a partner's terms that give it something for a conversion: its own rules if it is
@@ -410,7 +449,7 @@ pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i6
                 .terms(offer, &line.partner, at)
                 .expect("a line has terms");
             let resets = terms.carryover == Carryover::Reset;
-            if line.waits || line.net == 0 || (!resets && terms.fence == Fence::Partner) {
+            if line.waits() || line.net == 0 || (!resets && terms.fence == Fence::Partner) {
                 continue;
             }
             let ours = &conversion.report.references;
@@ -492,7 +531,8 @@ pub(crate) fn receivable(history: &History<'_>) -> BTreeMap<Currency, i64> {
         for price in terms.into_iter().flat_map(|terms| &terms.prices) {
             let is_due = price.on.0 == conversion.report.kind
                 && !history.is_refused(conversion)
-                && !waits(history, conversion, price.approval);
+                && !waits_for_somebody(history, conversion, price)
+                && !waits_for_rate(history, conversion, price);
             let (Some(rate), Some(amount), true) =
                 (price.revshare, conversion.report.amount_minor, is_due)
             else {

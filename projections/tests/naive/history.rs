@@ -1,5 +1,7 @@
 //! What the facts of a story say, asked by walking through all of them.
 
+use std::collections::BTreeMap;
+
 use postbook_schemas::{
     Abuse, Change, Currency, Envelope, Fact, FactId, Instant, Kind, OfferRef, Outcome, Slug,
     Status,
@@ -168,6 +170,47 @@ impl<'a> History<'a> {
             Fact::PartnerDefined(defined) if defined.slug == *partner => Some(defined.currency),
             _ => None,
         })
+    }
+
+    /// What payouts to somebody that are sent or have settled carry of a line.
+    pub(crate) fn paid(
+        &self,
+        conversion: &Conversion<'_>,
+        (partner, currency): (&Slug, Currency),
+        rule: &str,
+    ) -> i64 {
+        let mut proposals = BTreeMap::new();
+        for fact in self.facts {
+            if let Fact::PayoutProposed(proposed) = &fact.fact {
+                proposals.entry(proposed.payout_id).or_insert(proposed);
+            }
+        }
+        let of_payee = proposals.into_values().filter(|proposed| {
+            (&proposed.partner, proposed.currency) == (partner, currency)
+                && self.is_on_its_way(proposed.payout_id)
+        });
+        let lines = of_payee.flat_map(|proposed| &proposed.lines);
+        let of_it = lines.filter(|line| {
+            conversion.ids.contains(&line.subject_id) && line.rule.as_deref() == Some(rule)
+        });
+        of_it.map(|line| line.amount_minor).sum()
+    }
+
+    /// Whether the last that was said of a payout is that it was sent or has settled; of two moves at one
+    /// time the one that is further on its way.
+    fn is_on_its_way(&self, payout_id: FactId) -> bool {
+        let moves = self.facts.iter().filter_map(|fact| {
+            let (step, moved) = match &fact.fact {
+                Fact::PayoutApproved(moved) => (1, moved),
+                Fact::PayoutSent(moved) => (2, moved),
+                Fact::PayoutSettled(moved) => (3, moved),
+                Fact::PayoutFailed(moved) => (4, moved),
+                Fact::PayoutReturned(moved) => (5, moved),
+                _ => return None,
+            };
+            (moved.payout_id == payout_id).then_some((fact.occurred_at, step))
+        });
+        moves.max().is_some_and(|(_, step)| step == 2 || step == 3)
     }
 
     fn parent(&self, partner: &Slug, at: Instant) -> Option<Slug> {

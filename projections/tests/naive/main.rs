@@ -37,7 +37,10 @@ fn of_the_book(folded: &Folded) -> Earnings {
             let rule = line.rule.clone().expect("what earns has a rule");
             let partner = line.partner.clone().expect("what earns is somebody's");
             let currency = line.currency.expect("an amount has a currency");
-            earnings.insert((row.id, partner, rule, currency), line.amount_minor);
+            earnings.insert(
+                (row.id, partner, rule.to_string(), currency),
+                line.amount_minor,
+            );
         }
     }
     earnings

@@ -60,17 +60,16 @@ pub(crate) fn left(
             }
             (minor, _) => minor,
         };
-        let remains = amount - refunded - charged;
         match change.change {
             Change::Refund => {
-                let asked = said.unwrap_or(remains);
-                refunded += asked.min(remains);
+                let asked = said.unwrap_or(amount - refunded);
+                refunded = amount.min(refunded + asked);
                 was_refunded |= asked > 0 || amount == 0;
             }
             Change::Chargeback => {
-                let takes = said.unwrap_or(remains).min(remains);
-                charged += takes;
-                is_charged |= takes > 0 || amount == 0;
+                let remains = (amount - refunded - charged).max(0);
+                charged += said.map_or(remains, |said| said.min(remains));
+                is_charged = true;
             }
             Change::ChargebackWon => {
                 charged = (charged - said.unwrap_or(charged)).max(0);
@@ -81,7 +80,8 @@ pub(crate) fn left(
     }
     let taken = Taken {
         amount,
-        refunded,
+        // Only one of the two takes a cent.
+        refunded: refunded.min(amount - charged),
         was_refunded,
         charged,
         is_charged,

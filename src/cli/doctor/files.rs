@@ -7,15 +7,14 @@ use super::{Finding, Health};
 /// Less room than this is a warning: a full disk stops intake.
 const ROOM_BYTES_MIN: u64 = 1 << 30;
 
-/// Looks at the data directory from outside.
-pub(super) fn look(data: &Path, has_secrets: bool) -> Vec<Finding> {
+/// Looks at the data directory from outside, and at the directories of the secrets, if they are in one,
+/// and of the lock, which are others where `--log` names one.
+pub(super) fn look(data: &Path, secrets_in: Option<&Path>, locked: &Path) -> Vec<Finding> {
     let mut findings = vec![directory(data)];
     if data.is_dir() {
         findings.push(disk(data));
-        if has_secrets {
-            findings.push(secrets(&data.join("secrets.sqlite")));
-        }
-        findings.push(lock(&data.join("log.lock")));
+        findings.extend(secrets_in.map(|directory| secrets(&directory.join("secrets.sqlite"))));
+        findings.push(lock(&locked.join("log.lock")));
     }
     findings
 }
@@ -98,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_bad() {
-        let findings = look(Path::new("/nowhere/at/all"), true);
+        let nowhere = Path::new("/nowhere/at/all");
+        let findings = look(nowhere, Some(nowhere), nowhere);
         assert_eq!(findings.len(), 1);
         assert!(findings.iter().all(|finding| finding.health == Health::Bad));
     }

@@ -125,20 +125,7 @@ impl Import {
         let columns = Columns::new(&self.column, &mapping);
         let format = self.format()?;
         let input = Input::open(&self.file)?;
-        let state = State {
-            kind: self.kind.word().to_owned(),
-            sha256: input.sha256.clone(),
-            offer: self.offer.as_ref().map(ToString::to_string),
-            target: Target::name(self.server.as_deref(), global),
-            dry_run: self.dry_run,
-            mapping: columns.fingerprint(&mapping),
-        };
-        let (mut results, done_to) = Results::open(&self.results_path(), &state)?;
-        let mut rows = Rows::open(input.reader()?, format)?;
-        rows.skip_to_after(done_to)?;
-        if done_to > 0 {
-            output::note(&format!("going on after row {done_to}"));
-        }
+        let rows = Rows::open(input.reader()?, format)?;
         let job = Job {
             kind: self.kind,
             offer: self.offer.as_ref(),
@@ -148,14 +135,41 @@ impl Import {
             is_dry_run: self.dry_run,
         };
         let target = self.target(&job, global).await?;
-        let progress = output::progress("bytes", input.length);
+        let state = State {
+            kind: self.kind.word().to_owned(),
+            sha256: input.sha256.clone(),
+            offer: self.offer.as_ref().map(ToString::to_string),
+            target: Target::name(self.server.as_deref(), global),
+            log: None,
+            dry_run: self.dry_run,
+            mapping: columns.fingerprint(&mapping),
+        };
+        let summary = self.go_on(&job, &target, state, (rows, input.length)).await;
+        target.close().await;
+        conclude(&summary?, global.json)
+    }
+
+    /// Sends the rows that have no result yet, and adds up what became of all.
+    async fn go_on(
+        &self,
+        job: &Job<'_>,
+        target: &Target,
+        mut state: State,
+        (mut rows, length): (FileRows, u64),
+    ) -> Result<Summary, CliError> {
+        state.log = target.log().await?;
+        let (mut results, done_to) = Results::open(&self.results_path(), &state)?;
+        rows.skip_to_after(done_to)?;
+        if done_to > 0 {
+            output::note(&format!("going on after row {done_to}"));
+        }
+        let progress = output::progress("bytes", length);
         let sent = job
-            .send_all(&target, &mut rows, &mut results, &progress)
+            .send_all(target, &mut rows, &mut results, &progress)
             .await;
         progress.finish_and_clear();
-        target.close().await;
         sent?;
-        conclude(&results.summary()?, global.json)
+        results.summary()
     }
 
     /// How the file is written: as is said, or as its name ends.

@@ -21,6 +21,10 @@ pub(super) struct State {
     pub(super) sha256: String,
     pub(super) offer: Option<String>,
     pub(super) target: String,
+    /// What tells the log there from one that took its place; absent while it is empty, and where
+    /// only a server knows it.
+    #[serde(default)]
+    pub(super) log: Option<String>,
     pub(super) dry_run: bool,
     /// What tells the mapping and columns from others.
     #[serde(default)]
@@ -158,6 +162,7 @@ fn check_state(path: &Path, state: &State) -> Result<(), CliError> {
         sha256,
         offer,
         target,
+        log,
         dry_run,
         mapping,
     } = &known;
@@ -168,6 +173,9 @@ fn check_state(path: &Path, state: &State) -> Result<(), CliError> {
         }
         () if *offer != state.offer => Err(refused("for another offer")),
         () if *target != state.target => Err(refused(&format!("of an import into {target}"))),
+        () if log.is_some() && *log != state.log => {
+            Err(refused(&format!("of another log that was in {target}")))
+        }
         () if *dry_run != state.dry_run && *dry_run => Err(refused("of a dry run")),
         () if *dry_run != state.dry_run => Err(refused("of an import that was no dry run")),
         () if *mapping != state.mapping => Err(refused("of other columns or another mapping")),

@@ -95,6 +95,20 @@ impl Target {
         Ok(Self::Here(service, sending))
     }
 
+    /// What tells the log that rows go to from others: the hash of its first fact, if there is one and
+    /// it is here.
+    pub(super) async fn log(&self) -> Result<Option<String>, CliError> {
+        let Self::Here(service, _) = self else {
+            return Ok(None);
+        };
+        let store = service.log.store();
+        if store.head() == 0 {
+            return Ok(None);
+        }
+        let first = store.root(1).await.map_err(CliError::failed)?;
+        Ok(Some(hex::encode(first)))
+    }
+
     /// How many rows are sent at once.
     pub(super) fn rows_max(&self, job: &Job<'_>) -> usize {
         match self {

@@ -70,27 +70,18 @@ pub async fn adjust(
 ) -> Result<Kept, CommandError> {
     for _ in 0..seats::PARTNER_TRIES {
         let seat = seats::of_partner(&**service.log.store(), &amount.partner).await?;
-        // After the seat is known: what the same request posts in between is then found, or takes it.
+        // In this order: what the same request posts in between is then found, or takes the seat.
+        let weighed = weigh(service, author, &amount).await;
         if let Some(first) = sent_before(service, author, &amount).await? {
             return Ok(first);
         }
-        let currency = checked(service, &amount).await?;
-        let limit = limit::of(service, &amount.partner, currency);
-        if let Some(limit) = limit {
-            let said = limit::said(service, author, &amount.partner, currency).await?;
-            if limit::would_be_exceeded(limit, said, amount.amount_minor) {
+        let fact = match weighed? {
+            Weighed::TakesTwo(currency) => {
                 return propose(service, author, &amount, currency).await;
             }
-        }
-        let lines = match amount.kind {
-            AdjustmentKind::Adjustment => Vec::new(),
-            AdjustmentKind::WriteOff => debts::oldest(service, &amount, currency).await?,
+            Weighed::Stands(fact) => return record::append_once(service, author, fact).await,
+            Weighed::InSeat(fact) => fact,
         };
-        let fact = posted(&amount, currency, Agreed::default(), lines);
-        if amount.kind == AdjustmentKind::Adjustment && limit.is_none() {
-            // It stands whatever others post.
-            return record::append_once(service, author, fact).await;
-        }
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(seat), references).await?;
         if !kept.is_repeat {
@@ -98,6 +89,43 @@ pub async fn adjust(
         }
     }
     Err(seats::none_left())
+}
+
+/// What is to be done with an amount as things stand.
+enum Weighed {
+    /// It is above the partner's limit in this currency.
+    TakesTwo(Currency),
+    /// It is posted, whatever others post.
+    Stands(Fact),
+    /// It is posted unless others posted something since.
+    InSeat(Fact),
+}
+
+async fn weigh(
+    service: &Service,
+    author: &Author,
+    amount: &Amount,
+) -> Result<Weighed, CommandError> {
+    let currency = checked(service, amount).await?;
+    let limit = limit::of(service, &amount.partner, currency);
+    if let Some(limit) = limit {
+        let said = limit::said(service, author, &amount.partner, currency).await?;
+        if limit::would_be_exceeded(limit, said, amount.amount_minor) {
+            return Ok(Weighed::TakesTwo(currency));
+        }
+    }
+    let lines = match amount.kind {
+        AdjustmentKind::Adjustment => Vec::new(),
+        AdjustmentKind::WriteOff => debts::oldest(service, amount, currency).await?,
+    };
+    let fact = posted(amount, currency, Agreed::default(), lines);
+    Ok(
+        if amount.kind == AdjustmentKind::Adjustment && limit.is_none() {
+            Weighed::Stands(fact)
+        } else {
+            Weighed::InSeat(fact)
+        },
+    )
 }
 
 /// Proposals are found by their id, and a request that is sent again by its key.

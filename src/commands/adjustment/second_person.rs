@@ -102,10 +102,12 @@ async fn decide(
             AdjustmentKind::Adjustment => decision.clone(),
             AdjustmentKind::WriteOff => seats::of_partner(&**service.log.store(), &partner).await?,
         };
+        // Made before anything is said of it: what nobody has decided by then could be decided so.
+        let fact = decided.fact(service).await;
         if let Some(position) = service.log.store().find(&decision).await? {
             return decided_before(service, author, position).await;
         }
-        let fact = decided.fact(service).await?;
+        let fact = fact?;
         if kind == AdjustmentKind::WriteOff && !references.contains(&decision) {
             references.push(decision.clone());
         }

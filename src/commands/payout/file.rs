@@ -4,12 +4,14 @@
 //! is another step. Each payment carries its payout's id as end-to-end id, by which the bank's
 //! answer finds its way back.
 
+use std::collections::BTreeMap;
+
 use postbook_projections::rows::{PayoutRow, PayoutState};
 use postbook_schemas::{FactId, Slug, bank::Bank};
 
 use super::{
     super::record::{self, CommandError},
-    pain,
+    pain, payable,
 };
 use crate::{
     service::Service,
@@ -84,8 +86,8 @@ pub(super) struct Payment {
 /// The payouts in a state as a file.
 ///
 /// # Errors
-/// The payouts are not approved or sent, or a partner or the paying brand has no bank account where
-/// the form needs one.
+/// The payouts are not approved or sent, those to one partner are more than is payable by now, or a partner
+/// or the paying brand has no bank account where the form needs one.
 pub async fn file(service: &Service, request: &FileRequest) -> Result<PayoutFile, CommandError> {
     if !matches!(request.state, PayoutState::Approved | PayoutState::Sent) {
         // A bank would pay what nobody has agreed to, or what was paid already.
@@ -100,6 +102,9 @@ pub async fn file(service: &Service, request: &FileRequest) -> Result<PayoutFile
         state: Some(request.state),
     };
     let payouts = service.tables.payouts(&filter, Slice::ALL).await?;
+    if request.state == PayoutState::Approved {
+        refuse_too_much(service, &payouts).await?;
+    }
     let directory = service.directory.load();
     let payments: Vec<Payment> = payouts
         .iter()
@@ -119,6 +124,28 @@ pub async fn file(service: &Service, request: &FileRequest) -> Result<PayoutFile
         }
     };
     Ok(PayoutFile { bytes, payouts })
+}
+
+/// Refuses a file of which the bank would pay more than is payable by now: it has fallen since somebody agreed.
+async fn refuse_too_much(service: &Service, approved: &[PayoutRow]) -> Result<(), CommandError> {
+    let mut sums = BTreeMap::<(&Slug, &str), (&PayoutRow, i128)>::new();
+    for row in approved {
+        let key = (&row.partner, row.currency.code());
+        let (_, sum) = sums.entry(key).or_insert((row, 0));
+        *sum += i128::from(row.amount_minor);
+    }
+    for ((partner, _), (row, sum)) in sums {
+        let payable = payable(service, row).await?;
+        if sum > payable {
+            return Err(CommandError::Conflict(format!(
+                "{} are payable to {partner} now, and approved payouts come to {}: fail what is too much and \
+                 propose what is left",
+                row.currency.format_money(payable),
+                row.currency.format_major(sum),
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn debtor(service: &Service, brand: Option<&Slug>) -> Result<Bank, CommandError> {

@@ -1,7 +1,8 @@
 //! Payouts: proposed from what is due, approved by a second person, then moved on.
 //!
 //! Each move is appended under a key that only one move can have: out of a state, of a payout; out of
-//! `proposed`, of a partner, since approvals look at what approved payouts to the partner claim already.
+//! `proposed` and `approved`, of a partner, since approvals look at what approved payouts to the partner claim
+//! already, and whoever sends looks at what others have sent.
 
 mod bank;
 mod file;
@@ -87,7 +88,7 @@ impl Move {
     }
 }
 
-/// How often a move out of `proposed` looks again after another payout to the partner moved.
+/// How often a move that looks at the partner's other payouts looks again after one of them moved.
 const TRIES: usize = 8;
 
 /// Moves a payout on. It comes to each state once, so a repeat answers what the first did.
@@ -104,12 +105,13 @@ pub async fn move_on(
     let fact = step.fact(moved);
     for _ in 0..TRIES {
         record::catch_up(service).await?;
-        let partner = payout(service, id).await?.partner;
-        // Counted before the payout is looked at: whatever is decided in between is seen there, or
-        // takes the seat.
-        let decided = decided(service, &partner).await?;
+        let before = payout(service, id).await?;
+        // Counted and weighed before the payout is looked at: whatever is decided in between is seen
+        // there, or takes the seat. A payout that nobody has moved by then was weighed as it is.
+        let counts = Counts::of(service, &before.partner).await?;
+        let weighed = weigh(service, &before, step).await;
         let row = payout(service, id).await?;
-        let unique = seat(&row, decided);
+        let unique = seat(&row, counts);
         if let Some(position) = answered_at(service, author).await? {
             let first = record::read(service, position).await?.envelope.fact;
             if Move::of(&first) != Some((step, id)) {
@@ -120,8 +122,8 @@ pub async fn move_on(
         refuse_out_of_turn(step, &row)?;
         if step == Move::Approve {
             refuse_own(service, author, &row).await?;
-            refuse_above_payable(service, &row).await?;
         }
+        weighed?;
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(unique), references).await?;
         let position = kept.recorded.position;
@@ -139,27 +141,44 @@ pub async fn move_on(
     ))
 }
 
-/// How many of a partner's payouts were approved or given up.
-async fn decided(service: &Service, partner: &Slug) -> Result<usize, CommandError> {
-    let all = PayoutFilter {
-        partner: Some(partner.clone()),
-        state: None,
-    };
-    let all = service.tables.payouts(&all, Slice::ALL).await?;
-    let decided = all.iter().filter(|it| it.state != PayoutState::Proposed);
-    Ok(decided.count())
+/// How many of a partner's payouts have left the states in which they are weighed against each other.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    /// Approved or given up.
+    decided: usize,
+    /// Sent, whatever the bank said then, or given up.
+    gone: usize,
+}
+
+impl Counts {
+    async fn of(service: &Service, partner: &Slug) -> Result<Self, CommandError> {
+        let all = PayoutFilter {
+            partner: Some(partner.clone()),
+            state: None,
+        };
+        let all = service.tables.payouts(&all, Slice::ALL).await?;
+        let mut counts = Self {
+            decided: 0,
+            gone: 0,
+        };
+        for payout in &all {
+            counts.decided += usize::from(payout.state != PayoutState::Proposed);
+            let is_open = matches!(payout.state, PayoutState::Proposed | PayoutState::Approved);
+            counts.gone += usize::from(!is_open);
+        }
+        Ok(counts)
+    }
 }
 
 /// The key that only one move out of a payout's state can have, whoever else asks at the same time.
-fn seat(row: &PayoutRow, decided: usize) -> String {
-    if row.state == PayoutState::Proposed {
-        key(&[
-            "payout-decision",
-            row.partner.as_str(),
-            &decided.to_string(),
-        ])
-    } else {
-        key(&["payout", &row.id.to_string(), row.state.code()])
+fn seat(row: &PayoutRow, counts: Counts) -> String {
+    let of_partner = |name, count: usize| key(&[name, row.partner.as_str(), &count.to_string()]);
+    match row.state {
+        PayoutState::Proposed => of_partner("payout-decision", counts.decided),
+        PayoutState::Approved => of_partner("payout-departure", counts.gone),
+        PayoutState::Sent | PayoutState::Settled | PayoutState::Failed | PayoutState::Returned => {
+            key(&["payout", &row.id.to_string(), row.state.code()])
+        }
     }
 }
 
@@ -197,37 +216,54 @@ async fn answered_at(service: &Service, author: &Author) -> Result<Option<u64>, 
     }
 }
 
-/// What is payable may have fallen since the payout was proposed, and approved payouts have the
-/// first claim on it. Later moves are not refused: they say what happened at the bank.
-async fn refuse_above_payable(service: &Service, row: &PayoutRow) -> Result<(), CommandError> {
+/// Refuses a step that needs the payout to be payable, where it is not by now: what is payable may have fallen
+/// since the payout was proposed, or since it was approved.
+async fn weigh(service: &Service, row: &PayoutRow, step: Move) -> Result<(), CommandError> {
+    let claimed = match step {
+        // Approved payouts have the first claim.
+        Move::Approve => Some(claimed_by_others(service, row).await?),
+        // Whoever is sent first gets it.
+        Move::Send => None,
+        // What happened at the bank happened, whatever is payable by now.
+        Move::Settle | Move::Fail | Move::Return => return Ok(()),
+    };
+    let payable = payable(service, row).await?;
+    if i128::from(row.amount_minor) <= payable - claimed.unwrap_or(0) {
+        return Ok(());
+    }
+    let currency = row.currency;
+    let of_which = claimed.map_or_else(String::new, |claimed| {
+        let claimed = currency.format_major(claimed);
+        format!(", of which approved payouts claim {claimed}")
+    });
+    Err(CommandError::Conflict(format!(
+        "{} are payable now{of_which}: fail this payout of {} and propose what is left",
+        currency.format_money(payable),
+        currency.format_major(row.amount_minor)
+    )))
+}
+
+/// What is payable now to whom a payout goes.
+async fn payable(service: &Service, row: &PayoutRow) -> Result<i128, CommandError> {
     let now = AsOf {
         effective: service.clock.now(),
         known: Instant::MAX,
     };
     let balances = service.tables.balances(&row.partner, now).await?;
     let balance = balances.get(row.currency.code());
-    let payable = balance.map_or(0, |balance| balance.payable_minor);
+    Ok(balance.map_or(0, |balance| balance.payable_minor))
+}
+
+async fn claimed_by_others(service: &Service, row: &PayoutRow) -> Result<i128, CommandError> {
     let approved = PayoutFilter {
         partner: Some(row.partner.clone()),
         state: Some(PayoutState::Approved),
     };
     let approved = service.tables.payouts(&approved, Slice::ALL).await?;
-    let claimed = approved
+    let others = approved
         .iter()
-        .filter(|other| other.currency == row.currency && other.id != row.id)
-        .map(|other| i128::from(other.amount_minor))
-        .sum::<i128>();
-    if i128::from(row.amount_minor) <= payable - claimed {
-        return Ok(());
-    }
-    let currency = row.currency;
-    Err(CommandError::Conflict(format!(
-        "{} are payable now, of which approved payouts claim {}: fail this payout of {} and propose \
-         what is left",
-        currency.format_money(payable),
-        currency.format_major(claimed),
-        currency.format_major(row.amount_minor)
-    )))
+        .filter(|other| other.currency == row.currency && other.id != row.id);
+    Ok(others.map(|other| i128::from(other.amount_minor)).sum())
 }
 
 /// A payout as it is once the read models show the fact at a position, which is about it.

@@ -97,16 +97,20 @@ pub async fn close(
     }
     let period = closing.period;
     let unique = key(&["period", &period.to_string()]);
+    // Weighed before it is asked whether this was closed by the same request: that closes it for both.
+    let weighed = match refuse_unfinished(service, closing) {
+        Ok(()) => refuse_out_of_turn(&service.tables, period).await,
+        Err(refused) => Err(refused),
+    };
     if !is_sent_again(service, author, period).await? {
-        refuse_unfinished(service, closing)?;
-        refuse_out_of_turn(&service.tables, period).await?;
+        weighed?;
         let fact = Fact::PeriodClosed(PeriodClosed {
             period,
             reason: closing.reason.clone(),
         });
         let references = author.unique_key().into_iter().collect();
         let kept = record::append(service, author, &fact, Some(unique), references).await?;
-        if kept.is_repeat {
+        if kept.is_repeat && !is_sent_again(service, author, period).await? {
             let by = &kept.recorded.envelope;
             return Err(closed_already(
                 period,

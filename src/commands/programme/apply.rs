@@ -1,16 +1,21 @@
 //! Applying programme files: reads what is defined, plans, and appends the plan as one group.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
-use postbook_schemas::{DecodeError, Envelope, FactType, Instant, Source, envelope::Draft};
+use postbook_projections::whatif::Reach;
+use postbook_schemas::{DecodeError, Envelope, FactType, Instant, envelope::Draft};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use super::{Known, Plan, Problem, ProgrammeFile, plan};
+use super::{
+    Known, Plan, Problem, ProgrammeFile, plan,
+    reach::{self, HINT, sentence},
+    repeat::{self, Keys},
+};
 use crate::{
     commands::{
-        record::{self, CommandError},
+        record::{self, Author, CommandError},
         seats,
     },
     directory::DirectoryError,
@@ -59,6 +64,15 @@ pub enum ApplyError {
     /// The read models could not say which partners have a history, or others define all the time.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// It is applied where a second person should agree, and nobody said why.
+    #[error("it is applied anyway: say why, with a reason that is kept with the change")]
+    Unexplained,
+    /// It changes lines that closed months or payouts have told of.
+    #[error("{}; a second person agrees to that: {}, or say that it is applied `anyway`", sentence(.0), HINT)]
+    Settled(Reach),
+    /// What it would change cannot be derived.
+    #[error("what it would change of what is posted cannot be told: {0}")]
+    Underivable(String),
     /// The facts are in the log, but what intake knows of the programme could not be renewed.
     #[error("applied, but not in force before the next start: {0}")]
     Directory(#[from] DirectoryError),
@@ -76,6 +90,8 @@ pub struct Applied {
     pub plan: Plan,
     /// The positions of its facts, first and last; absent where nothing was appended.
     pub positions: Option<(u64, u64)>,
+    /// What it would change of what is posted already, if it was only planned.
+    pub reach: Reach,
 }
 
 impl Applied {
@@ -92,6 +108,7 @@ impl Applied {
         json!({
             "changes": changes.collect::<Vec<_>>(),
             "unchanged": self.plan.unchanged,
+            "posted": reach::to_json(&self.reach),
             "first_position": self.positions.map(|(first, _)| first),
             "last_position": self.positions.map(|(_, last)| last),
         })
@@ -101,48 +118,68 @@ impl Applied {
 /// Who applies, and how.
 #[derive(Clone, Debug)]
 pub struct Applying {
-    /// How facts name whoever applies.
-    pub actor: Arc<str>,
-    /// Where the files came in.
-    pub source: Source,
+    /// Who, and where the files came in.
+    pub author: Author,
+    /// Why; kept with the facts.
+    pub reason: Option<Arc<str>>,
+    /// Without a second person, also where closed months or payouts have told of what changes.
+    pub anyway: bool,
     /// Only plan.
     pub is_dry_run: bool,
+    /// How long to wait until the read models show what is in the log, where the plan may change it.
+    pub patience: Duration,
 }
 
 /// Plans programme files against what the log says and appends the facts, all or none.
 ///
 /// # Errors
-/// The files are wrong, or the log or the read models failed. Nothing was appended.
+/// The files are wrong, change what is posted without saying why or that it is meant, or the log or the
+/// read models failed. Nothing was appended.
 pub async fn apply(
     service: &Service,
     files: Vec<ProgrammeFile>,
     applying: Applying,
 ) -> Result<Applied, ApplyError> {
     let _alone = alone().await;
+    let keys = Keys::of(&files, &applying).filter(|_| !applying.is_dry_run);
     for _ in 0..seats::TRIES {
+        // In this order: what the same request applies in between is then found, or takes the seat.
         let seat = next_seat(&**service.log.store()).await?;
-        let (plan, now) = planned(service, files.clone()).await?;
+        let planned = planned(service, files.clone(), &applying).await;
+        if let Some(keys) = &keys
+            && let Some(first) = repeat::earlier(service, &files, keys).await?
+        {
+            return Ok(first);
+        }
+        let (plan, now, reach) = planned?;
         if applying.is_dry_run || plan.is_empty() {
             return Ok(Applied {
                 plan,
                 positions: None,
+                reach,
             });
         }
-        if let Some(positions) = append(service, &plan, now, &applying, seat).await? {
+        reach::refuse(&reach, &applying)?;
+        let references = keys.clone().map(Keys::into_references);
+        if let Some(positions) = append(service, &plan, now, &applying, seat, references).await? {
             service.refresh_directory().await?;
-            let positions = Some(positions);
-            return Ok(Applied { plan, positions });
+            return Ok(Applied {
+                plan,
+                positions: Some(positions),
+                reach: Reach::default(),
+            });
         }
     }
     let detail = "others change the programme at the same time: apply again";
     Err(CommandError::Conflict(detail.to_owned()).into())
 }
 
-/// What the files change as things stand, and from when on it holds.
+/// What the files change as things stand, from when on it holds, and what of the posted it changes.
 async fn planned(
     service: &Service,
     files: Vec<ProgrammeFile>,
-) -> Result<(Plan, Option<Instant>), ApplyError> {
+    applying: &Applying,
+) -> Result<(Plan, Option<Instant>, Reach), ApplyError> {
     let mut known = known(&**service.log.store()).await?;
     let changing = known.currency_changes(&files);
     if !changing.is_empty() {
@@ -158,7 +195,8 @@ async fn planned(
     let newest = known.defined_at().map(|at| at.plus_micros(1));
     let occurred_at = newest.filter(|&newest| newest > service.clock.now());
     let plan = plan(files, &known).map_err(ApplyError::Problems)?;
-    Ok((plan, occurred_at))
+    let reach = reach::of(service, &plan, applying).await?;
+    Ok((plan, occurred_at, reach))
 }
 
 /// Appends a plan; says where, or nothing if somebody else has taken the seat.
@@ -168,6 +206,7 @@ async fn append(
     occurred_at: Option<Instant>,
     applying: &Applying,
     seat: String,
+    references: Option<[String; 2]>,
 ) -> Result<Option<(u64, u64)>, ApplyError> {
     let mut appends: Vec<Append> = plan
         .changes
@@ -176,10 +215,11 @@ async fn append(
             draft: Draft::new(
                 service.clock.new_id(),
                 occurred_at,
-                Arc::clone(&applying.actor),
-                applying.source.clone(),
+                Arc::clone(&applying.author.actor),
+                applying.author.source(),
                 &change.fact,
-            ),
+            )
+            .because(applying.reason.clone()),
             unique: None,
             not_at: Vec::new(),
             references: Vec::new(),
@@ -189,6 +229,7 @@ async fn append(
         .collect();
     if let Some(first) = appends.first_mut() {
         first.unique = Some(seat);
+        first.references.extend(references.into_iter().flatten());
     }
     let appended = service.log.append_all(appends).await?;
     Ok(match (appended.first(), appended.last()) {
@@ -218,8 +259,12 @@ pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
 /// # Errors
 /// The log could not be read.
 pub async fn known(store: &dyn LogStore) -> Result<Known, ApplyError> {
+    known_through(store, store.head()).await
+}
+
+/// The programme as the log says it up to a position.
+pub(super) async fn known_through(store: &dyn LogStore, head: u64) -> Result<Known, ApplyError> {
     let (mut known, mut from) = (Known::default(), 1);
-    let head = store.head();
     while from <= head {
         let page = store
             .read(from, head, Filter::only(Known::TYPES), PAGE_BYTES)

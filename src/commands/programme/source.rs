@@ -1,10 +1,15 @@
 //! Programme files as read: their items, each with its place for error messages.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use postbook_schemas::{Currency, Instant, Slug, programme::Programme, terms::Rule};
 use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use toml::de::{DeTable, DeValue};
+
+/// The table of terms, and the name of a file that has nothing else.
+const TERMS: &str = "terms";
 
 /// What is wrong with a programme file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +47,7 @@ pub struct ProgrammeFile {
     name: String,
     programme: Programme,
     spans: Spans,
+    text_hash: [u8; 32],
 }
 
 impl ProgrammeFile {
@@ -65,12 +71,36 @@ impl ProgrammeFile {
             name: name.to_owned(),
             programme,
             spans,
+            text_hash: Sha256::digest(text).into(),
         })
+    }
+
+    /// A file of one `[[terms]]`, which are given as JSON with the same keys.
+    ///
+    /// # Errors
+    /// They are not of the form of terms.
+    pub fn of_terms(terms: serde_json::Map<String, Value>) -> Result<Self, Problem> {
+        let unreadable = |detail: String| Problem {
+            file: TERMS.to_owned(),
+            line: 1,
+            subject: None,
+            key: None,
+            detail,
+        };
+        let terms = without_nulls(Value::Object(terms));
+        let file = toml::Table::try_from(BTreeMap::from([(TERMS, [terms])]));
+        let text = file.and_then(|file| toml::to_string(&file));
+        Self::try_new(TERMS, &text.map_err(|error| unreadable(error.to_string()))?)
     }
 
     /// The file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The SHA-256 of its text.
+    pub(super) fn text_hash(&self) -> &[u8; 32] {
+        &self.text_hash
     }
 
     /// What it defines.
@@ -116,6 +146,19 @@ impl ProgrammeFile {
             key_prefix: String::new(),
             subject,
         }
+    }
+}
+
+/// Fields that are null count as not given, as everywhere; TOML has no word for them.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let given = fields.into_iter().filter(|(_, value)| !value.is_null());
+            let given = given.map(|(name, value)| (name, without_nulls(value)));
+            Value::Object(given.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
     }
 }
 
@@ -247,8 +290,14 @@ impl Spans {
         self.line_starts.partition_point(|&start| start <= offset)
     }
 
-    /// The innermost key whose value holds this place in the text.
+    /// The key that stands at this place in the text, or the innermost whose value holds it.
     fn innermost(&self, offset: usize) -> Option<String> {
+        let is_written_here = |(_, start, range): &&(String, usize, Range<usize>)| {
+            *start == offset && range.start > offset
+        };
+        if let Some((path, ..)) = self.paths.iter().find(is_written_here) {
+            return Some(path.clone());
+        }
         self.paths
             .iter()
             .filter(|(_, _, range)| range.contains(&offset))

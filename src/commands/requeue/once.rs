@@ -19,7 +19,7 @@ impl Run<'_> {
         candidate: &Candidate,
     ) -> Result<Becomes, CommandError> {
         let attempt_id = evidence.again.as_ref().map(|again| again.attempt_id);
-        let mut append = candidate.append(evidence, &self.service.secrets, &[]);
+        let mut append = candidate.append(evidence, &[]);
         append.unique = attempt_id.map(again::key);
         loop {
             let known = match self.service.append(append.clone()).await? {

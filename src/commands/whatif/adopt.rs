@@ -81,7 +81,7 @@ pub async fn adopt(
     hash: &str,
     reason: String,
 ) -> Result<Adopted, WhatifError> {
-    let whatif = find(service, hash).await?;
+    let whatif = find(&service.whatifs, hash).await?;
     let facts = whatif.facts()?;
     if let Some(recorded) = adoption(service, &whatif.hash).await? {
         return finish(service, author, &facts, recorded, true).await;
@@ -95,12 +95,14 @@ pub async fn adopt(
     let alone = apply::alone().await;
     for _ in 0..seats::TRIES {
         record::catch_up(service).await?;
+        // In this order: who adopts it in between is then found, or takes the seat.
         let seat = apply::next_seat(&**service.log.store()).await?;
+        let now = derived_again(service, &whatif).await;
         if let Some(recorded) = adoption(service, &whatif.hash).await? {
             drop(alone);
             return finish(service, author, &facts, recorded, true).await;
         }
-        let now = derived_again(service, &whatif).await?;
+        let now = now?;
         if now.hash != whatif.hash {
             return Err(WhatifError::MovedOn {
                 was: Box::new(whatif),

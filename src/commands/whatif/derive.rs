@@ -3,7 +3,7 @@
 
 use postbook_projections::{
     Book,
-    whatif::{Definition, Report, compare},
+    whatif::{self as compare, Definition, Reach, Report},
 };
 use postbook_schemas::{
     Envelope, Fact, FactId, Instant, OfferRef, Source, mapping::Mapping, whatif::WhatifAdopted,
@@ -36,7 +36,7 @@ pub(super) async fn report(service: &Service, tried: Vec<Tried>) -> Result<Repor
     } = excerpt(service, &facts, &would_be).await?;
     let envelopes = pretended(service, defined_at, facts, would_be);
     let book = complete(service, book, &envelopes).await?;
-    let rows = blocking(move || compare(book, at_position, &envelopes)).await?;
+    let rows = blocking(move || compare::compare(book, at_position, &envelopes)).await?;
     let overflow = |what: String| WhatifError::invalid("files", what);
     let definitions = tried.into_iter().zip(replaces).map(|(tried, replaces)| {
         Definition::try_new(&tried.fact, tried.subject, tried.details, replaces)
@@ -54,6 +54,22 @@ pub(super) async fn report(service: &Service, tried: Vec<Tried>) -> Result<Repor
     Ok(report)
 }
 
+/// What definitions would change of what is posted already, in figures. `beside` is defined with them
+/// and touches nothing by itself.
+pub(super) async fn reach(
+    service: &Service,
+    beside: Vec<Fact>,
+    facts: Vec<Fact>,
+) -> Result<Reach, WhatifError> {
+    let excerpt = excerpt(service, &facts, &[]).await?;
+    let all = beside.into_iter().chain(facts).collect();
+    let envelopes = pretended(service, excerpt.defined_at, all, Vec::new());
+    let book = complete(service, excerpt.book, &envelopes).await?;
+    let at_position = excerpt.at_position;
+    let reached = blocking(move || compare::reach(book, at_position, &envelopes)).await?;
+    reached.map_err(|error| WhatifError::invalid("files", error.to_string()))
+}
+
 /// The facts that adopting would append, in order.
 fn pretended(
     service: &Service,
@@ -67,6 +83,7 @@ fn pretended(
         recorded_at: now,
         actor: String::new(),
         source: Source::default(),
+        reason: None,
         fact,
     };
     let adoption_id = service.clock.new_id();

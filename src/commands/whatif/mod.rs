@@ -7,7 +7,8 @@ mod drafts;
 
 use std::sync::Arc;
 
-use postbook_schemas::{DecodeError, Instant};
+use postbook_projections::whatif::Reach;
+use postbook_schemas::{DecodeError, Fact, Instant};
 use thiserror::Error;
 
 use super::{
@@ -18,7 +19,10 @@ use crate::{
     projector::ProjectorError,
     service::Service,
     store::StoreError,
-    whatif::{Whatif, kept::KeptError},
+    whatif::{
+        Whatif,
+        kept::{KeptError, Whatifs},
+    },
 };
 
 pub use adopt::{Adopted, adopt, adoption};
@@ -68,9 +72,11 @@ impl From<ApplyError> for WhatifError {
             ApplyError::Problems(problems) => Self::Problems(problems),
             ApplyError::Store(error) => Self::Command(error.into()),
             ApplyError::Command(error) => Self::Command(error),
-            other @ (ApplyError::Unreadable { .. } | ApplyError::Directory(_)) => {
-                Self::Programme(other)
-            }
+            other @ (ApplyError::Unreadable { .. }
+            | ApplyError::Directory(_)
+            | ApplyError::Unexplained
+            | ApplyError::Settled(_)
+            | ApplyError::Underivable(_)) => Self::Programme(other),
         }
     }
 }
@@ -118,12 +124,25 @@ pub async fn whatif(
     keep(service, made).await
 }
 
+/// What definitions would change of what is posted already, in figures; nothing is kept of it. `beside`
+/// is defined with them and touches nothing by itself.
+///
+/// # Errors
+/// The book cannot be asked.
+pub(super) async fn reach(
+    service: &Service,
+    beside: Vec<Fact>,
+    facts: Vec<Fact>,
+) -> Result<Reach, WhatifError> {
+    derive::reach(service, beside, facts).await
+}
+
 /// The what-if of a hash, or of the only one whose hash begins so.
 ///
 /// # Errors
 /// There is none, or it cannot be read.
-pub async fn find(service: &Service, hash: &str) -> Result<Whatif, WhatifError> {
-    let found = service.whatifs.find(hash).await?;
+pub async fn find(whatifs: &Whatifs, hash: &str) -> Result<Whatif, WhatifError> {
+    let found = whatifs.find(hash).await?;
     let missing = || CommandError::NotFound(format!("there is no what-if {hash}: try it again"));
     Ok(found.ok_or_else(missing)?)
 }

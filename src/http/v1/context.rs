@@ -195,11 +195,14 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::unavailable("too many requests are waiting"),
-            StoreError::Failed { .. } | StoreError::Closed(_) => {
+            StoreError::Failed { .. } | StoreError::Unreachable { .. } | StoreError::Closed(_) => {
                 tracing::error!(%error, "the log failed");
                 Self::unavailable("the log cannot be used for now")
             }
-            StoreError::InUse(_) | StoreError::Damaged { .. } => internal(&error),
+            StoreError::InUse(_)
+            | StoreError::Url(_)
+            | StoreError::OtherKeys
+            | StoreError::Damaged { .. } => internal(&error),
         }
     }
 }

@@ -160,18 +160,11 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 impl Fields {
     /// A text, without spaces around it; an empty one counts as not given.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
-        let text = match self.0.remove(name) {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::String(text)) => text.trim().to_owned(),
-            Some(_) => return Err(Problem::invalid(name, "not a text")),
-        };
-        if text.chars().count() > TEXT_MAX {
-            return Err(Problem::invalid(
-                name,
-                format!("at most {TEXT_MAX} characters"),
-            ));
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => free_text(name, &text),
+            Some(_) => Err(Problem::invalid(name, "not a text")),
         }
-        Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
     /// A text that must be there.
@@ -239,6 +232,11 @@ impl Fields {
         }
     }
 
+    /// All that nobody took.
+    pub(super) fn rest(self) -> serde_json::Map<String, Value> {
+        self.0
+    }
+
     /// Refuses what nobody took.
     pub(super) fn done(self) -> Result<(), Problem> {
         match self.0.into_iter().next() {
@@ -246,6 +244,16 @@ impl Fields {
             None => Ok(()),
         }
     }
+}
+
+/// What people write, without spaces around it; an empty text counts as not given.
+pub(super) fn free_text(name: &'static str, text: &str) -> Result<Option<String>, Problem> {
+    let text = text.trim();
+    if text.chars().count() > TEXT_MAX {
+        let detail = format!("at most {TEXT_MAX} characters");
+        return Err(Problem::invalid(name, detail));
+    }
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
 /// An id in a path.

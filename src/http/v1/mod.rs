@@ -129,7 +129,7 @@ fn derived() -> Router<Arc<Service>> {
         )
         .route("/v1/payouts/{id}/explain", get(explain::payout))
         .route("/v1/statements/{id}/explain", get(explain::statement))
-        .route("/v1/terms", get(terms::list))
+        .route("/v1/terms", get(terms::list).post(terms::publish))
         .route(
             "/v1/whatifs",
             get(whatifs::list)

@@ -45,6 +45,7 @@ use crate::{
         super::explain::payout,
         super::explain::statement,
         super::terms::list,
+        super::terms::publish,
         super::balances::of_partner,
         super::postings::list,
         super::trial_balance::all,

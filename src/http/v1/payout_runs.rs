@@ -93,7 +93,7 @@ pub(super) async fn propose_all(actor: Actor, mut fields: Fields) -> Result<Resp
     ("brand" = Option<String>, Query, description = "whose account pays; default: the only brand that has one"),
     ("execution_date" = Option<String>, Query, description = "default: today"),
 ), responses((status = 200, description = "the file", content((String = "text/csv"), (String = "application/xml"))),
-    (status = 409, description = "a partner has no bank account")))]
+    (status = 409, description = "a partner has no bank account, or what was approved is more than is payable by now")))]
 pub(super) async fn file(
     reader: Reader,
     Segment(format): Segment,

@@ -6,7 +6,6 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use postbook_schemas::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -14,13 +13,16 @@ use utoipa::ToSchema;
 use super::{
     super::problem::{PROBLEM_JSON, Problem},
     context::{Actor, internal},
-    fields::Params,
+    fields::{Params, free_text},
     parts::Whole,
 };
 use crate::{
-    commands::programme::{
-        self as programmes, ProgrammeFile,
-        apply::{ApplyError, Applying},
+    commands::{
+        programme::{
+            self as programmes, ProgrammeFile,
+            apply::{ApplyError, Applying},
+        },
+        record::PATIENCE,
     },
     secrets::Role,
 };
@@ -33,11 +35,17 @@ const ENDPOINT: &str = "POST /v1/programme";
 /// Programme files.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Files {
+pub(super) struct NewProgramme {
     files: Vec<File>,
     /// Only plan.
     #[serde(default)]
     dry_run: bool,
+    /// Why; kept with the facts.
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
+    /// Without a second person, also where closed months or payouts have told of what changes.
+    #[serde(default)]
+    anyway: bool,
 }
 
 /// One programme file.
@@ -55,17 +63,40 @@ pub(super) struct File {
 pub(super) struct AppliedView {
     changes: Vec<Value>,
     unchanged: usize,
+    /// What a plan would change of what is posted already; null where that is nothing, and where it is
+    /// applied.
+    posted: Option<PostedView>,
     first_position: Option<u64>,
     last_position: Option<u64>,
 }
 
+/// What a plan would change of what is posted already.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PostedView {
+    /// How many lines.
+    lines: u64,
+    /// How many of these belong to closed months.
+    closed_lines: u64,
+    /// How many of these a payout has carried.
+    carried_lines: u64,
+    /// By `currency` the `difference_minor` that would be posted for partners.
+    differences: Vec<Value>,
+    /// All of this in a line, and what to do instead.
+    text: String,
+}
+
 /// Plans programme files and applies them. The body is JSON, or one file as `application/toml` (then
-/// `?dry_run=true` only plans). Answers what changes; mistakes come with file, line and key.
+/// `?dry_run=true` only plans, and `reason` and `anyway` are parameters too). Answers what changes;
+/// mistakes come with file, line and key.
 #[utoipa::path(post, path = "/v1/programme", tag = "programme",
-    request_body(content((Files = "application/json"), (String = "application/toml"))),
-    params(("dry_run" = Option<bool>, Query, description = "only plan")),
+    request_body(content((NewProgramme = "application/json"), (String = "application/toml"))),
+    params(("dry_run" = Option<bool>, Query, description = "only plan"),
+        ("reason" = Option<String>, Query, description = "why; kept with the facts"),
+        ("anyway" = Option<bool>, Query, description = "without a second person, also where closed months or payouts have told of what changes"),
+        ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = AppliedView, description = "what is applied, or would be"),
-        (status = 422, body = Refused, content_type = "application/problem+json", description = "mistakes in the files")))]
+        (status = 409, description = "it changes lines of closed months or that payouts carried (`needs_second_person`), or the key came with another request"),
+        (status = 422, body = Refused, content_type = "application/problem+json", description = "mistakes in the files, or no reason")))]
 pub(super) async fn apply(
     actor: Actor,
     mut params: Params,
@@ -74,13 +105,12 @@ pub(super) async fn apply(
 ) -> Result<Response, Problem> {
     let author = actor.author(Role::Admin, ENDPOINT)?;
     let dry_run = params.parsed::<bool>("dry_run")?;
+    let anyway = params.parsed::<bool>("anyway")?;
+    let reason = params.text("reason");
     params.done()?;
-    let Files {
-        files,
-        dry_run: said,
-    } = read(&headers, &body)?;
+    let asked = read(&headers, &body)?;
     let (mut read, mut problems) = (Vec::new(), Vec::new());
-    for File { name, text } in files {
+    for File { name, text } in asked.files {
         match ProgrammeFile::try_new(&name, &text) {
             Ok(file) => read.push(file),
             Err(problem) => problems.push(problem),
@@ -89,33 +119,52 @@ pub(super) async fn apply(
     if !problems.is_empty() {
         return Ok(refused(&problems));
     }
+    let reason = reason.or(asked.reason).unwrap_or_default();
     let applying = Applying {
-        actor: author.actor,
-        source: Source {
-            endpoint: ENDPOINT.to_owned(),
-            address: None,
-        },
-        is_dry_run: dry_run.unwrap_or(said),
+        author,
+        reason: free_text("reason", &reason)?.map(Into::into),
+        anyway: anyway.unwrap_or(asked.anyway),
+        is_dry_run: dry_run.unwrap_or(asked.dry_run),
+        patience: PATIENCE,
     };
     match programmes::apply::apply(&actor.service, read, applying).await {
         Ok(applied) => Ok(Json(applied.to_json()).into_response()),
         Err(ApplyError::Problems(problems)) => Ok(refused(&problems)),
-        Err(ApplyError::Store(error)) => Err(error.into()),
-        Err(ApplyError::Command(error)) => Err(error.into()),
-        Err(error @ (ApplyError::Unreadable { .. } | ApplyError::Directory(_))) => {
-            Err(internal(&error))
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl From<ApplyError> for Problem {
+    fn from(error: ApplyError) -> Self {
+        let told = error.to_string();
+        match error {
+            ApplyError::Store(error) => error.into(),
+            ApplyError::Command(error) => error.into(),
+            ApplyError::Unexplained => Self::missing("reason", told),
+            ApplyError::Settled(_) => {
+                let title = "A second person is needed";
+                Self::new(StatusCode::CONFLICT, "needs_second_person", title, told)
+            }
+            ApplyError::Underivable(why) => {
+                tracing::warn!(why, "what a programme would change could not be derived");
+                Self::unavailable("the book cannot be asked for now")
+            }
+            ApplyError::Problems(_) => Self::invalid("files", told),
+            ApplyError::Unreadable { .. } | ApplyError::Directory(_) => internal(&error),
         }
     }
 }
 
-fn read(headers: &HeaderMap, body: &Bytes) -> Result<Files, Problem> {
+fn read(headers: &HeaderMap, body: &Bytes) -> Result<NewProgramme, Problem> {
     if !is_toml(headers) {
         return serde_json::from_slice(body)
             .map_err(|error| Problem::invalid("body", format!("not programme files: {error}")));
     }
-    Ok(Files {
+    Ok(NewProgramme {
         files: vec![toml_file(body)?],
         dry_run: false,
+        reason: None,
+        anyway: false,
     })
 }
 

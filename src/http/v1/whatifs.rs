@@ -231,7 +231,9 @@ pub(super) async fn one(
         }
         None => (name.as_str(), accepted(&headers)),
     };
-    let found = whatif::find(&reader.service, hash).await.map_err(problem)?;
+    let found = whatif::find(&reader.service.whatifs, hash)
+        .await
+        .map_err(problem)?;
     if format == Format::Json {
         let adopted = adoption(&reader, &found.hash).await?;
         let skip = usize::try_from(slice.after).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-use super::{mapping::Rules, pretend::Pretend, request::file_source};
+use super::{mapping::Rules, pretend::Pretend, redact, request::file_source};
 use crate::{secrets::Caller, store::StoreError};
 
 /// Longest line, in bytes: as long as a postback's body may be.
@@ -139,7 +139,8 @@ pub enum FileError {
 }
 
 impl File {
-    /// A file by its name and the SHA-256 of its content.
+    /// A file by its name and the SHA-256 of its content. A name with personal data in it is not kept:
+    /// the hash tells which file it was.
     ///
     /// # Errors
     /// The name is no fit text, or the hash is none.
@@ -154,7 +155,7 @@ impl File {
             return Err(FileError::Sha256);
         }
         Ok(Self {
-            name: name.to_owned(),
+            name: redact::without_personal_data(name),
             sha256: sha256.to_owned(),
         })
     }

@@ -15,13 +15,11 @@ use postbook_schemas::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, clean, cut,
-};
+use super::{PARAMETER_BYTES_MAX, PARAMETERS_MAX, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX, clean};
 use crate::{
     directory::Directory,
-    intake::{lookup, personal::Pseudonyms, request::truncated},
-    secrets::Caller,
+    intake::{lookup, request::kept_address, scrub},
+    secrets::{Caller, Secrets},
     service::Service,
     store::{Append, Appended, StoreError},
 };
@@ -164,7 +162,7 @@ pub async fn preview(
 
 /// Where a click of this id from elsewhere is.
 async fn theirs(service: &Service, click_id: &str) -> Result<Option<u64>, StoreError> {
-    let click_id = kept_id(service.secrets.pseudonyms(), click_id);
+    let click_id = kept_id(&service.secrets, click_id);
     let key = dedupe::foreign_click_key(&click_id);
     let Some(position) = service.log.store().find(&key).await? else {
         return Ok(None);
@@ -326,8 +324,6 @@ fn append(
     placed: Placed,
     endpoint: &str,
 ) -> Append {
-    let told = |agent: &String| service.devices.class_of(agent);
-    let device = click.device.or_else(|| click.user_agent.as_ref().map(told));
     let unique = dedupe::foreign_click_key(&click.click_id);
     let fact = Fact::ClickRecorded(Click {
         click_id: click.click_id,
@@ -337,16 +333,18 @@ fn append(
         campaign: placed.campaign,
         destination: None,
         country: click.country.map(|code| code.to_ascii_uppercase()),
-        device: device.unwrap_or_default(),
+        device: click.device.unwrap_or_default(),
         user_agent: click
             .user_agent
-            .map(|text| cut(&text, USER_AGENT_BYTES_MAX)),
-        referrer: click.referrer.map(|text| cut(&text, REFERRER_BYTES_MAX)),
+            .map(|text| scrub::cut(&text, USER_AGENT_BYTES_MAX, &service.secrets)),
+        referrer: click
+            .referrer
+            .map(|text| scrub::cut(&text, REFERRER_BYTES_MAX, &service.secrets)),
         parameters: click.parameters,
     });
     let source = Source {
         endpoint: endpoint.to_owned(),
-        address: click.address.map(|address| truncated(address).to_string()),
+        address: click.address.map(kept_address),
     };
     let id = service.clock.new_id();
     let actor = Arc::clone(&caller.actor);
@@ -363,19 +361,24 @@ fn append(
 /// Keeps personal data out: of what is only passed on nothing is left; of the id the name under which
 /// postbacks that name it find it.
 fn clean(service: &Service, click: &mut ForeignClick) {
-    let names = service.secrets.pseudonyms();
+    let told = |agent: &String| service.devices.class_of(agent);
+    click.device = click.device.or(click.user_agent.as_ref().map(told));
     let texts = click.parameters.iter();
     let is_suspect = texts
         .flat_map(|(name, value)| [name, value])
         .any(|text| clean::is_suspect(Some(text)));
     let mut is_found = clean::clean_parameters(&mut click.parameters, is_suspect);
-    for text in [&mut click.referrer, &mut click.campaign] {
+    for text in [
+        &mut click.referrer,
+        &mut click.campaign,
+        &mut click.user_agent,
+    ] {
         if let Some(cleaned) = text.as_deref().and_then(clean::cleaned) {
             *text = Some(cleaned);
             is_found = true;
         }
     }
-    if let Cow::Owned(name) = kept_id(names, &click.click_id) {
+    if let Cow::Owned(name) = kept_id(&service.secrets, &click.click_id) {
         click.click_id = name;
         is_found = true;
     }
@@ -385,9 +388,12 @@ fn clean(service: &Service, click: &mut ForeignClick) {
 }
 
 /// The id as it is kept.
-fn kept_id<'i>(names: &Pseudonyms, id: &'i str) -> Cow<'i, str> {
+fn kept_id<'i>(secrets: &Secrets, id: &'i str) -> Cow<'i, str> {
+    if let Some(clean) = scrub::without_secrets(id, secrets) {
+        return clean.into();
+    }
     if clean::is_suspect(Some(id)) {
-        names.id(id)
+        secrets.pseudonyms().id(id)
     } else {
         id.into()
     }

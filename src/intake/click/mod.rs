@@ -18,7 +18,7 @@ use postbook_schemas::{
 use self::destination::Macros;
 pub(crate) use self::destination::with_click_id;
 pub use self::device::Devices;
-use super::{fields::pairs, request::truncated};
+use super::{fields::pairs, request::kept_address, scrub};
 use crate::{
     directory::LinkEntry,
     service::Service,
@@ -159,7 +159,8 @@ fn click(
     let destination = filled(&parameters);
     let mut kept_destination = None;
     let referrer = visit.referrer.and_then(clean::cleaned);
-    let mut is_redacted = referrer.is_some();
+    let user_agent = visit.user_agent.and_then(clean::cleaned);
+    let mut is_redacted = referrer.is_some() || user_agent.is_some();
     if !parameters.is_empty()
         && clean::clean_parameters(&mut parameters, clean::is_suspect(visit.query))
     {
@@ -175,11 +176,14 @@ fn click(
         destination: Some(kept_destination.unwrap_or_else(|| destination.clone())),
         country,
         device,
-        user_agent: visit.user_agent.map(|text| cut(text, USER_AGENT_BYTES_MAX)),
+        user_agent: user_agent
+            .as_deref()
+            .or(visit.user_agent)
+            .map(|text| scrub::cut(text, USER_AGENT_BYTES_MAX, &service.secrets)),
         referrer: referrer
             .as_deref()
             .or(visit.referrer)
-            .map(|text| cut(text, REFERRER_BYTES_MAX)),
+            .map(|text| scrub::cut(text, REFERRER_BYTES_MAX, &service.secrets)),
         parameters,
     };
     Followed {
@@ -192,7 +196,7 @@ fn click(
 fn append(visit: &Visit<'_>, id: FactId, now: Instant, click: Click, seat: ClickHead) -> Append {
     let source = Source {
         endpoint: "/{slug}".to_owned(),
-        address: Some(truncated(visit.address).to_string()),
+        address: Some(kept_address(visit.address)),
     };
     Append {
         draft: Draft::new(
@@ -230,12 +234,4 @@ fn kept_parameters(query: &str) -> BTreeMap<String, String> {
         }
     }
     kept
-}
-
-fn cut(text: &str, bytes_max: usize) -> String {
-    let mut end = bytes_max.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
 }

@@ -92,7 +92,8 @@ impl<'t> Found<'t, '_> {
     fn value(&mut self, raw: &'t str, path: &str, depth: usize) -> Option<()> {
         match raw.as_bytes().first()? {
             b'{' | b'[' if depth >= DEPTH_MAX => {
-                if redact::names_any(raw) || personal::find(raw).is_some() {
+                let is_below = redact::is_personal(path);
+                if is_below || redact::names_any(raw) || personal::find(raw).is_some() {
                     self.replace(raw, REDACTED);
                 }
             }
@@ -214,7 +215,7 @@ where
 fn value_of(raw: &str) -> Option<Value<'_>> {
     Some(match raw.as_bytes().first()? {
         b'"' => {
-            let Text(text) = serde_json::from_str(raw).ok()?;
+            let text = text_of(raw)?;
             if text.is_empty() {
                 Value::Empty
             } else {
@@ -226,4 +227,14 @@ fn value_of(raw: &str) -> Option<Value<'_>> {
         b'{' => Value::Object(raw),
         _ => Value::Scalar(Cow::Borrowed(raw)),
     })
+}
+
+/// The text that a JSON string stands for; the string has been read as one before.
+fn text_of(raw: &str) -> Option<Cow<'_, str>> {
+    let between = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', between.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(between));
+    }
+    let Text(text) = serde_json::from_str(raw).ok()?;
+    Some(text)
 }

@@ -42,6 +42,15 @@ pub fn may_hold(bytes: &[u8]) -> bool {
     let mut run = Run::default();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
+        // Most bytes are in no number: they cost a look into a table and no more.
+        if IS_PLAIN[usize::from(byte)] {
+            run = Run::default();
+            let plain = bytes[at..].iter();
+            at += plain
+                .take_while(|byte| IS_PLAIN[usize::from(**byte)])
+                .count();
+            continue;
+        }
         let before = at.checked_sub(1).map(|before| bytes[before]);
         at += 1;
         match byte {
@@ -118,6 +127,18 @@ impl Run {
     }
 }
 
+/// Bytes that end a run of digits, whatever stands beside them.
+const IS_PLAIN: [bool; 256] = {
+    let mut is_plain = [true; 256];
+    let others = b"0123456789%\\ +()/-.";
+    let mut at = 0;
+    while at < others.len() {
+        is_plain[others[at] as usize] = false;
+        at += 1;
+    }
+    is_plain
+};
+
 /// What personal data a text holds, if any; decoded further where it was percent-encoded again.
 pub fn find(text: &str) -> Option<Finding> {
     let mut text = Cow::Borrowed(text);
@@ -162,7 +183,8 @@ fn holds_email(text: &str) -> bool {
             .trim_end_matches('.')
             .split_once('.')
             .is_some_and(|(name, rest)| !name.is_empty() && !rest.is_empty());
-        before.is_some_and(|c| !c.is_whitespace()) && has_dot
+        // Other spaces than that of ASCII come along when an address is copied.
+        before.is_some_and(|c| !c.is_ascii_whitespace()) && has_dot
     })
 }
 
@@ -295,6 +317,21 @@ impl Pseudonyms {
         mac.update(plain_form(text).as_bytes());
         let digest = mac.finalize().into_bytes();
         format!("{PSEUDONYM_PREFIX}{}", hex::encode(&digest[..16]))
+    }
+
+    /// What a secret that was overwritten ends with: tells it from others, and not what it is.
+    ///
+    /// # Panics
+    /// Never: any key will do for HMAC.
+    pub fn mark(&self, secret: &[u8]) -> [u8; 16] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(b"secret\x1f");
+        mac.update(secret);
+        let digest = mac.finalize().into_bytes();
+        let mut mark = [0; 16];
+        hex::encode_to_slice(&digest[..8], &mut mark).expect("a byte is two digits");
+        mark
     }
 
     /// The id as it is kept and searched by: its pseudonym if it is an e-mail address or a card

@@ -1,112 +1,242 @@
 //! Names of parameters that say that their values are personal data.
 
-/// Words that say so wherever they stand in a name: `customer_email`, `billing[phone]`.
+/// Words that say so wherever they stand in a name: `customer_email`, `billing[phone]`. In order.
 const WORDS: &[&str] = &[
-    "email",
-    "emails",
-    "mail",
-    "phone",
-    "phones",
-    "telephone",
-    "tel",
-    "msisdn",
-    "surname",
-    "firstname",
-    "lastname",
-    "fullname",
-    "fname",
-    "lname",
     "birthdate",
     "birthday",
-    "dob",
-    "passport",
-    "street",
-    "iban",
-    "ssn",
     "cardnumber",
     "ccnumber",
-    "cvv",
+    "cellphone",
     "cvc",
+    "cvv",
+    "dob",
+    "email",
+    "emailaddress",
+    "emails",
+    "firstname",
+    "fname",
+    "fullname",
+    "homeaddress",
+    "iban",
+    "lastname",
+    "lname",
+    "mail",
+    "middlename",
+    "mobilenumber",
+    "mobilephone",
+    "msisdn",
+    "passport",
+    "phone",
+    "phonenumber",
+    "phones",
+    "postaladdress",
+    "ssn",
+    "street",
+    "streetaddress",
+    "surname",
+    "tel",
+    "telephone",
 ];
 
 /// Words that say so together.
-const PHRASES: &[&str] = &[
-    "e_mail",
-    "first_name",
-    "last_name",
-    "full_name",
-    "family_name",
-    "given_name",
-    "middle_name",
-    "maiden_name",
-    "customer_name",
-    "client_name",
-    "contact_name",
-    "person_name",
-    "player_name",
-    "billing_name",
-    "shipping_name",
-    "holder_name",
-    "cardholder_name",
-    "card_number",
-    "cc_number",
-    "date_of_birth",
-    "birth_date",
-    "phone_number",
-    "mobile_number",
-    "postal_address",
-    "street_address",
-    "billing_address",
-    "shipping_address",
-    "home_address",
+const PHRASES: &[&[&str]] = &[
+    &["e", "mail"],
+    &["card", "number"],
+    &["cc", "number"],
+    &["mobile", "number"],
+    &["address", "line"],
+    &["date", "of", "birth"],
+    &["birth", "date"],
 ];
 
-/// Names that say so alone, but not as a part of another: `offer_name`, `ip_address`.
-const WHOLE: &[&str] = &["name", "address"];
+/// What is somebody's behind one of the words below: `customer_name`, `billing[address]`.
+const OWN: &[&str] = &["name", "address", "mobile"];
 
-/// Whether a parameter of this name holds personal data. Case, `camelCase`, brackets and separators
-/// do not matter.
+/// Words behind which it is somebody's: of people, and of kinds of names and addresses.
+const SOMEBODY: &[&str] = &[
+    "applicant",
+    "beneficiary",
+    "billing",
+    "buyer",
+    "cardholder",
+    "client",
+    "contact",
+    "customer",
+    "delivery",
+    "family",
+    "first",
+    "full",
+    "given",
+    "guest",
+    "holder",
+    "home",
+    "last",
+    "maiden",
+    "member",
+    "middle",
+    "owner",
+    "passenger",
+    "patient",
+    "payer",
+    "person",
+    "player",
+    "postal",
+    "recipient",
+    "residential",
+    "shipping",
+    "street",
+    "subscriber",
+    "user",
+];
+
+/// Things, whose names and addresses are nobody's: `product.name`, `ip[address]`.
+const THINGS: &[&str] = &[
+    "ad",
+    "ads",
+    "adset",
+    "app",
+    "banner",
+    "bonus",
+    "brand",
+    "browser",
+    "campaign",
+    "carrier",
+    "category",
+    "city",
+    "country",
+    "coupon",
+    "creative",
+    "currency",
+    "device",
+    "domain",
+    "event",
+    "file",
+    "game",
+    "goal",
+    "host",
+    "ip",
+    "item",
+    "items",
+    "keyword",
+    "landing",
+    "link",
+    "mac",
+    "network",
+    "offer",
+    "offers",
+    "os",
+    "package",
+    "page",
+    "placement",
+    "plan",
+    "platform",
+    "product",
+    "products",
+    "promo",
+    "region",
+    "server",
+    "shop",
+    "site",
+    "source",
+    "store",
+    "tariff",
+    "tracker",
+    "ua",
+    "wallet",
+];
+
+/// Longest word that is looked at, in bytes: none of those above is as long.
+const WORD_BYTES_MAX: usize = 24;
+
+/// Whether a parameter of this name holds personal data, or stands below one that does: `name.first`.
+/// Case, `camelCase`, brackets, separators and numbers behind words do not matter.
 pub fn is_personal_name(name: &str) -> bool {
-    // The prefix says where it stands, not what it is.
-    let name = name.strip_prefix("metadata.").unwrap_or(name);
-    if name.len() < 3 || name.len() > 128 {
-        return false;
-    }
-    let plain = words_of(name);
-    let own = plain
-        .rsplit_once('.')
-        .map_or(plain.as_str(), |(_, last)| last);
-    if WHOLE.contains(&own) {
-        return true;
-    }
-    let bounded = format!("_{}_", plain.replace('.', "_"));
-    let holds = |part: &&str| {
-        bounded.match_indices(*part).any(|(at, _)| {
-            bounded[..at].ends_with('_') && bounded[at + part.len()..].starts_with('_')
-        })
-    };
-    WORDS.iter().any(holds) || PHRASES.iter().any(holds)
-}
-
-/// A name in small letters with `_` between its words; the dots of a path stay.
-fn words_of(name: &str) -> String {
-    let mut words = String::with_capacity(name.len() + 4);
+    let mut looked = Looked::default();
+    let mut word = Word::default();
     let mut before = '_';
     for c in name.chars() {
-        if c.is_alphanumeric() {
-            if c.is_uppercase() && before.is_lowercase() {
-                words.push('_');
-            }
-            words.extend(c.to_lowercase());
-        } else if c == '.' {
-            words.push('.');
-        } else if !words.ends_with(['_', '.']) && !words.is_empty() {
-            words.push('_');
+        let is_new = !c.is_alphabetic() || (c.is_uppercase() && before.is_lowercase());
+        if is_new && looked.add(word.take()) {
+            return true;
+        }
+        if c.is_alphabetic() {
+            word.push(c);
+        } else if matches!(c, '.' | '[' | ']') && looked.ends_part() {
+            return true;
         }
         before = c;
     }
-    words.truncate(words.trim_end_matches('_').len());
-    words
+    looked.add(word.take()) || looked.ends_part()
+}
+
+/// What was seen of a name so far.
+#[derive(Default)]
+struct Looked {
+    /// The last words, in small letters.
+    last: [Word; 2],
+    /// How many words the part between two dots or brackets has.
+    words_of_part: usize,
+    /// Whether the part before this one is the name of a thing.
+    is_of_thing: bool,
+}
+
+impl Looked {
+    /// Adds a word; whether the name is of personal data by now.
+    fn add(&mut self, word: Word) -> bool {
+        let text = word.as_str();
+        if text.is_empty() {
+            return false;
+        }
+        let [first, second] = &self.last;
+        let all = [first.as_str(), second.as_str(), text];
+        let is_personal = WORDS.binary_search(&text).is_ok()
+            || PHRASES.iter().any(|phrase| all.ends_with(phrase))
+            || (OWN.contains(&text) && SOMEBODY.contains(&second.as_str()));
+        self.words_of_part += 1;
+        self.last.rotate_left(1);
+        self.last[1] = word;
+        is_personal
+    }
+
+    /// Ends a part: alone, `name` and `address` are somebody's unless what they stand in is a thing.
+    fn ends_part(&mut self) -> bool {
+        let last = self.last[1].as_str();
+        let is_own = self.words_of_part == 1 && OWN.contains(&last) && !self.is_of_thing;
+        // Numbers are places in lists, which say nothing.
+        if self.words_of_part > 0 {
+            self.is_of_thing = THINGS.contains(&last);
+        }
+        self.words_of_part = 0;
+        is_own
+    }
+}
+
+/// A word in small letters; of one that is too long for any above nothing but that it is one.
+#[derive(Default)]
+struct Word {
+    bytes: [u8; WORD_BYTES_MAX],
+    length: usize,
+}
+
+impl Word {
+    fn push(&mut self, c: char) {
+        for small in c.to_lowercase() {
+            let end = self.length + small.len_utf8();
+            if let Some(place) = self.bytes.get_mut(self.length..end) {
+                small.encode_utf8(place);
+            }
+            self.length = end;
+        }
+    }
+
+    fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.length).unwrap_or(b"\0");
+        std::str::from_utf8(bytes).unwrap_or("\0")
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +244,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn words_are_in_order_and_can_be_found() {
+        assert!(WORDS.is_sorted());
+        let all = WORDS.iter().chain(OWN).chain(SOMEBODY).chain(THINGS);
+        let mut all = all.chain(PHRASES.iter().copied().flatten());
+        assert!(all.all(
+            |word| word.len() <= WORD_BYTES_MAX && word.bytes().all(|b| b.is_ascii_lowercase())
+        ));
+    }
+
+    #[test]
     fn names_of_personal_data_are_known_in_all_their_spellings() {
+        let long = format!("{}_email", "x_".repeat(200));
+        let below = format!("name.{}", "x".repeat(200));
         for name in [
             "email",
             "EMAIL",
@@ -125,18 +267,46 @@ mod tests {
             "user.email",
             "metadata.phone",
             "phone_number",
+            "phonenumber",
             "PhoneNumber",
+            "phone1",
+            "phone_2",
+            "tel",
+            "mobile",
+            "mobile1",
+            "user[mobile]",
+            "customerMobile",
+            "mobile_phone",
             "name",
+            "name2",
             "firstName",
             "first-name",
             "billing[first_name]",
+            "buyer_name",
+            "user_name",
+            "userName",
+            "user[name]",
+            "metadata[name]",
+            "data[user][name]",
+            "customers[0][name]",
+            "product.customer.name",
             "customer.name",
             "metadata.name",
+            "name.first",
+            "name[0]",
+            "address.line1",
+            "buyer[address]",
+            "buyer[address][line1]",
+            "address1",
+            "address_line_2",
             "billing_address_1",
+            "shippingAddress",
             "dateOfBirth",
             "card_number",
             "iban",
             "address",
+            &long,
+            &below,
         ] {
             assert!(is_personal_name(name), "{name}");
         }
@@ -144,12 +314,34 @@ mod tests {
 
     #[test]
     fn names_of_other_things_are_let_be() {
+        let long = "x".repeat(500);
         for name in [
             "offer_name",
             "event_name",
             "goal_name",
             "campaignName",
+            "product_name",
+            "product[name]",
+            "product.name",
+            "items[0][name]",
+            "items.name.de",
+            "file_name",
+            "filename",
+            "host_name",
+            "domain_name",
+            "brand[name]",
+            "app_name",
+            "names",
             "ip_address",
+            "ipAddress",
+            "ip[address]",
+            "wallet_address",
+            "mobile_app",
+            "is_mobile",
+            "device.mobile",
+            "mobile_os",
+            "user_agent",
+            "txn_id",
             "product.title",
             "username",
             "hotel",
@@ -163,6 +355,16 @@ mod tests {
             "customer_id",
             "device",
             "cid",
+            "sub1",
+            "utm_source",
+            "click_id",
+            "event_id",
+            "first_deposit",
+            "card_type",
+            "metadata",
+            "metadata.plan",
+            "data[0][id]",
+            &long,
         ] {
             assert!(!is_personal_name(name), "{name}");
         }

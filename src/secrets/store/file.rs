@@ -10,7 +10,7 @@ use sqlx::{
 use super::opening;
 use crate::secrets::SecretsError;
 
-const FILE_NAME: &str = "secrets.sqlite";
+pub(super) const FILE_NAME: &str = "secrets.sqlite";
 
 /// Changes whenever another process has changed the file.
 pub(super) const VERSION: &str = "PRAGMA data_version";
@@ -36,6 +36,11 @@ const LATER_COLUMNS: &[(&str, &str)] = &[
     ),
     ("kept", "ALTER TABLE offer_secrets ADD COLUMN kept BLOB"),
 ];
+
+/// Whether a data directory has the file, and anything is in it.
+pub(super) fn is_there(data: &Path) -> bool {
+    fs::metadata(data.join(FILE_NAME)).is_ok_and(|file| file.len() > 0)
+}
 
 /// Opens the file of a data directory; makes both where they are missing.
 pub(super) async fn open(data: &Path) -> Result<SqlitePool, SecretsError> {

@@ -9,7 +9,7 @@ mod server;
 mod tokens;
 mod unrecorded;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use postbook_schemas::Instant;
 use sqlx::{PgPool, Row, SqlitePool, postgres::PgRow, sqlite::SqliteRow};
@@ -17,6 +17,9 @@ use sqlx::{PgPool, Row, SqlitePool, postgres::PgRow, sqlite::SqliteRow};
 pub(super) use self::{offer_keys::OfferKeyRow, tokens::TokenRow};
 use super::{SecretsError, plain};
 use crate::store::{StoreError, open::Location, postgres::Server};
+
+/// The name of the key that turns positions into click ids.
+pub(super) const CLICK_ID_KEY: &str = "click_id";
 
 /// Where secrets are kept.
 #[derive(Clone, Debug)]
@@ -27,9 +30,18 @@ pub enum Place {
     Server(Server),
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(data) => write!(f, "in {}", data.join(file::FILE_NAME).display()),
+            Self::Server(server) => write!(f, "at {server}"),
+        }
+    }
+}
+
 impl Place {
     /// Beside the log; beside the read models of several nodes where the log's server has no place for
-    /// them; else in the data directory.
+    /// them; in the data directory of a node without either.
     ///
     /// # Errors
     /// The URL of the read models cannot be understood.
@@ -38,6 +50,9 @@ impl Place {
         projections: Option<&str>,
         data: &std::path::Path,
     ) -> Result<Self, StoreError> {
+        if let Location::Directory(directory) = log {
+            return Ok(Self::Directory(directory.clone()));
+        }
         if let Some(server) = log.postgres() {
             return Ok(Self::Server(server.clone()));
         }
@@ -100,6 +115,19 @@ impl SecretsStore {
             Place::Directory(data) => file::open(data).await.map(Self::File),
             Place::Server(server) => server::open(server).await.map(Self::Server),
         }
+    }
+
+    /// Whether the key of click ids is in a place; nothing is made there.
+    pub(super) async fn has_keys(place: &Place) -> Result<bool, SecretsError> {
+        let is_there = match place {
+            Place::Directory(data) => file::is_there(data),
+            Place::Server(server) => server::is_there(server).await?,
+        };
+        if !is_there {
+            return Ok(false);
+        }
+        let key = Self::open(place).await?.existing_key(CLICK_ID_KEY).await?;
+        Ok(key.is_some())
     }
 
     /// A number that changes whenever another process has changed something.

@@ -1,6 +1,6 @@
 //! The tables on a server that hold secrets, for all nodes.
 
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 
 use super::opening;
 use crate::{secrets::SecretsError, store::postgres::Server};
@@ -13,17 +13,22 @@ const CONNECTIONS: u32 = 1;
 
 /// Opens the tables; makes them where they are missing.
 pub(super) async fn open(server: &Server) -> Result<PgPool, SecretsError> {
+    let is_there = is_there(server).await?;
     let pool = server.pool(CONNECTIONS);
-    let there = "SELECT count(*) > 0 FROM pg_tables \
-                 WHERE schemaname = current_schema() AND tablename = 'secrets_version'";
-    let is_there: bool = sqlx::query_scalar(there)
-        .fetch_one(&pool)
-        .await
-        .map_err(opening)?;
     if !is_there {
         make(&pool).await?;
     }
     Ok(pool)
+}
+
+/// Whether the tables are there.
+pub(super) async fn is_there(server: &Server) -> Result<bool, SecretsError> {
+    let mut connection = server.reach().await.map_err(SecretsError::Server)?;
+    let there = "SELECT count(*) > 0 FROM pg_tables \
+                 WHERE schemaname = current_schema() AND tablename = 'secrets_version'";
+    let there = sqlx::query_scalar(there).fetch_one(&mut connection).await;
+    connection.close().await.map_err(opening)?;
+    there.map_err(opening)
 }
 
 async fn make(pool: &PgPool) -> Result<(), SecretsError> {

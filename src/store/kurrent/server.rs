@@ -62,7 +62,7 @@ impl Server {
                 left.push(parameter);
             } else {
                 let what = format!("its URL has a parameter `{name}`, which is not known");
-                return Err(StoreError::failed("opened", what));
+                return Err(StoreError::Url(what));
             }
         }
         require_fit(&stream)?;
@@ -72,7 +72,7 @@ impl Server {
         let settings = settings.map_err(|_| {
             let what =
                 "its URL is not of the form kurrentdb://[USER:PASSWORD@]HOST[:PORT][?tls=false]";
-            StoreError::failed("opened", what)
+            StoreError::Url(what.to_owned())
         })?;
         let hosts = place.rsplit_once('@').map_or(place, |(_, hosts)| hosts);
         Ok(Self {
@@ -113,7 +113,7 @@ fn require_fit(stream: &str) -> Result<(), StoreError> {
     let what = format!(
         "a stream's name has letters, digits, `-`, `_` and `.`, and does not end with `{SETTINGS}`"
     );
-    Err(StoreError::failed("opened", what))
+    Err(StoreError::Url(what))
 }
 
 impl PartialEq for Server {

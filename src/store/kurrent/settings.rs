@@ -54,9 +54,7 @@ impl Settings {
         {
             return Ok(());
         }
-        let what = "its click ids are made with another key than this node has: all nodes need the \
-                    same secrets (copy secrets.sqlite of the first node before the others start)";
-        Err(StoreError::failed("opened", what))
+        Err(StoreError::OtherKeys)
     }
 }
 

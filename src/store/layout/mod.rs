@@ -3,6 +3,7 @@
 //! A row has the lines of its facts, compressed; clicks with a seat lie apart, with their index
 //! entries. Beside them are the keys, the types and the tree after its last fact.
 
+pub(in crate::store) mod bound;
 pub(in crate::store) mod cut;
 pub(in crate::store) mod encode;
 pub(in crate::store) mod heads;

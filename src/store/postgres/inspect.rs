@@ -33,7 +33,7 @@ pub struct Seen {
 /// It cannot be reached or asked.
 pub async fn look(server: &Server) -> Result<Seen, StoreError> {
     let failed = |error| StoreError::failed("opened", error);
-    let mut connection = server.connect().await.map_err(failed)?;
+    let mut connection = server.reach().await?;
     let row = sqlx::query(
         "SELECT current_setting('server_version'), current_setting('fsync') = 'on', \
          current_setting('full_page_writes') = 'on', \

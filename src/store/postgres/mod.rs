@@ -24,6 +24,7 @@ use postbook_schemas::{ClickIdKey, Instant};
 use sqlx::{Connection, PgPool};
 use tokio::sync::{Mutex, Notify, watch};
 
+pub(crate) use self::server::is_away;
 pub(super) use self::transport::ServerRows;
 pub use self::{
     inspect::{Seen, look},
@@ -81,16 +82,17 @@ impl PostgresStore {
     /// second process works on its read models.
     ///
     /// # Errors
-    /// The server cannot be reached, forgets what it has confirmed, or its log is damaged; or another
-    /// process has the data directory.
+    /// The server cannot be reached, forgets what it has confirmed, or its log is damaged or has click ids
+    /// of another key; or another process has the data directory.
     pub async fn open(
         server: Server,
         data: Option<&Path>,
         click_ids: Arc<ClickIdKey>,
     ) -> Result<Self, StoreError> {
         let lock = data.map(DirectoryLock::take).transpose()?;
-        let mut connection = server.connect().await.map_err(opened)?;
+        let mut connection = server.reach().await?;
         let known = schema::open_to_write(&mut connection).await?;
+        schema::bind_click_ids(&mut connection, &click_ids).await?;
         connection.close().await.map_err(opened)?;
         let shared = Arc::new(Shared::new(server, click_ids, known, Writing::Apart));
         shared.catch_up(tokio::time::Instant::now()).await?;
@@ -108,16 +110,17 @@ impl PostgresStore {
     /// is locked as by [`Self::open`].
     ///
     /// # Errors
-    /// The server cannot be reached, has no log, or it is damaged; or another process has the data
-    /// directory.
+    /// The server cannot be reached, has no log, or it is damaged or has click ids of another key; or
+    /// another process has the data directory.
     pub async fn open_to_read(
         server: Server,
         data: Option<&Path>,
         click_ids: Arc<ClickIdKey>,
     ) -> Result<Self, StoreError> {
         let lock = data.map(DirectoryLock::take).transpose()?;
-        let mut connection = server.connect().await.map_err(opened)?;
+        let mut connection = server.reach().await?;
         let known = schema::open_to_read(&mut connection).await?;
+        schema::require_click_ids(&mut connection, &click_ids).await?;
         connection.close().await.map_err(opened)?;
         let shared = Shared::new(server, click_ids, known, Writing::Never);
         shared.catch_up(tokio::time::Instant::now()).await?;
@@ -191,10 +194,18 @@ impl Shared {
 
 /// Whether the server has a log in the current schema; nothing is made.
 pub(super) async fn is_there(server: &Server) -> Result<bool, StoreError> {
-    let mut connection = server.connect().await.map_err(opened)?;
+    let mut connection = server.reach().await?;
     let is_there = schema::is_there(&mut connection).await?;
     connection.close().await.map_err(opened)?;
     Ok(is_there)
+}
+
+/// Whether the server has a log with facts in the current schema; nothing is made.
+pub(super) async fn has_facts(server: &Server) -> Result<bool, StoreError> {
+    let mut connection = server.reach().await?;
+    let has_facts = schema::has_facts(&mut connection).await?;
+    connection.close().await.map_err(opened)?;
+    Ok(has_facts)
 }
 
 fn opened(error: sqlx::Error) -> StoreError {

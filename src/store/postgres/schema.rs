@@ -1,8 +1,13 @@
 //! The tables of the log on a server: made once, checked whenever it is opened.
 
+use postbook_schemas::ClickIdKey;
 use sqlx::{Connection, PgConnection, Row as _};
 
-use crate::store::StoreError;
+use super::row::{COLUMNS, whole};
+use crate::store::{
+    StoreError,
+    layout::{bound, part::seated_bit},
+};
 
 /// What makes each version of the layout out of the one before.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
@@ -96,6 +101,62 @@ async fn names(connection: &mut PgConnection) -> Result<(i64, String), StoreErro
     let schema: i64 = row.get(0);
     // The upper half tells these locks from those of other programs.
     Ok((0x706f_7374 << 32 | schema, format!("postbook_log_{schema}")))
+}
+
+/// Refuses a log whose click ids are those of another key.
+pub(super) async fn require_click_ids(
+    connection: &mut PgConnection,
+    click_ids: &ClickIdKey,
+) -> Result<(), StoreError> {
+    match meta(connection, bound::CLICK_ID_OF_0).await? {
+        Some(kept) => bound::require_key(&kept, click_ids),
+        None => require_first_click(connection, click_ids).await,
+    }
+}
+
+/// Refuses a log whose click ids are those of another key, and remembers the key if it does not yet. A
+/// role that may only add to the log leaves that to the owner.
+pub(super) async fn bind_click_ids(
+    connection: &mut PgConnection,
+    click_ids: &ClickIdKey,
+) -> Result<(), StoreError> {
+    require_click_ids(connection, click_ids).await?;
+    let may = "SELECT NOT EXISTS (SELECT 1 FROM log_meta WHERE name = $1) \
+               AND has_table_privilege('log_meta', 'INSERT')";
+    let may = sqlx::query_scalar(may).bind(bound::CLICK_ID_OF_0);
+    if !may.fetch_one(&mut *connection).await.map_err(opened)? {
+        return Ok(());
+    }
+    let bind = sqlx::query("INSERT INTO log_meta VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    let bind = bind.bind(bound::CLICK_ID_OF_0);
+    let bind = bind.bind(click_ids.encode(0).as_str().as_bytes());
+    bind.execute(&mut *connection).await.map_err(opened)?;
+    // Another node may have come first.
+    require_click_ids(connection, click_ids).await
+}
+
+async fn require_first_click(
+    connection: &mut PgConnection,
+    click_ids: &ClickIdKey,
+) -> Result<(), StoreError> {
+    let first = format!(
+        "SELECT {COLUMNS} FROM log_groups WHERE types & $1 <> 0 ORDER BY first_position LIMIT 1"
+    );
+    let first = sqlx::query(sqlx::AssertSqlSafe(first)).bind(seated_bit().cast_signed());
+    let first = first.fetch_optional(connection).await.map_err(opened)?;
+    match first.as_ref().map(whole) {
+        Some(Ok(row)) => bound::require_key_of(&row, click_ids),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a log that has facts.
+pub(super) async fn has_facts(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    if !is_there(connection).await? {
+        return Ok(false);
+    }
+    let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM log_groups)");
+    any.fetch_one(connection).await.map_err(opened)
 }
 
 async fn lay_out(connection: &mut PgConnection, lock_key: i64) -> Result<(), StoreError> {

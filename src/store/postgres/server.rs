@@ -13,6 +13,10 @@ use crate::store::StoreError;
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// Classes of SQLSTATE of a server that takes no connection now: the way there, too many of them, an
+/// operator who intervenes.
+const AWAY: &[&str] = &["08", "53", "57"];
+
 /// Parameters of a URL; others are refused, since one that is misspelt would be ignored in silence.
 const PARAMETERS: &[&str] = &[
     "application_name",
@@ -47,11 +51,11 @@ impl Server {
             says_mode |= name == "sslmode";
             if !PARAMETERS.contains(&&*name) && !name.starts_with("options[") {
                 let what = format!("its URL has a parameter `{name}`, which is not known");
-                return Err(StoreError::failed("opened", what));
+                return Err(StoreError::Url(what));
             }
         }
         let options = PgConnectOptions::from_str(url);
-        let mut options = options.map_err(|error| StoreError::failed("opened", error))?;
+        let mut options = options.map_err(|error| StoreError::Url(error.to_string()))?;
         if !says_mode && !is_near(&options) {
             options = options.ssl_mode(PgSslMode::Require);
         }
@@ -74,6 +78,23 @@ impl Server {
         let connecting = PgConnection::connect_with(&self.options);
         let connected = timeout(CONNECT_MAX, connecting).await;
         connected.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+    }
+
+    /// The first connection, which shows whether the server is there.
+    ///
+    /// # Errors
+    /// It cannot be reached, or does not let this role in; the error names it.
+    pub(crate) async fn reach(&self) -> Result<PgConnection, StoreError> {
+        self.connect().await.map_err(|error| self.told(error))
+    }
+
+    fn told(&self, error: sqlx::Error) -> StoreError {
+        let server = self.to_string();
+        if is_away(&error) {
+            let cause = Arc::new(error);
+            return StoreError::Unreachable { server, cause };
+        }
+        StoreError::failed("opened", format!("{server}: {error}"))
     }
 
     /// Connections that are made when they are needed.
@@ -100,6 +121,18 @@ impl Server {
                 })
             })
             .connect_lazy_with(PgConnectOptions::clone(&self.options))
+    }
+}
+
+/// Whether a connection could not be made because the server is away, starts, ends or is full.
+pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            AWAY.iter().any(|class| code.starts_with(class))
+        }
+        _ => false,
     }
 }
 

@@ -28,14 +28,14 @@ pub(in crate::store) struct ServerRows {
 impl ServerRows {
     /// A log that is there.
     pub(in crate::store) async fn of(server: &Server) -> Result<Self, StoreError> {
-        let mut connection = server.connect().await.map_err(told("opened"))?;
+        let mut connection = server.reach().await?;
         let known = schema::open_to_read(&mut connection).await?;
         Ok(Self { connection, known })
     }
 
     /// A log that rows can be added to; its tables are made if they are not there.
     pub(in crate::store) async fn to_add(server: &Server) -> Result<Self, StoreError> {
-        let mut connection = server.connect().await.map_err(told("opened"))?;
+        let mut connection = server.reach().await?;
         let known = schema::open_to_write(&mut connection).await?;
         let prepared = schema::prepare_to_append(&mut connection).await;
         prepared.map_err(told("opened"))?;

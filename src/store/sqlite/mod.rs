@@ -25,7 +25,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, FutureExt};
 use postbook_schemas::{ClickIdKey, Instant};
-use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions};
+use sqlx::{SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
@@ -40,6 +40,12 @@ use super::{
     layout::{heads::Heads, keys::KeyIndex, lines::HeldLines, spans::Spans},
     lock::DirectoryLock,
 };
+
+/// Whether the log in a data directory, which is there, has facts.
+pub(super) async fn has_facts(directory: &Path) -> Result<bool, StoreError> {
+    let mut connection = schema::open_to_read(directory).await?;
+    schema::has_facts(&mut connection).await
+}
 
 /// Memory for index entries of clicks: four million of them.
 const HEADS_BYTES: usize = 64 << 20;
@@ -77,10 +83,12 @@ impl SqliteStore {
     /// Opens the log in a data directory, which is made if it is not there, and locks it.
     ///
     /// # Errors
-    /// Another process has it open, or its file cannot be read or is damaged.
+    /// Another process has it open, its click ids are those of another key, or its file cannot be read or
+    /// is damaged.
     pub async fn open(directory: &Path, click_ids: Arc<ClickIdKey>) -> Result<Self, StoreError> {
         let lock = DirectoryLock::take(directory)?;
-        let connection = schema::open_to_write(directory).await?;
+        let mut connection = schema::open_to_write(directory).await?;
+        schema::bind_click_ids(&mut connection, &click_ids).await?;
         Self::start(directory, click_ids, connection, lock).await
     }
 
@@ -111,15 +119,13 @@ impl SqliteStore {
     /// later is seen after [`Self::refresh`].
     ///
     /// # Errors
-    /// There is no log, or its file cannot be read or is damaged.
+    /// There is no log, its click ids are those of another key, or its file cannot be read or is damaged.
     pub async fn open_to_read(
         directory: &Path,
         click_ids: Arc<ClickIdKey>,
     ) -> Result<Self, StoreError> {
-        let options = schema::read_options(directory);
-        let connection = SqliteConnection::connect_with(&options).await;
-        let mut connection = connection.map_err(|error| StoreError::failed("opened", error))?;
-        schema::check_version(&mut connection).await?;
+        let mut connection = schema::open_to_read(directory).await?;
+        schema::require_click_ids(&mut connection, &click_ids).await?;
         let secret = schema::fingerprint_key(&mut connection).await?;
         let shared = Shared::new(directory, click_ids, &secret, None);
         shared.load(&mut connection).await?;

@@ -2,12 +2,17 @@
 
 use std::{path::Path, time::Duration};
 
+use postbook_schemas::ClickIdKey;
 use sqlx::{
-    Connection, Row, SqliteConnection,
+    Connection, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::store::StoreError;
+use super::row::COLUMNS;
+use crate::store::{
+    StoreError,
+    layout::{bound, part::seated_bit, row::Row},
+};
 
 /// The log's file in the data directory.
 pub(super) const FILE_NAME: &str = "log.sqlite";
@@ -78,6 +83,14 @@ pub(super) async fn open_to_write(directory: &Path) -> Result<SqliteConnection, 
     Ok(connection)
 }
 
+/// Opens a connection that only reads a log that is there.
+pub(super) async fn open_to_read(directory: &Path) -> Result<SqliteConnection, StoreError> {
+    let connection = SqliteConnection::connect_with(&read_options(directory)).await;
+    let mut connection = connection.map_err(opened)?;
+    check_version(&mut connection).await?;
+    Ok(connection)
+}
+
 /// Refuses a file of another layout.
 pub(super) async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     match version(connection).await? {
@@ -99,6 +112,58 @@ pub(super) async fn fingerprint_key(
         .map_err(opened)?;
     <[u8; 32]>::try_from(row.get::<&[u8], _>(0))
         .map_err(|_| StoreError::failed("opened", "its fingerprint key has not 32 bytes"))
+}
+
+/// Refuses a log whose click ids are those of another key.
+pub(super) async fn require_click_ids(
+    connection: &mut SqliteConnection,
+    click_ids: &ClickIdKey,
+) -> Result<(), StoreError> {
+    match click_id_of_0(connection).await? {
+        Some(kept) => bound::require_key(&kept, click_ids),
+        None => require_first_click(connection, click_ids).await,
+    }
+}
+
+/// Refuses a log whose click ids are those of another key, and remembers the key if it does not yet.
+pub(super) async fn bind_click_ids(
+    connection: &mut SqliteConnection,
+    click_ids: &ClickIdKey,
+) -> Result<(), StoreError> {
+    if let Some(kept) = click_id_of_0(connection).await? {
+        return bound::require_key(&kept, click_ids);
+    }
+    require_first_click(connection, click_ids).await?;
+    let bind = sqlx::query("INSERT INTO meta VALUES (?, ?)").bind(bound::CLICK_ID_OF_0);
+    let bind = bind.bind(click_ids.encode(0).as_str().as_bytes());
+    bind.execute(connection).await.map(drop).map_err(opened)
+}
+
+async fn click_id_of_0(connection: &mut SqliteConnection) -> Result<Option<Vec<u8>>, StoreError> {
+    let kept = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?");
+    let kept = kept.bind(bound::CLICK_ID_OF_0).fetch_optional(connection);
+    kept.await.map_err(opened)
+}
+
+async fn require_first_click(
+    connection: &mut SqliteConnection,
+    click_ids: &ClickIdKey,
+) -> Result<(), StoreError> {
+    let first = format!(
+        "SELECT {COLUMNS} FROM groups WHERE types & ? <> 0 ORDER BY first_position LIMIT 1"
+    );
+    let first = sqlx::query(sqlx::AssertSqlSafe(first)).bind(seated_bit().cast_signed());
+    let first = first.fetch_optional(connection).await.map_err(opened)?;
+    match first.as_ref().map(Row::from_sql) {
+        Some(Ok(row)) => bound::require_key_of(&row, click_ids),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a log that is there has facts.
+pub(super) async fn has_facts(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM groups)");
+    any.fetch_one(connection).await.map_err(opened)
 }
 
 async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {

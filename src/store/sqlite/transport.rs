@@ -30,12 +30,8 @@ pub(in crate::store) struct FileRows {
 impl FileRows {
     /// A log that is there, also while a process appends to it.
     pub(in crate::store) async fn of(directory: &Path) -> Result<Self, StoreError> {
-        let options = schema::read_options(directory);
-        let connection = SqliteConnection::connect_with(&options).await;
-        let mut connection = connection.map_err(|error| StoreError::failed("opened", error))?;
-        schema::check_version(&mut connection).await?;
         Ok(Self {
-            connection,
+            connection: schema::open_to_read(directory).await?,
             _lock: None,
         })
     }

@@ -13,6 +13,7 @@ use crate::tables::{
     db::{Query, Row, Snapshot},
     error::TablesError,
     row::Reader,
+    sums::MEMO,
 };
 
 /// The two times that a balance is asked for.
@@ -48,17 +49,6 @@ impl AsOf {
         known: Instant::MAX,
     };
 }
-
-/// The columns of memo totals.
-const MEMO: [&str; 7] = [
-    "earned_minor",
-    "reversed_minor",
-    "clawed_back_minor",
-    "recovered_minor",
-    "written_off_minor",
-    "adjusted_minor",
-    "paid_minor",
-];
 
 impl Balance {
     /// Only the memo totals, column by column.
@@ -272,7 +262,8 @@ fn memo_query(partner: &Slug, as_of: AsOf) -> Query {
 
 /// The columns that say the sums of memo totals.
 pub(super) fn memo_sums() -> String {
-    MEMO.map(|column| sum(column, column)).join(", ")
+    let sums = MEMO.iter().map(|column| sum(column, column));
+    sums.collect::<Vec<_>>().join(", ")
 }
 
 /// Liabilities are credits, which are negative in the ledger.

@@ -1,9 +1,17 @@
 //! Earning lines that were clawed back, and which payouts recovered them.
 
+use std::collections::BTreeMap;
+
+use postbook_projections::debts::{Arose, By, Moved, arose};
 use postbook_schemas::{Currency, FactId, Instant, OfferRef, Slug};
 
 use super::{and, select};
-use crate::tables::{Tables, db::Row, error::TablesError, row::Reader};
+use crate::tables::{
+    Tables,
+    db::{Query, Row},
+    error::TablesError,
+    row::Reader,
+};
 
 /// Which clawbacks.
 #[derive(Clone, Debug, Default)]
@@ -41,11 +49,14 @@ pub struct ClawedBack {
     pub occurred_at: Instant,
     /// Since when it is owed.
     pub since: Option<Instant>,
-    /// The last fact that clawed back.
+    /// The last fact that lowered the line.
     pub cause: Option<u64>,
     /// Its type, if it was a postback.
     pub reason: Option<String>,
 }
+
+/// A line, by the position of its conversion and its place there.
+type LineKey = (u64, i64);
 
 /// What a payout recovered of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,30 +83,106 @@ impl Tables {
         filter: &ClawbackFilter,
     ) -> Result<Vec<ClawedBack>, TablesError> {
         let mut query = select(
-            "SELECT t.*, (SELECT a.fact_type FROM attempts a WHERE a.position = t.cause) AS reason \
-             FROM (SELECT c.position AS position, c.id AS conversion_id, c.txn_id AS txn_id, \
-             c.offer AS offer, c.occurred_at AS occurred_at, e.rule AS rule, \
+            "SELECT c.position AS position, c.id AS conversion_id, c.txn_id AS txn_id, \
+             c.offer AS offer, c.occurred_at AS occurred_at, e.line AS line, e.rule AS rule, \
              e.partner AS partner, e.currency AS currency, e.payout_id AS payout_id, \
              e.clawed_back_minor AS clawed_back_minor, e.recovered_minor AS recovered_minor, \
-             e.written_off_minor AS written_off_minor, \
-             e.line AS line, MIN(p.effective_at) AS since, MAX(p.cause) AS cause \
+             e.written_off_minor AS written_off_minor \
              FROM earnings e JOIN conversions c ON c.position = e.conversion_position \
-             LEFT JOIN postings p ON p.conversion_id = c.id AND p.rule = e.rule \
-             AND p.partner = e.partner AND p.kind = 'clawback' \
              WHERE e.clawed_back_minor <> 0",
         );
-        let partner = filter.partner.as_ref();
-        let partner = partner.map(|partner| partner.as_str().to_owned());
-        and(&mut query, "e.partner = ", partner);
-        let offer = filter.offer.as_ref();
-        let offer = offer.map(|offer| offer.as_str().to_owned());
-        and(&mut query, "c.offer = ", offer);
-        query.push(
-            " GROUP BY c.position, e.conversion_position, e.line) t \
-             ORDER BY partner, currency, occurred_at, conversion_id, rule",
-        );
+        narrow(&mut query, filter);
+        query.push(" ORDER BY e.partner, e.currency, c.occurred_at, c.id, e.rule");
+        let (mut moves, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+        self.lines_moved(filter, &mut moves, &mut reasons).await?;
+        self.payouts_moved(filter, &mut moves).await?;
         let rows = self.fetch(query).await?;
-        rows.iter().map(clawed_back).collect()
+        let lines = rows.iter().map(|row| {
+            let of_line = moves.remove(&line_key(&Reader::new("earnings", row))?);
+            clawed_back(row, of_line.unwrap_or_default(), &reasons)
+        });
+        lines.collect()
+    }
+
+    /// What was posted for lines that were clawed back, and the types of postbacks that caused it.
+    ///
+    /// A postback moves its line when it happened. All else takes effect from when the conversion
+    /// happened, but nobody owed anything by it before it was recorded.
+    async fn lines_moved(
+        &self,
+        filter: &ClawbackFilter,
+        moves: &mut BTreeMap<LineKey, Vec<Moved>>,
+        reasons: &mut BTreeMap<u64, String>,
+    ) -> Result<(), TablesError> {
+        let mut query = select(
+            "SELECT c.position AS position, e.line AS line, p.number AS number, p.cause AS cause, \
+             p.effective_at AS effective_at, p.recorded_at AS recorded_at, \
+             p.earned_minor - p.reversed_minor - p.clawed_back_minor AS net_minor, \
+             (SELECT a.fact_type FROM attempts a WHERE a.position = p.cause) AS fact_type \
+             FROM earnings e JOIN conversions c ON c.position = e.conversion_position \
+             JOIN postings p ON p.conversion_id = c.id AND p.rule = e.rule \
+             AND p.partner = e.partner AND p.currency = e.currency AND p.kind <> 'receivable' \
+             WHERE e.clawed_back_minor <> 0",
+        );
+        narrow(&mut query, filter);
+        for row in self.fetch(query).await? {
+            let row = Reader::new("postings", &row);
+            let cause = row.position("cause")?;
+            let (effective_at, recorded_at) = (row.time("effective_at")?, row.time("recorded_at")?);
+            let at = match row.text_option("fact_type")? {
+                Some(fact_type) => {
+                    reasons.insert(cause, fact_type);
+                    effective_at
+                }
+                None => effective_at.max(recorded_at),
+            };
+            moves.entry(line_key(&row)?).or_default().push(Moved {
+                number: row.position("number")?,
+                at,
+                by: By::Line {
+                    net_minor: row.number("net_minor")?,
+                    cause,
+                },
+            });
+        }
+        Ok(())
+    }
+
+    /// What payouts carried of lines that were clawed back, and which of them came back.
+    async fn payouts_moved(
+        &self,
+        filter: &ClawbackFilter,
+        moves: &mut BTreeMap<LineKey, Vec<Moved>>,
+    ) -> Result<(), TablesError> {
+        let mut query = select(
+            "SELECT c.position AS position, e.line AS line, p.number AS number, \
+             p.effective_at AS effective_at, p.kind AS kind, o.position AS payout, \
+             l.amount_minor AS carried_minor \
+             FROM earnings e JOIN conversions c ON c.position = e.conversion_position \
+             JOIN payout_lines l ON l.subject_id = c.id AND l.rule = e.rule \
+             JOIN payouts o ON o.id = l.payout_id AND o.partner = e.partner AND o.currency = e.currency \
+             JOIN postings p ON p.payout_id = o.id AND p.kind IN ('payout', 'payout_returned') \
+             WHERE e.clawed_back_minor <> 0",
+        );
+        narrow(&mut query, filter);
+        for row in self.fetch(query).await? {
+            let row = Reader::new("postings", &row);
+            let payout = row.position("payout")?;
+            let by = if row.text("kind")? == "payout" {
+                By::Sent {
+                    payout,
+                    carried_minor: row.number("carried_minor")?,
+                }
+            } else {
+                By::Returned { payout }
+            };
+            moves.entry(line_key(&row)?).or_default().push(Moved {
+                number: row.position("number")?,
+                at: row.time("effective_at")?,
+                by,
+            });
+        }
+        Ok(())
     }
 
     /// What payouts recovered, by line and payout.
@@ -120,8 +207,28 @@ impl Tables {
     }
 }
 
-fn clawed_back(row: &Row) -> Result<ClawedBack, TablesError> {
+/// Of this partner and offer.
+fn narrow(query: &mut Query, filter: &ClawbackFilter) {
+    let partner = filter.partner.as_ref();
+    let partner = partner.map(|partner| partner.as_str().to_owned());
+    and(query, "e.partner = ", partner);
+    let offer = filter.offer.as_ref();
+    let offer = offer.map(|offer| offer.as_str().to_owned());
+    and(query, "c.offer = ", offer);
+}
+
+fn line_key(row: &Reader<'_>) -> Result<LineKey, TablesError> {
+    Ok((row.position("position")?, row.number("line")?))
+}
+
+fn clawed_back(
+    row: &Row,
+    mut moves: Vec<Moved>,
+    reasons: &BTreeMap<u64, String>,
+) -> Result<ClawedBack, TablesError> {
     let row = Reader::new("earnings", row);
+    moves.sort_by_key(|moved| moved.number);
+    let Arose { since, cause } = arose(&moves);
     Ok(ClawedBack {
         conversion_id: row.id("conversion_id")?,
         txn_id: row.text_option("txn_id")?,
@@ -134,9 +241,10 @@ fn clawed_back(row: &Row) -> Result<ClawedBack, TablesError> {
         recovered_minor: row.number("recovered_minor")?,
         written_off_minor: row.number("written_off_minor")?,
         occurred_at: row.time("occurred_at")?,
-        since: row.time_option("since")?,
-        cause: row.number_option("cause")?.map(i64::cast_unsigned),
-        reason: row.text_option("reason")?,
+        // Of two reports that turned out to be one, what was posted for the other is not looked at.
+        since: since.or_else(|| moves.iter().map(|moved| moved.at).max()),
+        cause,
+        reason: cause.and_then(|cause| reasons.get(&cause).cloned()),
     })
 }
 

@@ -77,7 +77,7 @@ async fn earning_lines(
         "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, c.offer AS offer, \
          e.state AS state, \
          e.amount_minor + e.written_off_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
-         c.approves_at AS approves_at, c.occurred_at AS occurred_at, ",
+         c.occurred_at AS occurred_at, ",
     );
     let of_line =
         "l.subject_id = c.id AND l.rule IS NOT DISTINCT FROM e.rule AND p.partner = e.partner";
@@ -191,15 +191,12 @@ async fn reserved_minor(
 
 fn earning(row: &Row) -> Result<DueLine, TablesError> {
     let row = Reader::new("earnings", row);
-    let time = |column| {
-        row.number_option(column)
-            .map(|micros| micros.map(Instant::from_micros))
-    };
-    let occurred_at = Instant::from_micros(row.number("occurred_at")?);
-    let (available_at, approves_at) = (time("available_at")?, time("approves_at")?);
+    let occurred_at = row.time("occurred_at")?;
+    let available_at = row.time_option("available_at")?;
     let available_at = match words::parse_line_state(&row.text("state")?) {
         Some(LineState::Approved) => Some(available_at.unwrap_or(occurred_at)),
-        Some(LineState::Pending) => approves_at.map(|at| available_at.map_or(at, |to| to.max(at))),
+        // Absent where it waits for somebody, or for a rate.
+        Some(LineState::Pending) => available_at,
         Some(LineState::Zero) | None => None,
     };
     Ok(DueLine {

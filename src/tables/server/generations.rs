@@ -4,6 +4,7 @@ use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use super::{Checkpoint, Fence, Place, dialect, fence, pointer, quoted, views};
 use crate::tables::{
+    analysis::Analysis,
     checkpoint,
     connect::Building,
     db::{Conn, Query},
@@ -47,7 +48,7 @@ impl Place {
         let start = Checkpoint::start(generation);
         checkpoint::begin(hand.lend(), start).await?;
         hand.run("COMMIT", "made").await?;
-        Writer::init(connection, start, Some(fence)).await
+        Writer::init(connection, start, Some(fence), Analysis::NEVER).await
     }
 
     /// Whether there is something of a generation.

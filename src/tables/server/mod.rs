@@ -23,7 +23,9 @@ use tokio::time::timeout;
 
 pub(super) use self::fence::Fence;
 use super::{
-    Checkpoint, checkpoint,
+    Checkpoint,
+    analysis::Analysis,
+    checkpoint,
     connect::Building,
     db::{Connection, Pool, Query, Readers},
     digest::Digest,
@@ -212,7 +214,7 @@ impl Place {
         let fence = Fence::of(self, generation, building, term).await?;
         let mut connection = fence.connect().await?;
         let checkpoint = checkpoint::read(connection.hand()).await?;
-        Writer::init(connection, checkpoint, Some(fence)).await
+        Writer::init(connection, checkpoint, Some(fence), Analysis::NEVER).await
     }
 }
 

@@ -41,7 +41,9 @@ impl Folder {
         };
         fs::create_dir_all(&self.folder).map_err(failed)?;
         self.make_room().map_err(failed)?;
-        let beside = self.folder.join(format!(".{}", whatif.hash));
+        // The server and a verb beside it may try the same at once.
+        let beside = format!(".{}-{}", whatif.hash, std::process::id());
+        let beside = self.folder.join(beside);
         fs::write(&beside, packed).map_err(failed)?;
         fs::rename(&beside, &path).map_err(failed)?;
         Ok(whatif)
@@ -115,13 +117,22 @@ impl Folder {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            files.push((entry.metadata()?.modified()?, entry.path()));
+            let made_at = entry.metadata().and_then(|file| file.modified());
+            files.extend(unless_gone(made_at)?.map(|made_at| (made_at, entry.path())));
         }
         files.sort();
         let surplus = (files.len() + 1).saturating_sub(COUNT_MAX);
         for (_, path) in files.into_iter().take(surplus) {
-            fs::remove_file(path)?;
+            unless_gone(fs::remove_file(path))?;
         }
         Ok(())
+    }
+}
+
+/// Another process may have removed it, or given it its name, meanwhile.
+fn unless_gone<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
     }
 }

@@ -73,6 +73,7 @@ fn draft(number: u64, fact_type: FactType, data: String) -> Draft {
             endpoint: "test".to_owned(),
             address: None,
         },
+        reason: None,
         data: data.into_bytes(),
     }
 }

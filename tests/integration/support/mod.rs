@@ -5,6 +5,7 @@ pub(crate) mod app;
 #[path = "../../crash/book.rs"]
 pub(crate) mod book;
 pub(crate) mod changes;
+pub(crate) mod disturbance;
 pub(crate) mod facts;
 pub(crate) mod faulty_store;
 pub(crate) mod gated_store;

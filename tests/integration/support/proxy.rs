@@ -6,8 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
+use rand::{RngExt, rngs::StdRng};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -57,6 +59,14 @@ impl Proxy {
     /// Cuts every connection.
     pub(crate) fn cut(&self) {
         self.control.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Swallows answers for up to 3 ms, so that what is asked is under way or done, and cuts then.
+    pub(crate) async fn swallow_and_cut(&self, random: &mut StdRng) {
+        self.swallow_answers(true);
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..3_000))).await;
+        self.cut();
+        self.swallow_answers(false);
     }
 
     /// From now on requests reach the server, and its answers nobody.

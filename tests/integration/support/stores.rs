@@ -8,12 +8,21 @@ use postbook::store::{
     memory::MemoryStore,
     postgres::{PostgresStore, Server},
     sqlite::SqliteStore,
+    writer::Scrub,
 };
-use postbook_schemas::{ClickIdKey, Instant};
+use postbook_schemas::{ClickIdKey, Instant, envelope::Draft};
 
 use super::postgres::Schema;
 #[cfg(feature = "kurrentdb")]
 use super::stream::Stream;
+
+/// Of a log whose facts hold nothing that must not be kept.
+#[derive(Debug)]
+pub(crate) struct Unscrubbed;
+
+impl Scrub for Unscrubbed {
+    fn scrub(&self, _: &mut Draft) {}
+}
 
 /// A store under test.
 pub(crate) struct Subject {

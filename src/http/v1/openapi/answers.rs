@@ -62,10 +62,8 @@ fn shared(path: &str, method: &str) -> Vec<(u16, String)> {
             answers.push(TOO_LARGE);
         }
         // Recognised when they come again by what they say, not by a key.
-        let has_own_identity = matches!(
-            path,
-            "/v1/clicks" | "/v1/imports/postbacks" | "/v1/programme" | "/v1/whatifs"
-        );
+        let has_own_identity =
+            matches!(path, "/v1/clicks" | "/v1/imports/postbacks" | "/v1/whatifs");
         if method == "post" && !has_own_identity {
             answers.push(CONFLICT);
         }

@@ -52,6 +52,8 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
             }
             // Of NDJSON, and not looked at otherwise.
             ("/v1/clicks", "sha256") => None,
+            // A segment of the path, whose brand is the one before it.
+            (_, "offer") if parameter["in"] == "path" => schema("slug"),
             // Whatever text senders have.
             (_, "Idempotency-Key") if !path.starts_with("/v1/") => None,
             _ => schema(name),

@@ -60,7 +60,7 @@ impl From<LosingCandidate> for Loser {
         Self {
             by: loser.by.code().to_owned(),
             partner: loser.partner.map(|partner| partner.to_string()),
-            reason: loser.reason,
+            reason: loser.reason.into_owned(),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Conversion {
                 }),
                 partner: row.attribution.partner.map(|partner| partner.to_string()),
                 click_id: row.attribution.click_id,
-                reason: row.attribution.reason,
+                reason: row.attribution.reason.into_owned(),
                 losers: row
                     .attribution
                     .losers
@@ -137,12 +137,13 @@ impl Conversion {
 impl Earning {
     fn new(line: EarningLine, is_due: bool) -> Self {
         let state = match line.state {
-            LineState::Pending if is_due => LineState::Approved,
+            // One without a time waits for somebody, whatever the others do.
+            LineState::Pending if is_due && line.available_at.is_some() => LineState::Approved,
             LineState::Pending | LineState::Approved | LineState::Zero => line.state,
         };
         Self {
-            rule: line.rule,
-            terms_version: line.terms_version,
+            rule: line.rule.as_deref().map(str::to_owned),
+            terms_version: line.terms_version.as_deref().map(str::to_owned),
             partner: line.partner.map(|partner| partner.to_string()),
             amount_minor: line.amount_minor,
             currency: line.currency,
