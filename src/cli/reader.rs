@@ -29,10 +29,13 @@ use crate::{
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// How often a running server's read models are looked at before they are taken as they are.
-const GLANCES: u32 = 10;
+const GLANCES: u32 = 50;
+
+/// How often they are looked at without having moved on.
+const GLANCES_AT_REST: u32 = 15;
 
 /// How long it may take to know whether another node projects.
-const LEASE_MAX: Duration = Duration::from_secs(10);
+const LEASE_MAX: Duration = Duration::from_secs(30);
 
 /// A log and its read models, for reading.
 #[derive(Debug)]
@@ -219,13 +222,17 @@ impl Unprojected {
 
 /// How many facts the read models of a running server are behind, once it had time to catch up.
 async fn behind(tables: &Tables, head: u64) -> Result<u64, CliError> {
+    let (mut position, mut at_rest) = (0, 0);
     for _ in 0..GLANCES {
-        if tables.checkpoint().await?.position >= head {
-            return Ok(0);
+        let before = position;
+        position = tables.checkpoint().await?.position;
+        at_rest = if position == before { at_rest + 1 } else { 0 };
+        if position >= head || at_rest == GLANCES_AT_REST {
+            break;
         }
         tokio::time::sleep(GLANCE).await;
     }
-    Ok(head.saturating_sub(tables.checkpoint().await?.position))
+    Ok(head.saturating_sub(position))
 }
 
 /// Opens only the log, for reading.

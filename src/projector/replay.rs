@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long it may take to know whether this process may write.
-const LEASE_MAX: Duration = Duration::from_secs(10);
+const LEASE_MAX: Duration = Duration::from_secs(30);
 
 /// Builds the next generation of the read models and puts it in force. Nobody else may write them.
 ///

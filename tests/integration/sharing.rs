@@ -105,7 +105,10 @@ async fn who_follows_knows_what_is_written_and_takes_over_from_there() {
         nodes.append(500..700).await;
         // Waiting on a node that follows waits for the one that writes.
         assert!(other.wait_for_head(LONG).await);
-        assert!(matches!(&other.role(), Role::Following(Some(by)) if &*by.node == "one"));
+        until("it knows who writes", async || {
+            matches!(&other.role(), Role::Following(Some(by)) if &*by.node == "one")
+        })
+        .await;
         let head = nodes.log.head();
         assert_eq!(
             other.ask(|_, position| position).await.expect("it answers"),
@@ -266,6 +269,11 @@ async fn a_lease_on_a_server_has_one_holder_and_a_higher_term_each_time() {
         (&*seen.holder.node, seen.holder.term, seen.is_own),
         ("one", 42, false)
     );
+    at_one.take(&one, LONG, 0).await.expect("it is asked");
+    let seen_again = at_other.take(&other, LONG, 0).await.expect("it is asked");
+    assert!(seen_again.renewed > seen.renewed, "it was renewed");
+    let and_again = at_other.take(&other, LONG, 0).await.expect("it is asked");
+    assert_eq!(and_again.renewed, seen_again.renewed);
     let renewed = at_one.take(&one, short, 0).await.expect("it is asked");
     assert_eq!((renewed.holder.term, renewed.wanted), (42, 7));
     let deadline = Instant::now() + LONG;
@@ -286,6 +294,28 @@ async fn a_lease_on_a_server_has_one_holder_and_a_higher_term_each_time() {
     assert_eq!((&*holder.node, holds), ("other", false));
     let again = at_one.take(&one, LONG, 0).await.expect("it is asked");
     assert_eq!((again.holder.term, again.is_own), (44, true));
+}
+
+/// A bug: a verb that read beside a process that was gone, whose lease had not ended yet, took it for a
+/// running server and showed read models in which nothing was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verb_that_reads_does_not_take_a_lease_that_is_left_over_for_a_server() {
+    let Some(schema) = Schema::make().await else {
+        return;
+    };
+    let elsewhere = [format!("--projections={}", schema.url())];
+    let place = Place::with_elsewhere(SHOP, &elsewhere);
+    let leases = ServerLeases::of(&Server::parse(&schema.url()).expect("a URL"));
+    let gone = Session::new("gone");
+    let taken = leases.take(&gone, Duration::from_secs(3), 0).await;
+    assert!(taken.expect("it is asked").is_own);
+    place.write(
+        "sales.csv",
+        "txn_id,coupon_code,amount,timestamp\nA,ONE,1000.00,2026-01-10T09:00:00Z\n",
+    );
+    place.done(&["import", "postbacks", "sales.csv", "--offer", "acme/shop"]);
+    let attempts = place.done(&["attempts", "--json"]);
+    assert!(attempts.contains("\"accepted\""), "{attempts}");
 }
 
 async fn ready(caller: &Caller) -> Value {

@@ -154,7 +154,7 @@ async fn read_models_of_a_newer_form_are_left_alone_while_somebody_projects() {
         let (old, tables) = node(&app, &home, &leases).await;
         assert!(!tables.are_readable() && !tables.are_current());
         assert!(!old.wait_for(head, Duration::from_millis(1_500)).await);
-        assert!(matches!(old.role(), Role::Following(Some(by)) if &*by.node == "newer"));
+        assert!(matches!(old.role(), Role::Following(_)));
         assert_eq!(old.failed(), None);
         assert_eq!(tables.generations().await.unwrap().len(), 1);
         leases.give_up(&newer).await.expect("it is given up");

@@ -7,7 +7,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{ANSWER_MAX, EVERY, EVERY_AT_MOST, LASTS, LeaseStore, MARGIN, Role, Session};
+use super::{
+    ANSWER_MAX, EVERY, EVERY_AT_MOST, LASTS, LeaseStore, MARGIN, Role, Session, Standing,
+};
 
 /// The task behind a [`Lease`].
 pub(super) struct Keeper {
@@ -18,6 +20,8 @@ pub(super) struct Keeper {
     pub(super) wanted: watch::Sender<u64>,
     /// When the lease must be taken for lost, if nothing else is heard.
     pub(super) lost_at: Instant,
+    /// The term in which another node had it when it was looked last, and how it was renewed.
+    pub(super) seen: Option<(i64, i64)>,
 }
 
 impl Keeper {
@@ -37,7 +41,7 @@ impl Keeper {
                     });
                     self.becomes(Role::Projecting(standing.holder.term));
                 }
-                Ok(Ok(standing)) => self.becomes(Role::Following(Some(standing.holder))),
+                Ok(Ok(standing)) => self.another_has_it(standing),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "it is asked again");
                     self.unheard();
@@ -50,6 +54,23 @@ impl Keeper {
                 // Nobody is left who could want anything.
                 Ok(()) = self.wants.changed() => {}
             }
+        }
+    }
+
+    /// Takes up who has it, once it was renewed under our eyes: whoever took it may be gone since, and it
+    /// is ours as soon as it ends.
+    fn another_has_it(&mut self, standing: Standing) {
+        let seen = (standing.holder.term, standing.renewed);
+        let before = self.seen.replace(seen);
+        let is_alive = before.is_some_and(|before| before < seen);
+        let is_known = matches!(
+            &*self.role.borrow(),
+            Role::Following(Some(by)) if *by == standing.holder
+        );
+        if is_alive || is_known {
+            self.becomes(Role::Following(Some(standing.holder)));
+        } else {
+            self.becomes(Role::Following(None));
         }
     }
 

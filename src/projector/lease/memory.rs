@@ -19,6 +19,7 @@ pub struct MemoryLeases(Mutex<State>);
 struct State {
     held: Option<(Session, Instant)>,
     term: i64,
+    renewed: i64,
     wanted: u64,
     cut_off: BTreeSet<Arc<str>>,
 }
@@ -52,6 +53,7 @@ impl MemoryLeases {
             held => {
                 let is_renewed = held.is_some_and(|(it, until)| until > now && it == *session);
                 state.term += i64::from(!is_renewed);
+                state.renewed += 1;
                 state.held = Some((session.clone(), now + lasts));
                 session.clone()
             }
@@ -59,9 +61,11 @@ impl MemoryLeases {
         state.wanted = state.wanted.max(wanted);
         let is_own = holder == *session;
         let (node, term) = (holder.node, state.term);
+        let renewed = state.renewed;
         Some(Standing {
             holder: Holder { node, term },
             is_own,
+            renewed,
             wanted: state.wanted,
         })
     }

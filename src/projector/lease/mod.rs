@@ -66,6 +66,8 @@ pub struct Standing {
     pub holder: Holder,
     /// Whether that is whoever asks.
     pub is_own: bool,
+    /// Grows whenever it is renewed: one that does not may be of a process that is gone.
+    pub renewed: i64,
     /// The position that somebody waits for, on any node.
     pub wanted: u64,
 }
@@ -109,7 +111,7 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
 pub enum Role {
     /// It writes them, in this term; 0 where nobody else could.
     Projecting(i64),
-    /// Another node does; nobody, as far as is known, if absent.
+    /// Another node does, and was seen to renew its lease; nobody, as far as is known, if absent.
     Following(Option<Holder>),
 }
 
@@ -159,7 +161,8 @@ impl Lease {
         Self::start(Arc::new(ServerLeases::of(server)), session)
     }
 
-    /// The term in which this node may write, as soon as it is known.
+    /// The term in which this node may write, as soon as it is known. A process that is gone without
+    /// giving up its lease is waited for until that ends.
     ///
     /// # Errors
     /// Another node writes, or it cannot be told in time.
@@ -186,6 +189,7 @@ impl Lease {
             wants: wants.subscribe(),
             wanted: wanted.clone(),
             lost_at: Instant::now(),
+            seen: None,
         };
         Self(Arc::new(Inner {
             role,

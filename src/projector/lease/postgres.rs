@@ -32,9 +32,14 @@ const TAKE: &str = "
         holder = $1, session = $2,
         expires_at = clock_timestamp() + $3 * interval '1 microsecond'
     WHERE one = 1 AND (session = $2 OR expires_at <= clock_timestamp())
-    RETURNING holder, term, wanted";
+    RETURNING holder, term, wanted, 0::BIGINT AS renewed";
 
-const LOOK: &str = "SELECT holder, term, wanted FROM projection_lease WHERE one = 1";
+/// A lease that was given up was not renewed.
+const LOOK: &str = "
+    SELECT holder, term, wanted, expires_at > clock_timestamp() AS holds,
+        CASE WHEN isfinite(expires_at) THEN (extract(epoch FROM expires_at) * 1000000)::BIGINT
+            ELSE 0 END AS renewed
+    FROM projection_lease WHERE one = 1";
 
 const WANT: &str = "
     UPDATE projection_lease SET wanted = $1 WHERE one = 1 AND wanted < $1";
@@ -136,6 +141,7 @@ fn standing(row: &PgRow, is_own: bool) -> sqlx::Result<Standing> {
     Ok(Standing {
         holder,
         is_own,
+        renewed: row.try_get("renewed")?,
         wanted: row.try_get::<i64, _>("wanted")?.cast_unsigned(),
     })
 }
@@ -145,10 +151,8 @@ fn standing(row: &PgRow, is_own: bool) -> sqlx::Result<Standing> {
 /// # Errors
 /// The server cannot be asked.
 pub async fn look(server: &Server) -> Result<Option<(Holder, bool)>, LeaseError> {
-    let sql = "SELECT holder, term, wanted, expires_at > clock_timestamp() AS holds \
-               FROM projection_lease WHERE one = 1";
     let mut connection = server.connect().await?;
-    let found = match sqlx::query(sql).fetch_optional(&mut connection).await {
+    let found = match sqlx::query(LOOK).fetch_optional(&mut connection).await {
         Err(error) if is_missing(&error) => None,
         found => found?,
     };

@@ -73,3 +73,19 @@ async fn who_is_not_heard_of_loses_it_before_another_gets_it() {
     };
     assert_eq!((&*holder.node, holder.term), ("other", 2));
 }
+
+#[tokio::test]
+async fn what_a_process_took_that_is_gone_is_waited_for_and_what_another_renews_is_not() {
+    let store = Arc::new(MemoryLeases::default());
+    let gone = Session::new("gone");
+    let taken = store.take(&gone, LASTS, 0).await;
+    assert!(taken.expect("nobody has it").is_own);
+    let one = Lease::start(shared(&store), Session::new("one"));
+    assert_eq!(one.term(LASTS * 5).await.expect("it ends"), 2);
+    let other = Lease::start(shared(&store), Session::new("other"));
+    let refused = other.term(LASTS * 5).await.expect_err("it is renewed");
+    assert!(
+        matches!(&refused, ProjectorError::Elsewhere(Some(by)) if &*by.node == "one"),
+        "{refused:?}"
+    );
+}
