@@ -1,11 +1,15 @@
 //! Money: integer minor units of a currency, and exact rates.
 
+mod exact;
+
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use exact::Exact;
 
 /// Largest amount that is accepted from outside, in minor units: ten million millions of a
 /// currency with cents. Sums of 9,000 such amounts still fit the ledger's 64 bits.
@@ -203,6 +207,16 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
+/// What a share may be, in the words of the checks of programme files.
+const RATE_RANGE: &str = "above 0% and at most 100%";
+
+/// Largest percentage that is read. Shares are at most 100%; what is a little more is for the checks of
+/// programme files to refuse, which can name the rule.
+const PERCENT_READ_MAX: Decimal = Decimal::ONE_THOUSAND;
+
+/// Most decimals of a percentage.
+const PERCENT_SCALE_MAX: u32 = 8;
+
 /// An exact rate, written as a percentage: `30%`, `12.5%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(with = "String")]
@@ -219,16 +233,22 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is not a rate: write 30% or 12.5%, from 0% to 1000%");
-        let number = text.strip_suffix('%').ok_or_else(expected)?;
-        let percent = Decimal::from_str_exact(number).map_err(|_| expected())?;
-        if percent.is_sign_negative() || percent > Decimal::ONE_THOUSAND || percent.scale() > 8 {
-            return Err(expected());
+        let not_a_rate = || format!("`{text}` is not a rate: write 30% or 12.5%, {RATE_RANGE}");
+        let number = text.strip_suffix('%').ok_or_else(not_a_rate)?;
+        let percent = Decimal::from_str_exact(number).map_err(|_| not_a_rate())?;
+        if percent.is_sign_negative() || percent > PERCENT_READ_MAX {
+            return Err(format!("`{text}` is out of range: {RATE_RANGE}"));
+        }
+        if percent.scale() > PERCENT_SCALE_MAX {
+            return Err(format!(
+                "`{text}` has {} decimals, {PERCENT_SCALE_MAX} at most",
+                percent.scale()
+            ));
         }
         percent
             .checked_div(Decimal::ONE_HUNDRED)
             .map(Self)
-            .ok_or_else(expected)
+            .ok_or_else(not_a_rate)
     }
 }
 
@@ -252,96 +272,25 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
-/// Largest [`Exact`] number: as large as the largest amount.
-const EXACT_MAX: i64 = AMOUNT_MINOR_MAX;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Most decimals of an [`Exact`] number.
-const EXACT_SCALE_MAX: u32 = 12;
-
-/// An exact decimal number, written as text (`"250.00"`) or as a whole number. Numbers with a
-/// point outside quotes are refused, since readers on the way may have turned them into floats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
-#[schemars(with = "String")]
-pub struct Exact(Decimal);
-
-impl Exact {
-    /// The number.
-    pub fn decimal(self) -> Decimal {
-        self.0
-    }
-
-    /// The number that a text writes: digits, with a point before at most twelve decimals, at most
-    /// 10^15.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (_, digits) = split_sign(text);
-        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, "0"));
-        if !are_digits(whole) || !are_digits(decimals) {
-            return None;
+    #[test]
+    fn what_is_no_share_is_told_with_what_is_accepted() {
+        for (text, told) in [
+            (
+                "0.3",
+                "`0.3` is not a rate: write 30% or 12.5%, above 0% and at most 100%",
+            ),
+            ("-5%", "`-5%` is out of range: above 0% and at most 100%"),
+            (
+                "1001%",
+                "`1001%` is out of range: above 0% and at most 100%",
+            ),
+            ("0.123456789%", "`0.123456789%` has 9 decimals, 8 at most"),
+        ] {
+            assert_eq!(text.parse::<Rate>(), Err(told.to_owned()));
         }
-        let number = Decimal::from_str_exact(text).ok()?;
-        let fits = number.abs() <= Decimal::from(EXACT_MAX) && number.scale() <= EXACT_SCALE_MAX;
-        fits.then_some(Self(number))
-    }
-
-    /// Whether the number is below zero.
-    pub fn is_negative(self) -> bool {
-        self.0 < Decimal::ZERO
-    }
-
-    /// An amount of this many major units in minor units of a currency.
-    ///
-    /// # Errors
-    /// It has more decimals than the currency.
-    pub fn to_minor(self, currency: Currency) -> Result<i64, AmountError> {
-        currency.parse_major(&self.0.normalize().to_string())
-    }
-}
-
-impl From<i64> for Exact {
-    fn from(number: i64) -> Self {
-        Self(Decimal::from(
-            number.clamp(EXACT_MAX.saturating_neg(), EXACT_MAX),
-        ))
-    }
-}
-
-impl fmt::Display for Exact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl Serialize for Exact {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Exact {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Exact;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an exact number in quotes, as \"250.00\", or a whole number")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Exact, E> {
-                Exact::parse(text)
-                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Exact, E> {
-                self.visit_str(&number.to_string())
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Exact, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
     }
 }

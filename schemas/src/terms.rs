@@ -188,7 +188,7 @@ pub struct Rule {
     /// The largest `payout` parameter, in major units of the conversion's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Exact>,
-    /// The currency of `cpa` and `per_unit`; the offer's if absent.
+    /// The currency of `cpa`, `per_unit` and `chargeback_fee`; the offer's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// Rules of one group are alternatives: the first that matches is the only one.
@@ -309,7 +309,8 @@ impl<'de> Deserialize<'de> for Approval {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct When {
-    /// The conversion's amount is at least this, in major units of its currency.
+    /// The conversion's amount is at least this, in major units of the offer's currency; an amount
+    /// in another is converted, as of when it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_at_least: Option<Exact>,
     /// The click came from one of these countries.

@@ -344,12 +344,19 @@ pub(super) fn unknown(what: &str, name: impl Display) -> String {
     format!("there is no {what} `{name}`")
 }
 
-/// Whether a text has the form of an ISO 3166 country.
+/// What people write for the United Kingdom, and no visitor comes from: its code is `GB`. Other codes are not
+/// looked up, since proxies also say what ISO 3166 does not list, as `XK`.
+const NOT_BRITAIN: &str = "UK";
+
+/// Whether a text may be the code of a country, as clicks have it.
 pub(super) fn is_country(text: &str) -> bool {
-    text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
+    text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) && text != NOT_BRITAIN
 }
 
 /// What messages say of a text that is no country.
 pub(super) fn not_a_country(text: &str) -> String {
+    if text == NOT_BRITAIN {
+        return format!("`{text}` is not a country: write GB");
+    }
     format!("`{text}` is not a country: write two capital letters, as DE")
 }

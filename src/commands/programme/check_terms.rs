@@ -294,10 +294,7 @@ impl RuleChecker<'_, '_> {
         if total.count == Some(0) {
             self.problem(&key("count"), "must be at least 1");
         }
-        if total
-            .quantity
-            .is_some_and(|least| least.is_negative() || least.decimal().is_zero())
-        {
+        if total.quantity.is_some_and(|least| least <= Exact::from(0)) {
             self.problem(&key("quantity"), "must be above zero");
         }
         if total.within_days == Some(0) {
@@ -311,6 +308,9 @@ impl RuleChecker<'_, '_> {
         }
         if cap.count == Some(0) {
             self.problem_below("cap", "count", "must be at least 1");
+        }
+        if cap.amount.is_some_and(|most| most.decimal().is_zero()) {
+            self.problem_below("cap", "amount", "must be above zero");
         }
         if let Some(detail) = money_problem(cap.amount, self.partner_currency) {
             self.problem_below("cap", "amount", detail);
