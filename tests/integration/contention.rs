@@ -246,10 +246,16 @@ async fn of_many_proposals_approvals_and_closes_one_wins_each_also_after_a_kill(
         only_winner(answers, &["the payout is approved", "moved on by"]);
     }
     let send = format!("/v1/payouts/{}/send", id(&payout));
-    only_winner(
-        all_at_once(&[(&finn, send.clone()), (&fay, send)], &why).await,
-        &["the payout is sent", "moved on by"],
-    );
+    // A file for the bank that is asked for meanwhile has the payout or has it not: it is not refused.
+    let files = async {
+        for _ in 0..MANY {
+            let file = finn.get("/v1/payout-files/csv?state=approved").await;
+            assert_eq!(file, Value::Null, "it is no JSON");
+        }
+    };
+    let asked = [(&finn, send.clone()), (&fay, send)];
+    let (answers, ()) = tokio::join!(all_at_once(&asked, &why), files);
+    only_winner(answers, &["the payout is sent", "moved on by"]);
     let [settle, fail] =
         ["settle", "fail"].map(|step| format!("/v1/payouts/{}/{step}", id(&payout)));
     let last = only_winner(

@@ -101,9 +101,16 @@ pub async fn file(service: &Service, request: &FileRequest) -> Result<PayoutFile
         partner: None,
         state: Some(request.state),
     };
-    let payouts = service.tables.payouts(&filter, Slice::ALL).await?;
+    let mut payouts = service.tables.payouts(&filter, Slice::ALL).await?;
     if request.state == PayoutState::Approved {
-        refuse_too_much(service, &payouts).await?;
+        while let Err(refused) = refuse_too_much(service, &payouts).await {
+            // One that was sent since they were read is payable no more, and not approved either.
+            let again = service.tables.payouts(&filter, Slice::ALL).await?;
+            if again == payouts {
+                return Err(refused);
+            }
+            payouts = again;
+        }
     }
     let directory = service.directory.load();
     let payments: Vec<Payment> = payouts
