@@ -61,7 +61,7 @@ pub fn attribute(evidence: &Evidence<'_>, settings: &OfferSettings) -> Attributi
             }
             (Err("absent"), _, _) => {}
             (Err(reason), _, partner) => {
-                outside_window = outside_window || reason == "outside_window";
+                outside_window |= matches!(reason, "outside_window" | "before_click");
                 losers.push(losing(candidate, partner, reason));
             }
         }

@@ -38,6 +38,7 @@ pub mod standing;
 pub mod whatif;
 
 mod attempts;
+mod slots;
 
 pub use book::{Book, BookError};
 pub use click::ClickSeen;

@@ -20,10 +20,42 @@ pub struct DueLine {
     /// What is to be paid; negative: what is to be recovered. What open payouts reserve is taken
     /// off, see [`not_reserved`].
     pub amount_minor: i64,
-    /// From when a positive amount can be paid; absent while it is not approved.
+    /// From when it can be paid or recovered; absent while it is not approved.
     pub available_at: Option<Instant>,
     /// When the conversion happened, the adjustment took effect or the month ended.
     pub occurred_at: Instant,
+}
+
+impl DueLine {
+    /// What is due of an earning line whose amount is `self.amount_minor`: what payouts have paid or
+    /// recovered beyond it and must be set right at once, and what payouts have not carried yet, which
+    /// is due once the line is payable. `settled_minor` is what payouts carry of it, less what was given
+    /// up; what open payouts reserve is taken off.
+    pub fn of_earning(self, settled_minor: i64, reserved_minor: i64) -> impl Iterator<Item = Self> {
+        let lasting = lasting(self.amount_minor, settled_minor);
+        let at_once = lasting.saturating_sub(settled_minor);
+        let waiting = self.amount_minor.saturating_sub(lasting);
+        let at_once_now = not_reserved(at_once, reserved_minor);
+        let covered = at_once.saturating_sub(at_once_now);
+        let waiting_now = not_reserved(waiting, reserved_minor.saturating_sub(covered));
+        let first = Self {
+            amount_minor: at_once_now,
+            available_at: Some(self.occurred_at),
+            ..self.clone()
+        };
+        let second = Self {
+            amount_minor: waiting_now,
+            ..self
+        };
+        [first, second]
+            .into_iter()
+            .filter(|line| line.amount_minor != 0)
+    }
+}
+
+/// What of a line's amount has been paid or recovered already, and so waits for nobody any more.
+pub fn lasting(amount_minor: i64, settled_minor: i64) -> i64 {
+    amount_minor.clamp(settled_minor.min(0), settled_minor.max(0))
 }
 
 /// What of an amount that is due, to one or the other side, no open payout has reserved.
@@ -45,7 +77,7 @@ pub struct Available {
 }
 
 impl Available {
-    /// Sorts what is due. Debts that were written off are not recovered, the oldest first; `free`
+    /// Sorts what is due by now. Debts that were written off are not recovered, the oldest first; `free`
     /// is what is payable and not reserved. Both are sums, which may be beyond 64 bits.
     pub fn new(
         due: Vec<DueLine>,
@@ -53,9 +85,10 @@ impl Available {
         written_off: impl Into<i128>,
         free: impl Into<i128>,
     ) -> Self {
+        let payable = due.into_iter();
+        let payable = payable.filter(|line| line.available_at.is_some_and(|at| at <= now));
         let (mut debts, mut earned): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|line| line.amount_minor < 0);
-        earned.retain(|line| line.available_at.is_some_and(|at| at <= now));
+            payable.partition(|line| line.amount_minor < 0);
         debts.sort_by_key(|line| (line.occurred_at, line.subject_id, line.rule.clone()));
         earned.sort_by_key(|line| {
             (

@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 use crate::{
     given_up::written_off,
     months::FencedMonth,
+    payable::lasting,
     rows::{Account, Entry, InPeriod, Memo, Posting, PostingKind},
+    slots::{Slots, add_slots},
 };
 
 /// Where an earning line's amount stands.
@@ -98,6 +100,8 @@ pub struct PostedLine {
     pub standing: Standing,
     /// What it contributes to the memo totals.
     pub memo: Memo,
+    /// What payouts carry of it.
+    pub carried_minor: i64,
     /// The last payout that carried it.
     pub payout_id: Option<FactId>,
     /// Who owes it.
@@ -117,11 +121,21 @@ impl PostedLine {
         self.amount_minor == 0 && self.memo == Memo::default()
     }
 
+    /// What of it has been paid or recovered already, and so does not wait any more.
+    pub(crate) fn lasting_minor(&self) -> i64 {
+        let given_up = self.memo.written_off_minor;
+        lasting(
+            self.amount_minor,
+            self.carried_minor.saturating_sub(given_up),
+        )
+    }
+
     /// A line of which nothing is posted.
     fn emptied(&self) -> Self {
         Self {
             amount_minor: 0,
             memo: Memo::default(),
+            carried_minor: 0,
             carry: None,
             ..self.clone()
         }
@@ -282,51 +296,6 @@ fn kind(old: &PostedLine, new: &PostedLine, no_entries: bool, memo: &Memo) -> Po
         PostingKind::Restoration
     } else {
         PostingKind::Earning
-    }
-}
-
-/// An amount on an account from a time on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot {
-    effective_at: Instant,
-    available_at: Option<Instant>,
-}
-
-/// What one line has: before and after, pending and approved.
-type Slots = SmallVec<[(Slot, i64); 4]>;
-
-/// Adds a line's amounts, times `sign`, as they stand from `now` on. What is approved later moves
-/// from pending to approved then; if that time is past, it has moved already.
-fn add_slots(
-    slots: &mut Slots,
-    line: &PostedLine,
-    now: Instant,
-    conversion_at: Instant,
-    sign: i64,
-) -> Result<(), Overflow> {
-    let amount = line.amount_minor.checked_mul(sign).ok_or(Overflow)?;
-    let mut add = |effective_at: Instant, available_at, amount: i64| {
-        let slot = Slot {
-            effective_at,
-            available_at,
-        };
-        match slots.iter_mut().find(|(known, _)| *known == slot) {
-            Some((_, sum)) => *sum = sum.checked_add(amount).ok_or(Overflow)?,
-            None => slots.push((slot, amount)),
-        }
-        Ok(())
-    };
-    match line.standing {
-        Standing::Approved { available_at } => add(now, Some(available_at), amount),
-        Standing::Pending { approves: None } => add(now, None, amount),
-        Standing::Pending {
-            approves: Some((at, available_at)),
-        } => {
-            let at = at.max(now).max(conversion_at);
-            add(now, None, amount)?;
-            add(at, None, amount.checked_neg().ok_or(Overflow)?)?;
-            add(at, Some(available_at), amount)
-        }
     }
 }
 

@@ -66,7 +66,8 @@ pub fn remaining(
         OnChargeback::Proportional => taken.charged_back_minor,
         OnChargeback::Full | OnChargeback::Keep => 0,
     };
-    let total = taken.refunded && taken.refunded_minor >= amount;
+    // What a chargeback has taken of it already need not be refunded as well.
+    let total = taken.refunded && taken.refunded_minor >= amount.saturating_sub(charged);
     let refunded = match rule.on_refund {
         OnRefund::Proportional if amount == 0 && taken.refunded => {
             return Remaining::nothing(ZeroReason::Refunded, fee);
@@ -318,26 +319,29 @@ pub fn exact(
     priced.map(|product| convert.of_product(product))
 }
 
-/// Prices a conversion by a rule; `volume` is where it stands among those that share its tiers.
+/// What a chargeback of it costs besides, in the currency that `convert` leads to from that of the rule.
+pub fn fee(rule: &CompiledRule, convert: Exchange) -> Option<Product> {
+    let exponent = i32::try_from(convert.from.exponent()).unwrap_or(2);
+    let fee = rule.chargeback_fee?;
+    Some(convert.of_product(Product::of_decimal(fee).shifted(exponent)))
+}
+
+/// Prices a conversion by a rule, less the `fee` that a chargeback of it costs; `volume` is where it stands
+/// among those that share its tiers.
 pub fn price(
     derivation: &Derivation,
     rule: &CompiledRule,
     conversion: &Conversion,
     offer_currency: Currency,
-    convert: Exchange,
+    (convert, fee): (Exchange, Option<Product>),
     left: &Remaining,
     volume: Option<&Volume>,
 ) -> Given {
     let round = derivation.round;
-    let currency = price_currency(rule, conversion, offer_currency);
     let product = match exact(rule, conversion, offer_currency, convert, volume) {
         Ok(product) => product,
         Err(reason) => return Given::nothing(reason),
     };
-    let fee = rule.chargeback_fee.filter(|_| left.fee).map(|fee| {
-        let exponent = i32::try_from(currency.exponent()).unwrap_or(2);
-        round(&convert.of_product(Product::of_decimal(fee).shifted(exponent)))
-    });
     let base = round(&product);
     let net = if left.part == left.of {
         base
@@ -345,7 +349,7 @@ pub fn price(
         round(&product.times(left.part).over(left.of))
     };
     let amounts = base.zip(net).and_then(|(base, net)| {
-        let fee = fee.map_or(Some(0), |fee| fee)?;
+        let fee = fee.map_or(Some(0), |fee| round(&fee))?;
         Some((base, net.checked_sub(fee)?))
     });
     let Some((base_minor, net_minor)) = amounts else {

@@ -11,10 +11,13 @@ pub struct StatusSince {
     pub status: Status,
     /// When the unbroken run of facts that say so began.
     pub since: Instant,
+    /// Whether no fact said anything else before.
+    pub is_first: bool,
 }
 
 /// The status of a conversion by facts: the last decision unless it was released, else the last
-/// status of the advertiser; `None` leaves it to the rule's approval.
+/// status of the advertiser; `None` leaves it to the rule's approval. A decision that agrees with what the
+/// advertiser had said goes on from there.
 ///
 /// `changes` and `decisions` are in the order of facts.
 pub fn status_by_facts(
@@ -31,22 +34,40 @@ pub fn status_by_facts(
         };
         Some(run(so_far, status, decided.order.occurred_at))
     });
-    decided.or_else(|| {
-        changes
-            .iter()
-            .filter_map(|change| Some((change.status?, change.order.occurred_at)))
-            .fold(reported, |so_far, (status, at)| {
-                Some(run(so_far, status, at))
-            })
+    let said = changes
+        .iter()
+        .filter_map(|change| Some((change.status?, change.order.occurred_at)))
+        .fold(reported, |so_far, (status, at)| {
+            Some(run(so_far, status, at))
+        });
+    let (Some(decided), Some(said)) = (decided, said) else {
+        return decided.or(said);
+    };
+    if !decided.is_first || said.since > decided.since {
+        return Some(decided);
+    }
+    let disagreed = StatusSince {
+        is_first: false,
+        ..decided
+    };
+    Some(if decided.status == said.status {
+        said
+    } else {
+        disagreed
     })
 }
 
 /// Saying the same status again does not begin it anew, so that a repeated `approved` does not
 /// prolong a hold.
 fn run(so_far: Option<StatusSince>, status: Status, at: Instant) -> StatusSince {
+    let is_first = so_far.is_none();
     so_far
         .filter(|before| before.status == status)
-        .unwrap_or(StatusSince { status, since: at })
+        .unwrap_or(StatusSince {
+            status,
+            since: at,
+            is_first,
+        })
 }
 
 /// What refunds and chargebacks have taken of an amount.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::error::TablesError;
 
 /// The form of the tables and of the digest. Tables of another form are built again.
-pub(super) const FORMAT: i64 = 13;
+pub(super) const FORMAT: i64 = 14;
 
 /// The oldest form whose tables still answer rightly while they are built again.
 const READABLE_FROM: i64 = 11;

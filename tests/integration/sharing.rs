@@ -105,9 +105,10 @@ async fn who_follows_knows_what_is_written_and_takes_over_from_there() {
         nodes.append(500..700).await;
         // Waiting on a node that follows waits for the one that writes.
         assert!(other.wait_for_head(LONG).await);
-        until("it knows who writes", async || {
-            matches!(&other.role(), Role::Following(Some(by)) if &*by.node == "one")
-        })
+        until(
+            "it knows who writes",
+            async || matches!(&other.role(), Role::Following(Some(by)) if &*by.node == "one"),
+        )
         .await;
         let head = nodes.log.head();
         assert_eq!(

@@ -22,26 +22,15 @@ pub(super) struct Around<'a> {
 
 impl Surroundings for Around<'_> {
     fn registered_at(&self) -> Option<Instant> {
-        self.groups
-            .iter()
-            .flatten()
-            .filter_map(|group| group.firsts.get(&Kind::Registration))
-            .min()
+        self.first(Some(&Kind::Registration))
     }
 
     fn first_at(&self) -> Option<Instant> {
-        self.groups
-            .iter()
-            .flatten()
-            .flat_map(|group| group.firsts.values())
-            .min()
+        self.first(None)
     }
 
     fn has(&self, kind: &Kind) -> bool {
-        self.groups
-            .iter()
-            .flatten()
-            .any(|group| group.firsts.get(kind).is_some())
+        self.first(Some(kind)).is_some()
     }
 
     fn amount_minor(&self) -> Option<i64> {
@@ -77,6 +66,31 @@ impl Surroundings for Around<'_> {
                 }
             })
             .try_fold(0_i128, |sum, one| Some(sum.saturating_add(one?)))
+    }
+}
+
+impl Around<'_> {
+    /// When the first conversion of a kind, or of any, happened that is the customer's: that names the
+    /// customer, or the click and nobody else.
+    fn first(&self, kind: Option<&Kind>) -> Option<Instant> {
+        let first_of = |group: &Group| match kind {
+            Some(kind) => group.firsts.get(kind),
+            None => group.firsts.values().min(),
+        };
+        let [customer, click] = self.groups;
+        let (own, of_click) = (customer.and_then(first_of), click.and_then(first_of));
+        let customer = self.conversion.keys.customer;
+        let is_earlier = |click: Instant| own.is_none_or(|own| click < own);
+        if customer.is_none() || !of_click.is_some_and(is_earlier) {
+            return own.or(of_click);
+        }
+        let members = click.into_iter().flat_map(|group| &group.conversions);
+        let of_nobody_else = members
+            .map(|&number| self.book.conversion(number))
+            .filter(|member| member.counts && kind.is_none_or(|kind| member.kind == *kind))
+            .filter(|member| member.keys.customer.is_none() || member.keys.customer == customer)
+            .map(Conversion::occurred_at);
+        of_nobody_else.chain(own).min()
     }
 }
 

@@ -177,7 +177,10 @@ impl Book {
             let first = |book: &Self| book.group(Some(key))?.firsts.values().min();
             let before = first(self);
             self.derive_first(key, &kind);
-            let moved = first(self) != before;
+            // Among those whose customer a click's others do not share, it may move where the first of
+            // all does not.
+            let is_shared = keys.customer.is_none() && self.names_customers(key);
+            let moved = first(self) != before || is_shared;
             self.touch_lookers(key, &kind, moved, touched);
         }
     }
@@ -193,6 +196,13 @@ impl Book {
                 touched.insert(member);
             }
         }
+    }
+
+    /// Whether any conversion of a group names its customer.
+    fn names_customers(&self, key: GroupKey) -> bool {
+        let members = self.group(Some(key)).into_iter();
+        let mut members = members.flat_map(|group| &group.conversions);
+        members.any(|&member| self.conversion(member).keys.customer.is_some())
     }
 
     /// Derives when the first conversion of a kind happened in a group.
@@ -229,6 +239,7 @@ impl Book {
         let reported = conversion.status.map(|status| StatusSince {
             status,
             since: conversion.occurred_at(),
+            is_first: true,
         });
         status_by_facts(reported, changes, &decisions)
     }
@@ -253,7 +264,7 @@ impl Book {
     }
 
     /// The conversion that a change means which names only a click or customer: the last one before
-    /// it, and for money the last one with an amount.
+    /// it, and for money the last one that brought some in: a loss is nothing to give back.
     pub(super) fn target(&self, group: &Group, change: &Changed) -> Option<&Conversion> {
         let members = group
             .conversions
@@ -263,7 +274,7 @@ impl Book {
             .filter(|member| member.occurred_at() <= change.order.occurred_at)
             .filter(|member| {
                 change.change == Change::Status
-                    || member.amount_minor.is_some_and(|amount| amount != 0)
+                    || member.amount_minor.is_some_and(|amount| amount > 0)
             })
             .max_by(|a, b| a.order.cmp(&b.order))
     }

@@ -6,7 +6,8 @@ use postbook_schemas::{Currency, Slug, Status, ZeroReason};
 
 use super::{
     Book,
-    lines::{line, standing, unless_awaited, zero_line},
+    approval::{standing, unless_awaited},
+    lines::{line, zero_line},
     months::fenced_month,
     seen::{Matched, Seen, Situation},
     uplines::Below,
@@ -254,17 +255,15 @@ impl Book {
             self.upline_lines(number, partner, &below, (seen, later), lines)?;
         }
         let matched = &*sheet.matched;
-        if matched.rules.is_empty() {
-            lines.rows.extend(matched.unmet().map(|(rule, reason)| {
-                let rule = Some((&*matched.terms, rule));
-                zero_line(rule, some(), Some(currency), reason)
-            }));
-            if matched.unmet.is_empty() {
-                let reason = ZeroReason::NoRule;
-                lines
-                    .rows
-                    .push(zero_line(None, some(), Some(currency), reason));
-            }
+        lines.rows.extend(matched.untaken().map(|(rule, reason)| {
+            let rule = Some((&*matched.terms, rule));
+            zero_line(rule, some(), Some(currency), reason)
+        }));
+        if matched.rules.is_empty() && matched.unmet.is_empty() {
+            let reason = ZeroReason::NoRule;
+            lines
+                .rows
+                .push(zero_line(None, some(), Some(currency), reason));
         }
         Ok(())
     }
@@ -348,16 +347,21 @@ impl Book {
     }
 
     pub(super) fn left_of(&self, sheet: &Sheet<'_>, rule: &CompiledRule) -> Remaining {
+        let nothing = |reason, fee| Remaining {
+            part: 0,
+            of: 1,
+            fee,
+            reason: Some(reason),
+        };
+        if let Some(reason) = sheet.lost {
+            return nothing(reason, false);
+        }
+        let left = self.left(rule, sheet.number, &sheet.situation);
         let status = sheet.situation.status;
-        let refused = status.filter(|since| is_taken_back(since.status));
-        match sheet.lost.or(refused.map(|_| ZeroReason::Rejected)) {
-            None => self.left(rule, sheet.number, &sheet.situation),
-            Some(reason) => Remaining {
-                part: 0,
-                of: 1,
-                fee: false,
-                reason: Some(reason),
-            },
+        // The fee is the bank's: a status that says again that the sale is undone does not give it back.
+        match status.filter(|since| is_taken_back(since.status)) {
+            Some(_) => nothing(ZeroReason::Rejected, left.fee),
+            None => left,
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{
-    Change, Currency, Instant, Slug, Status, ZeroReason,
+    Change, Currency, Instant, Slug, ZeroReason,
     instant::DAY_US,
-    terms::{Approval, OnChargeback, OnRefund},
+    terms::{OnChargeback, OnRefund},
 };
 use smallvec::SmallVec;
 
@@ -21,10 +21,10 @@ use crate::{
     numbers::ConversionNumber,
     payouts::{Carried, line_memo},
     posted::{Owed, PostedLine, Standing},
-    pricing::{Exchange, Given, Remaining, Volume, price, price_currency, remaining},
+    pricing::{Exchange, Given, Remaining, Volume, fee, price, price_currency, remaining},
     rows::{EarningLine, LineState},
     rules::{CompiledRule, CompiledTerms},
-    standing::{MoneyChange, StatusSince, taken},
+    standing::{MoneyChange, taken},
 };
 
 impl Book {
@@ -50,7 +50,7 @@ impl Book {
         let conversion = self.conversion(number);
         let terms = self.terms_of(conversion, partner)?;
         let around = self.around(conversion);
-        let click = self.click_of(conversion);
+        let click = self.visit_of(conversion);
         let mut groups_taken = BTreeSet::new();
         let (mut rules, mut pools) = (SmallVec::new(), SmallVec::new());
         let mut unmet_rules = Vec::new();
@@ -87,6 +87,18 @@ impl Book {
     pub(super) fn click_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
         let id = conversion.references.click_id.as_deref()?;
         self.clicks.get(id).map(AsRef::as_ref)
+    }
+
+    /// The click whose country, device and sub values conditions look at: its own, or else that of the
+    /// conversion which bound its customer.
+    pub(super) fn visit_of(&self, conversion: &Conversion) -> Option<&ClickSeen> {
+        if conversion.references.click_id.is_some() {
+            return self.click_of(conversion);
+        }
+        let bond = self.group(conversion.keys.customer)?.bond.as_deref();
+        let bond = bond.filter(|bond| bond.order.occurred_at <= conversion.occurred_at())?;
+        let binding = self.ids.get(&bond.order.id)?;
+        self.click_of(self.conversion(*binding))
     }
 
     /// A conversion's status and its changes of money in its own currency.
@@ -150,10 +162,11 @@ impl Book {
     ) -> Remaining {
         let conversion = self.conversion(number);
         let until = takes_back_until(rule, conversion);
+        // What was charged back in time and is won later is given back.
         let in_time = situation
             .money
             .iter()
-            .filter(|change| change.occurred_at <= until);
+            .filter(|change| change.occurred_at <= until || change.change == Change::ChargebackWon);
         let taken = taken(conversion.amount_minor, in_time.copied());
         let abused = self.is_abused(conversion, until);
         remaining(rule, conversion.amount_minor, &taken, abused)
@@ -194,6 +207,15 @@ impl Book {
         let Some(exchange) = self.exchange(number, from, currency) else {
             return Given::nothing(ZeroReason::AwaitingFx);
         };
+        let fee = if left.fee {
+            let from = rule.currency.unwrap_or(offer_currency);
+            let Some(exchange) = self.exchange(number, from, currency) else {
+                return Given::nothing(ZeroReason::AwaitingFx);
+            };
+            fee(rule, exchange)
+        } else {
+            None
+        };
         let conversion = self.conversion(number);
         let derivation = self.programme.derivation();
         price(
@@ -201,7 +223,7 @@ impl Book {
             rule,
             conversion,
             offer_currency,
-            exchange,
+            (exchange, fee),
             left,
             volume,
         )
@@ -247,59 +269,6 @@ fn takes_back_until(rule: &CompiledRule, conversion: &Conversion) -> Instant {
     })
 }
 
-/// What a line gives and where it stands, also while a rate is awaited: what is to be paid and no payout
-/// carries yet waits then until it is known. A debt is one either way.
-pub(super) fn unless_awaited(
-    awaits_rate: bool,
-    given: Given,
-    standing: Standing,
-    carried: &Carried,
-) -> (Given, Standing) {
-    if !awaits_rate {
-        return (given, standing);
-    }
-    let reason = given.reason.filter(|_| given.net_minor == 0);
-    let given = Given {
-        reason: reason.or(Some(ZeroReason::AwaitingFx)),
-        ..given
-    };
-    let waits = carried.now_minor == 0 && given.net_minor > 0;
-    let waiting = Standing::Pending { approves: None };
-    (given, if waits { waiting } else { standing })
-}
-
-/// Where a line stands: by the status that facts give, else by the rule's approval.
-pub(super) fn standing(
-    rule: &CompiledRule,
-    status: Option<StatusSince>,
-    occurred_at: Instant,
-) -> Standing {
-    let available = |at: Instant| at.plus_days(rule.hold_days);
-    match (status, rule.approval) {
-        (
-            Some(StatusSince {
-                status: Status::Approved,
-                since,
-            }),
-            _,
-        ) => Standing::Approved {
-            available_at: available(since.max(occurred_at)),
-        },
-        (Some(_), _) | (None, Approval::Manual | Approval::Status) => {
-            Standing::Pending { approves: None }
-        }
-        (None, Approval::Auto) => Standing::Approved {
-            available_at: available(occurred_at),
-        },
-        (None, Approval::AfterDays(days)) => {
-            let at = occurred_at.plus_days(days);
-            Standing::Pending {
-                approves: Some((at, available(at))),
-            }
-        }
-    }
-}
-
 /// A line's row and what is posted for it.
 pub(super) fn line(
     (terms, rule): (&CompiledTerms, &CompiledRule),
@@ -342,6 +311,7 @@ pub(super) fn line(
         amount_minor: given.net_minor,
         standing,
         memo,
+        carried_minor: carried.now_minor,
         payout_id: carried.payout_id,
         owed: Owed::ToPartner,
         carry: None,

@@ -1,6 +1,7 @@
 //! The book: all that the facts say, folded one by one.
 
 mod adopt;
+mod approval;
 mod around;
 mod concern;
 mod derive;

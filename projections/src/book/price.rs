@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postbook_schemas::{Slug, Status};
 
-use super::{Book, earn::Lines, lines::standing, seen::Seen};
+use super::{Book, approval::standing, earn::Lines, seen::Seen};
 use crate::{
     conditions::unmet,
     numbers::ConversionNumber,
@@ -37,7 +37,7 @@ impl Book {
         for rule in &terms.prices {
             let conversion = self.conversion(number);
             let around = self.around(conversion);
-            let click = self.click_of(conversion);
+            let click = self.visit_of(conversion);
             let taken = rule
                 .group
                 .as_ref()
@@ -66,6 +66,7 @@ impl Book {
                     standing(rule, situation.status, occurred_at)
                 },
                 memo: Memo::default(),
+                carried_minor: 0,
                 payout_id: None,
                 owed: Owed::ByAdvertiser,
                 carry: None,

@@ -49,6 +49,18 @@ impl Matched {
         unmet.filter_map(|&(place, reason)| Some((self.terms.rules.get(place)?, reason)))
     }
 
+    /// The rules of which a line says why they give nothing: all if none prices it, else those that may
+    /// once a rate is known, and that no other of their group has taken the place of.
+    pub(super) fn untaken(&self) -> impl Iterator<Item = (&CompiledRule, ZeroReason)> {
+        let is_taken = |group: &String| {
+            let mut rules = self.rules();
+            rules.any(|(rule, _)| rule.group.as_ref() == Some(group))
+        };
+        self.unmet()
+            .filter(|(_, reason)| self.rules.is_empty() || *reason == ZeroReason::AwaitingFx)
+            .filter(move |(rule, _)| !rule.group.as_ref().is_some_and(is_taken))
+    }
+
     /// The rules that price it, with their pools.
     pub(super) fn rules(&self) -> impl Iterator<Item = (&CompiledRule, RulePools)> {
         let rules = self

@@ -6,8 +6,9 @@ use postbook_schemas::{Currency, FactId, Instant, Slug, Status, ZeroReason};
 
 use super::{
     Book,
+    approval::standing,
     earn::is_taken_back,
-    lines::{standing, zero_line},
+    lines::zero_line,
     seen::{Seen, Situation},
 };
 use crate::{
@@ -67,6 +68,7 @@ impl Book {
                 amount_minor: 0,
                 standing: Standing::Pending { approves: None },
                 memo,
+                carried_minor: carried.now_minor,
                 payout_id: carried.payout_id,
                 owed: Owed::ToPartner,
                 carry: None,

@@ -145,6 +145,10 @@ impl Book {
         if waiting.is_empty() || self.clicks.contains_key(click.click_id.as_str()) {
             return;
         }
+        // Conditions of the customer's later conversions look at the click too.
+        let customers = waiting.iter().map(|&it| self.conversion(it).keys.customer);
+        let of_customers = customers.filter_map(|key| self.group(key));
+        touched.extend(of_customers.flat_map(|group| group.conversions.iter().copied()));
         touched.extend(waiting);
         self.see_click(ClickSeen {
             click_id: click.click_id.clone(),

@@ -211,7 +211,7 @@ impl Book {
         trace: &mut Trace,
     ) {
         let conversion = self.conversion(number);
-        let (around, click) = (self.around(conversion), self.click_of(conversion));
+        let (around, click) = (self.around(conversion), self.visit_of(conversion));
         for (rule, _) in matched.unmet() {
             if let Some(unmet) = unmet(&rule.when, conversion, click, &around) {
                 let total = match unmet {

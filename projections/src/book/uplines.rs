@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 
 use super::{
     Book,
+    approval::{standing, unless_awaited},
     earn::Lines,
-    lines::{line, standing, unless_awaited, zero_line},
+    lines::{line, zero_line},
     seen::{Level, Seen},
 };
 use crate::{

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use postbook_schemas::{Currency, Slug, Status, ZeroReason, terms::Period};
+use rust_decimal::Decimal;
 
 use super::{
     Book,
@@ -148,7 +149,7 @@ impl Book {
             if let Some(key) = pools.cap {
                 wanted.push(Wanted {
                     key,
-                    is_member: earns,
+                    is_member: earns && works_on(rule, self.conversion(number)),
                     weight: None,
                     thresholds: currency.map_or_else(Thresholds::new, |to| rule.cap_thresholds(to)),
                 });
@@ -208,10 +209,19 @@ impl Book {
         let Some(pool) = self.pools.get_mut(&key) else {
             return given;
         };
+        // A cap limits what is given; what is taken stands, and what is worth nothing already is not
+        // so for the cap.
+        let over = Given {
+            base_minor: given.base_minor.min(0),
+            net_minor: given.net_minor.min(0),
+            reason: given
+                .reason
+                .or_else(|| (given.net_minor >= 0).then_some(ZeroReason::OverCap)),
+        };
         if let Some(most) = cap.count {
             let place = pool.before(&order).count;
             if u64::try_from(place).unwrap_or(u64::MAX) >= most {
-                return Given::nothing(ZeroReason::OverCap);
+                return over;
             }
         }
         let Some(most) = cap.amount else {
@@ -223,16 +233,13 @@ impl Book {
         let most = minor_rounded_down(most.decimal(), currency.exponent());
         let rest = most.saturating_sub(before.sum).max(0);
         let rest = i64::try_from(rest).unwrap_or(i64::MAX);
-        let net_minor = given.net_minor.min(rest);
-        let reason = if rest == 0 {
-            Some(ZeroReason::OverCap)
-        } else {
-            given.reason
-        };
+        if rest == 0 {
+            return over;
+        }
         Given {
             base_minor: given.base_minor.min(rest),
-            net_minor,
-            reason,
+            net_minor: given.net_minor.min(rest),
+            reason: given.reason,
         }
     }
 
@@ -338,6 +345,19 @@ fn pool_key(
         &rule.id,
     ];
     short_with(&names, &period.to_be_bytes())
+}
+
+/// Whether there is something in a conversion that a rule gives more than nothing for.
+fn works_on(rule: &CompiledRule, conversion: &Conversion) -> bool {
+    match rule.price {
+        Price::Revshare(_) => conversion.amount_minor.is_some_and(|amount| amount > 0),
+        Price::PerUnit(_) => conversion
+            .quantity
+            .as_deref()
+            .is_some_and(|it| *it > Decimal::ZERO),
+        Price::Param(_) => conversion.payout_minor.is_some_and(|payout| payout > 0),
+        Price::Cpa(_) | Price::Override(_) => true,
+    }
 }
 
 /// Whether a rule's line works off an advance.

@@ -1,6 +1,7 @@
 //! Worked examples as text: terms, what happened, and what it comes to. Each says where its figures
 //! are from.
 
+mod borders;
 mod casino;
 mod closed;
 mod script;

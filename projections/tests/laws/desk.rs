@@ -166,6 +166,16 @@ impl Told {
 
     /// What is due line by line, whether reserved or not.
     pub(crate) fn due(&self, partner: &Slug, currency: Currency) -> Vec<DueLine> {
+        self.due_beyond(partner, currency, &|_, _| 0)
+    }
+
+    /// What is due line by line beyond what is reserved of each.
+    fn due_beyond(
+        &self,
+        partner: &Slug,
+        currency: Currency,
+        reserved: &dyn Fn(FactId, Option<&str>) -> i64,
+    ) -> Vec<DueLine> {
         let mut due = Vec::new();
         for row in self.folded.conversions.values() {
             for line in &row.earnings {
@@ -177,14 +187,16 @@ impl Told {
                     LineState::Pending => line.available_at,
                     LineState::Zero => None,
                 };
-                due.push(DueLine {
+                let whole = DueLine {
                     subject_id: row.id,
                     rule: line.rule.as_deref().map(str::to_owned),
                     offer: None,
-                    amount_minor: line.amount_minor + line.written_off_minor - line.carried_minor,
+                    amount_minor: line.amount_minor,
                     available_at,
                     occurred_at: row.occurred_at,
-                });
+                };
+                let reserved = reserved(row.id, line.rule.as_deref());
+                due.extend(whole.of_earning(line.carried_minor - line.written_off_minor, reserved));
             }
         }
         for fact in &self.facts {
@@ -197,7 +209,10 @@ impl Told {
                     subject_id: fact.id,
                     rule: None,
                     offer: None,
-                    amount_minor: posted.amount_minor - carried,
+                    amount_minor: not_reserved(
+                        posted.amount_minor - carried,
+                        reserved(fact.id, None),
+                    ),
                     available_at: Some(fact.occurred_at),
                     occurred_at: fact.occurred_at,
                 });
@@ -205,12 +220,19 @@ impl Told {
         }
         for row in self.folded.carryovers.values() {
             if row.partner == *partner && row.currency == currency {
+                let carried = self.carried(partner, row.id, None, true);
+                let amount_minor = not_reserved(row.amount_minor - carried, reserved(row.id, None));
                 due.push(DueLine {
                     subject_id: row.id,
                     rule: None,
                     offer: row.offer.clone(),
-                    amount_minor: row.amount_minor - self.carried(partner, row.id, None, true),
-                    available_at: Some(row.available_at),
+                    amount_minor,
+                    // What a month gives back is taken at once.
+                    available_at: Some(if amount_minor < 0 {
+                        Instant::MIN
+                    } else {
+                        row.available_at
+                    }),
                     occurred_at: row.ends_at,
                 });
             }
@@ -241,13 +263,8 @@ impl Told {
         now: Instant,
         (part, limit): (i64, &str),
     ) -> Option<FactId> {
-        let mut due = self.due(partner, currency);
-        for line in &mut due {
-            let rule = line.rule.as_deref();
-            let reserved = self.carried(partner, line.subject_id, rule, false);
-            line.amount_minor = not_reserved(line.amount_minor, reserved);
-        }
-        due.retain(|line| line.amount_minor != 0);
+        let reserved = |subject, rule: Option<&str>| self.carried(partner, subject, rule, false);
+        let due = self.due_beyond(partner, currency, &reserved);
         let open = self.payouts.values().filter(|(proposed, sent)| {
             !sent && proposed.partner == *partner && proposed.currency == currency
         });
@@ -255,6 +272,7 @@ impl Told {
         let free = self.payable(partner, currency, now) - reserved;
         let written_off = self.written_off(partner, currency);
         let available = Available::new(due, now, written_off, free);
+        self.must_be_all(&available, (partner, currency), reserved, free);
         let amount_minor = available.most_minor * part / 4;
         if amount_minor <= 0 {
             return None;
@@ -276,6 +294,23 @@ impl Told {
         self.payouts.insert(payout_id, (proposed.clone(), false));
         self.say(now, Fact::PayoutProposed(proposed));
         Some(payout_id)
+    }
+
+    /// What is payable by the ledger is what the lines have that are payable, but for what open payouts
+    /// reserve and the ends of months, which take effect ahead of their time.
+    fn must_be_all(
+        &self,
+        available: &Available,
+        (partner, currency): (&Slug, Currency),
+        reserved: i64,
+        free: i64,
+    ) {
+        let mut months = self.folded.carryovers.values();
+        if reserved != 0 || months.any(|row| row.partner == *partner && row.currency == currency) {
+            return;
+        }
+        let lines = available.lines().map(|line| line.amount_minor);
+        assert_eq!(lines.sum::<i64>(), free, "all that is payable can be paid");
     }
 
     fn send(&mut self, payout_id: FactId, now: Instant, comes_back: bool) {

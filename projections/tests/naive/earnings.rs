@@ -35,7 +35,7 @@ pub(crate) struct Line {
 impl Line {
     /// Whether it is not approved.
     pub(crate) fn waits(&self) -> bool {
-        self.for_somebody || (self.for_rate && self.net > 0 && self.paid == 0)
+        self.for_somebody || (self.for_rate && self.net > self.paid.max(0))
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn lines(history: &History<'_>, conversion: &Conversion<'_>) -> Vec<L
 
 fn waits_for_somebody(history: &History<'_>, conversion: &Conversion<'_>, rule: &Rule) -> bool {
     match history.status(conversion) {
-        Some(status) => status != Status::Approved,
+        Some(status) => status == Status::Pending,
         None => matches!(rule.approval, Approval::Status | Approval::Manual),
     }
 }
@@ -164,8 +164,7 @@ fn holds(history: &History<'_>, conversion: &Conversion<'_>, when: Option<&When>
     if least.is_some_and(|least| volume(history, conversion) < least) {
         return false;
     }
-    let click = conversion.report.references.click_id.as_deref();
-    let country = click.and_then(|id| history.click(id)?.0.country.clone());
+    let country = history.visit(conversion).and_then(|it| it.country.clone());
     if !when.country.is_empty() && !country.is_some_and(|it| when.country.contains(&it)) {
         return false;
     }
@@ -238,9 +237,7 @@ pub(crate) fn before_cap(
     let Some(to) = history.currency_of(partner) else {
         return 0;
     };
-    if history.is_refused(conversion) {
-        return 0;
-    }
+    let is_refused = history.is_refused(conversion);
     if let Some(rate) = rule.override_rate {
         let below = history.credited(conversion).expect("somebody is credited");
         let Some(from) = history.currency_of(&below) else {
@@ -255,14 +252,17 @@ pub(crate) fn before_cap(
     }
     let (gross, from) = gross(history, conversion, (partner, terms, rule));
     let (part, charged) = left(history, conversion, rule);
+    let part = if is_refused { Ratio(0, 1) } else { part };
     let Some(whole) = gross.and_then(|it| exchanged(history, conversion, it, from, to)) else {
         return 0;
     };
-    let fee = rule.chargeback_fee.filter(|_| charged).map_or(0, |fee| {
+    let fee = rule.chargeback_fee.filter(|_| charged).map(|fee| {
         let minor = Ratio::of(fee.decimal()).times(Ratio(100, 1));
-        exchanged(history, conversion, minor, from, to).map_or(0, Ratio::rounded)
+        let from = rule.currency.unwrap_or(Currency::USD);
+        exchanged(history, conversion, minor, from, to).map(Ratio::rounded)
     });
-    whole.times(part).rounded() - fee
+    let net = whole.times(part).rounded();
+    fee.map_or(net, |fee| fee.map_or(0, |fee| net - fee))
 }
 
 fn exchanged(

@@ -316,17 +316,36 @@ impl<'a> History<'a> {
 
     /// By the first conversion of the customer that credited somebody by itself, if another.
     fn by_bond(&self, conversion: &Conversion<'_>) -> Option<Slug> {
+        let (binding, partner) = self.binding(conversion)?;
+        (binding.order != conversion.order).then_some(partner)
+    }
+
+    /// The click that conditions look at: the one that is named, or that of the conversion which bound
+    /// the customer.
+    pub(crate) fn visit(&self, conversion: &Conversion<'_>) -> Option<&Click> {
+        let own = conversion.report.references.click_id.as_deref();
+        let id = if let Some(id) = own {
+            id
+        } else {
+            let (binding, _) = self.binding(conversion)?;
+            binding.report.references.click_id.as_deref()?
+        };
+        self.click(id).map(|(click, _)| click)
+    }
+
+    /// The first conversion of the customer that credited somebody by itself, if it was not later, and whom.
+    fn binding(&self, conversion: &Conversion<'_>) -> Option<(&Conversion<'a>, Slug)> {
         let customer = conversion.report.references.customer_id.as_ref()?;
         let mut binding: Vec<_> = self
             .conversions
             .iter()
             .filter(|other| other.report.offer == conversion.report.offer)
             .filter(|other| other.report.references.customer_id.as_ref() == Some(customer))
-            .filter_map(|other| Some((&other.order, self.own_credit(other)?)))
+            .filter_map(|other| Some((other, self.own_credit(other)?)))
             .collect();
-        binding.sort();
-        let (order, partner) = binding.into_iter().next()?;
-        (*order != conversion.order && order.0 <= conversion.at()).then_some(partner)
+        binding.sort_by(|(a, _), (b, _)| a.order.cmp(&b.order));
+        let first = binding.into_iter().next();
+        first.filter(|(binding, _)| binding.at() <= conversion.at())
     }
 
     /// The changes that mean a conversion, in order.
@@ -357,11 +376,11 @@ impl<'a> History<'a> {
                     ours.customer_id == theirs.customer_id
                 }
         };
-        // The last one before it, and for money the last one with an amount.
+        // The last one before it, and for money the last one that brought some in.
         let candidates = self.conversions.iter().filter(|other| shares(other));
         let candidates = candidates
             .filter(|other| other.at() <= change.order.0)
-            .filter(|other| change.change == Change::Status || other.amount() != 0);
+            .filter(|other| change.change == Change::Status || other.amount() > 0);
         candidates
             .max_by(|a, b| a.order.cmp(&b.order))
             .is_some_and(|target| target.id == conversion.id)
@@ -430,13 +449,17 @@ impl<'a> History<'a> {
     }
 
     /// The conversions that count among the customer's: those of the same customer, and those of the
-    /// same click.
+    /// same click that are nobody else's.
     pub(crate) fn companions(&self, conversion: &Conversion<'_>) -> Vec<&Conversion<'a>> {
         let ours = &conversion.report.references;
         let same = |other: &&Conversion<'_>| {
             let theirs = &other.report.references;
             let by_customer = ours.customer_id.is_some() && ours.customer_id == theirs.customer_id;
-            let by_click = ours.click_id.is_some() && ours.click_id == theirs.click_id;
+            let is_nobody_elses = ours.customer_id.is_none()
+                || theirs.customer_id.is_none()
+                || ours.customer_id == theirs.customer_id;
+            let by_click =
+                ours.click_id.is_some() && ours.click_id == theirs.click_id && is_nobody_elses;
             other.report.offer == conversion.report.offer
                 && (by_customer || by_click)
                 && !self.is_refused(other)

@@ -47,7 +47,8 @@ pub(crate) fn left(
     let (mut refunded, mut charged) = (0_i64, 0_i64);
     let (mut was_refunded, mut is_charged) = (false, false);
     for change in history.changes_of(conversion) {
-        if change.order.0 > until {
+        // What was charged back in time is given back whenever it is won.
+        if change.order.0 > until && change.change != Change::ChargebackWon {
             continue;
         }
         let own = conversion.report.currency;
@@ -109,9 +110,14 @@ fn kept(rule: &Rule, taken: &Taken) -> Ratio {
     };
     let on_refund = rule.on_refund.unwrap_or(default);
     let on_chargeback = rule.on_chargeback.unwrap_or(OnChargeback::Full);
+    let charged = if on_chargeback == OnChargeback::Proportional {
+        taken.charged
+    } else {
+        0
+    };
     let is_lost = match on_refund {
         OnRefund::Full => taken.was_refunded,
-        OnRefund::FullIfTotal => taken.was_refunded && taken.refunded >= taken.amount,
+        OnRefund::FullIfTotal => taken.was_refunded && taken.refunded + charged >= taken.amount,
         OnRefund::Proportional => taken.amount == 0 && taken.was_refunded,
         OnRefund::Keep => false,
     };
@@ -125,9 +131,7 @@ fn kept(rule: &Rule, taken: &Taken) -> Ratio {
     if on_refund == OnRefund::Proportional {
         kept -= taken.refunded;
     }
-    if on_chargeback == OnChargeback::Proportional {
-        kept -= taken.charged;
-    }
+    kept -= charged;
     Ratio(i128::from(kept), i128::from(taken.amount))
 }
 
@@ -178,6 +182,21 @@ pub(crate) fn volume(history: &History<'_>, conversion: &Conversion<'_>) -> i64 
     rate.map_or(0, |rate| Ratio::of(rate).times(amount).rounded())
 }
 
+/// Whether there is something in a conversion for a rule to give.
+fn gives(rule: &Rule, conversion: &Conversion<'_>) -> bool {
+    let report = conversion.report;
+    if rule.revshare.is_some() {
+        report.amount_minor.is_some_and(|amount| amount > 0)
+    } else if rule.per_unit.is_some() {
+        let quantity = report.quantity.map(postbook_schemas::Exact::decimal);
+        quantity.is_some_and(|quantity| quantity > Decimal::ZERO)
+    } else if rule.param == Some(true) {
+        report.payout_minor.is_some_and(|payout| payout > 0)
+    } else {
+        true
+    }
+}
+
 /// What a cap leaves of an amount.
 pub(crate) fn capped(
     history: &History<'_>,
@@ -190,10 +209,11 @@ pub(crate) fn capped(
     let members = members(history, conversion, (partner, terms, rule), per);
     let before: Vec<_> = members
         .into_iter()
-        .filter(|other| other.order < conversion.order)
+        .filter(|other| other.order < conversion.order && gives(rule, other))
         .collect();
+    // What is taken stands, whatever the cap.
     if cap.count.is_some_and(|most| before.len() as u64 >= most) {
-        return 0;
+        return given.min(0);
     }
     let Some(most) = cap.amount else { return given };
     let currency = history.currency_of(partner).expect("a line has a currency");

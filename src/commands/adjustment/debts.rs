@@ -27,14 +27,11 @@ pub(super) async fn oldest(
     };
     let due = service.tables.due(&amount.partner, currency, AsOf::ALL);
     let due = due.await?;
-    let owed: BTreeMap<_, _> = due
-        .lines
-        .into_iter()
-        .map(|line| {
-            let owed_minor = line.amount_minor.saturating_neg();
-            ((line.subject_id, line.rule), owed_minor)
-        })
-        .collect();
+    let mut owed = BTreeMap::<_, i64>::new();
+    for line in due.lines {
+        let of_line = owed.entry((line.subject_id, line.rule)).or_default();
+        *of_line = of_line.saturating_sub(line.amount_minor);
+    }
     let mut left = amount.amount_minor;
     let mut nameable = 0;
     let mut lines = Vec::new();

@@ -7,9 +7,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    ANSWER_MAX, EVERY, EVERY_AT_MOST, LASTS, LeaseStore, MARGIN, Role, Session, Standing,
-};
+use super::{ANSWER_MAX, EVERY, EVERY_AT_MOST, LASTS, LeaseStore, MARGIN, Role, Session, Standing};
 
 /// The task behind a [`Lease`].
 pub(super) struct Keeper {

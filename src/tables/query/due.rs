@@ -76,8 +76,8 @@ async fn earning_lines(
     let mut query = select(
         "SELECT c.position AS position, c.id AS subject_id, e.rule AS rule, c.offer AS offer, \
          e.state AS state, \
-         e.amount_minor + e.written_off_minor - e.carried_minor AS open_minor, e.available_at AS available_at, \
-         c.occurred_at AS occurred_at, ",
+         e.amount_minor AS amount_minor, e.carried_minor - e.written_off_minor AS settled_minor, \
+         e.available_at AS available_at, c.occurred_at AS occurred_at, ",
     );
     let of_line =
         "l.subject_id = c.id AND l.rule IS NOT DISTINCT FROM e.rule AND p.partner = e.partner";
@@ -93,7 +93,11 @@ async fn earning_lines(
         .push(" AND e.currency = ")
         .push_bind(currency.code().to_owned());
     let rows = from.fetch(query).await?;
-    rows.iter().map(earning).collect()
+    let mut lines = Vec::new();
+    for row in &rows {
+        lines.extend(earning(row)?);
+    }
+    Ok(lines)
 }
 
 async fn adjustment_lines(
@@ -189,7 +193,7 @@ async fn reserved_minor(
     })
 }
 
-fn earning(row: &Row) -> Result<DueLine, TablesError> {
+fn earning(row: &Row) -> Result<impl Iterator<Item = DueLine>, TablesError> {
     let row = Reader::new("earnings", row);
     let occurred_at = row.time("occurred_at")?;
     let available_at = row.time_option("available_at")?;
@@ -199,14 +203,16 @@ fn earning(row: &Row) -> Result<DueLine, TablesError> {
         Some(LineState::Pending) => available_at,
         Some(LineState::Zero) | None => None,
     };
-    Ok(DueLine {
+    let line = DueLine {
         subject_id: row.id("subject_id")?,
         rule: row.text_option("rule")?,
         offer: row.parsed_option("offer")?,
-        amount_minor: not_reserved(row.number("open_minor")?, row.number("reserved_minor")?),
+        amount_minor: row.number("amount_minor")?,
         available_at,
         occurred_at,
-    })
+    };
+    let (settled, reserved) = (row.number("settled_minor")?, row.number("reserved_minor")?);
+    Ok(line.of_earning(settled, reserved))
 }
 
 /// What of an adjustment or a carryover payouts do not carry.
@@ -234,12 +240,18 @@ fn adjustment(row: &Row) -> Result<DueLine, TablesError> {
 
 fn carryover(row: &Row) -> Result<DueLine, TablesError> {
     let row = Reader::new("carryovers", row);
+    let amount_minor = not_carried(&row)?;
+    let is_given_back = amount_minor < 0;
     Ok(DueLine {
         subject_id: row.id("subject_id")?,
         rule: None,
         offer: row.parsed_option("offer")?,
-        amount_minor: not_carried(&row)?,
-        available_at: Some(row.time("available_at")?),
+        amount_minor,
+        available_at: Some(if is_given_back {
+            Instant::MIN
+        } else {
+            row.time("available_at")?
+        }),
         occurred_at: row.time("ends_at")?,
     })
 }
