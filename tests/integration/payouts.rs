@@ -427,6 +427,58 @@ async fn a_line_that_falls_while_a_payout_reserves_it_is_recovered_after_that_is
     app.assert_rebuilds_alike().await;
 }
 
+/// A bug: a payout that came back after another had recovered what it paid was payable for ever.
+#[tokio::test]
+async fn what_comes_back_after_it_was_recovered_is_paid_again() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    sell(&app, "TWO", "A", "1000.00").await;
+    let first = pay(&app, &one, &other, "p2").await;
+    report(&app, "event=chargeback&txn_id=A").await;
+    sell(&app, "TWO", "B", "2500.00").await;
+    let second = pay(&app, &one, &other, "p2").await;
+    assert_eq!(
+        (&second["amount_minor"], &second["recovered_minor"]),
+        (&json!(15_000), &json!(10_000))
+    );
+    app.clock.advance_micros(SECOND);
+    let back = format!("/v1/payouts/{}/return", id(&first));
+    done(&other, &back, json!({"reason": "no such account"})).await;
+    assert_eq!(balance(&one, "p2", "payable_minor").await, 10_000);
+    let third = pay(&app, &one, &other, "p2").await;
+    assert_eq!(third["amount_minor"], 10_000);
+    assert_eq!(balance(&one, "p2", "payable_minor").await, 0);
+    app.assert_rebuilds_alike().await;
+}
+
+/// A bug: a payout took off a loss that nobody had approved yet, and what it took was payable for ever
+/// once the loss was rejected.
+#[tokio::test]
+async fn a_loss_that_waits_is_not_recovered() {
+    let app = TestApp::start(&PROGRAMME.replace(
+        "revshare = \"10%\"",
+        "revshare = \"10%\"\napproval = \"manual\"",
+    ))
+    .await;
+    let (one, other) = two(&app).await;
+    for (txn, amount) in [("A", "1000.00"), ("B", "-500.00")] {
+        let sale = format!("event=sale&coupon_code=TWO&txn_id={txn}&amount={amount}");
+        report(&app, &sale).await;
+    }
+    report(&app, "event=status&txn_id=A&status=approved").await;
+    let paid = pay(&app, &one, &other, "p2").await;
+    assert_eq!(paid["amount_minor"], 10_000);
+    assert_eq!(balance(&one, "p2", "pending_minor").await, -5_000);
+    assert_eq!(balance(&one, "p2", "payable_minor").await, 0);
+    report(&app, "event=status&txn_id=B&status=approved").await;
+    assert_eq!(balance(&one, "p2", "payable_minor").await, -5_000);
+    sell(&app, "TWO", "C", "800.00").await;
+    report(&app, "event=status&txn_id=C&status=approved").await;
+    let next = pay(&app, &one, &other, "p2").await;
+    assert_eq!(next["amount_minor"], 3_000);
+    app.assert_rebuilds_alike().await;
+}
+
 #[tokio::test]
 async fn a_large_adjustment_takes_a_second_person() {
     let app = TestApp::start(PROGRAMME).await;
