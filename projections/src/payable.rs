@@ -27,11 +27,11 @@ pub struct DueLine {
 }
 
 impl DueLine {
-    /// What is due of an earning line whose amount is `self.amount_minor`: what payouts have paid or
+    /// What is due of an earning line, or of the end of a month, whose amount is `self.amount_minor`: what payouts have paid or
     /// recovered beyond it and must be set right at once, and what payouts have not carried yet, which
     /// is due once the line is payable. `settled_minor` is what payouts carry of it, less what was given
     /// up; what open payouts reserve is taken off.
-    pub fn of_earning(self, settled_minor: i64, reserved_minor: i64) -> impl Iterator<Item = Self> {
+    pub fn parts(self, settled_minor: i64, reserved_minor: i64) -> impl Iterator<Item = Self> {
         let lasting = lasting(self.amount_minor, settled_minor);
         let at_once = lasting.saturating_sub(settled_minor);
         let waiting = self.amount_minor.saturating_sub(lasting);
@@ -50,6 +50,22 @@ impl DueLine {
         [first, second]
             .into_iter()
             .filter(|line| line.amount_minor != 0)
+    }
+}
+
+impl DueLine {
+    /// As the end of a month: what a month gives back is taken at once, also before the month has ended.
+    #[must_use]
+    pub fn debt_at_once(self) -> Self {
+        let is_debt = self.amount_minor < 0;
+        Self {
+            available_at: if is_debt {
+                Some(Instant::MIN)
+            } else {
+                self.available_at
+            },
+            ..self
+        }
     }
 }
 

@@ -109,6 +109,12 @@ pub struct Carried {
 }
 
 impl Carriers {
+    /// What payouts carry now of a subject that is no earning line.
+    pub fn sum(&self, id: FactId) -> i64 {
+        let payouts = self.by_subject.get(&(id, None)).into_iter().flatten();
+        payouts.fold(0, |sum, (_, &minor)| sum.saturating_add(minor))
+    }
+
     /// Books the lines of a payout, or takes them out again.
     pub fn set(&mut self, order: &OrderKey, payout: &PayoutProposed, carried: bool) {
         for line in &payout.lines {

@@ -290,6 +290,24 @@ impl Given {
         }
     }
 
+    /// It, less what a chargeback costs besides.
+    #[must_use]
+    pub fn less_fee(self, fee_minor: i64) -> Self {
+        if fee_minor == 0 || self.reason == Some(ZeroReason::OutOfRange) {
+            return self;
+        }
+        let Some(net_minor) = self.net_minor.checked_sub(fee_minor) else {
+            return Self::nothing(ZeroReason::OutOfRange);
+        };
+        let reason = self.reason.or(Some(ZeroReason::ChargedBack));
+        Self {
+            net_minor,
+            reason: reason.filter(|&it| net_minor == 0 || it == ZeroReason::AwaitingFx),
+            ..self
+        }
+        .in_range()
+    }
+
     /// Nothing, for a reason.
     pub fn nothing(reason: ZeroReason) -> Self {
         Self {
@@ -326,14 +344,13 @@ pub fn fee(rule: &CompiledRule, convert: Exchange) -> Option<Product> {
     Some(convert.of_product(Product::of_decimal(fee).shifted(exponent)))
 }
 
-/// Prices a conversion by a rule, less the `fee` that a chargeback of it costs; `volume` is where it stands
-/// among those that share its tiers.
+/// Prices a conversion by a rule; `volume` is where it stands among those that share its tiers.
 pub fn price(
     derivation: &Derivation,
     rule: &CompiledRule,
     conversion: &Conversion,
     offer_currency: Currency,
-    (convert, fee): (Exchange, Option<Product>),
+    convert: Exchange,
     left: &Remaining,
     volume: Option<&Volume>,
 ) -> Given {
@@ -348,11 +365,7 @@ pub fn price(
     } else {
         round(&product.times(left.part).over(left.of))
     };
-    let amounts = base.zip(net).and_then(|(base, net)| {
-        let fee = fee.map_or(Some(0), |fee| round(&fee))?;
-        Some((base, net.checked_sub(fee)?))
-    });
-    let Some((base_minor, net_minor)) = amounts else {
+    let Some((base_minor, net_minor)) = base.zip(net) else {
         return Given::nothing(ZeroReason::OutOfRange);
     };
     let reason = (net_minor == 0).then(|| left.reason.unwrap_or(ZeroReason::NothingToEarn));

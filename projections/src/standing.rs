@@ -16,8 +16,8 @@ pub struct StatusSince {
 }
 
 /// The status of a conversion by facts: the last decision unless it was released, else the last
-/// status of the advertiser; `None` leaves it to the rule's approval. A decision that agrees with what the
-/// advertiser had said goes on from there.
+/// status of the advertiser; `None` leaves it to the rule's approval. What is overruled, or says what holds
+/// already, changes nothing: a repeated `approved` does not prolong a hold.
 ///
 /// `changes` and `decisions` are in the order of facts.
 pub fn status_by_facts(
@@ -25,49 +25,54 @@ pub fn status_by_facts(
     changes: &[&Changed],
     decisions: &[&Decided],
 ) -> Option<StatusSince> {
-    let decided = decisions.iter().fold(None, |so_far, decided| {
-        let status = match decided.decision {
-            Decision::Approve => Status::Approved,
-            Decision::Reject => Status::Rejected,
-            Decision::Reverse => Status::Reversed,
-            Decision::Release => return None,
-        };
-        Some(run(so_far, status, decided.order.occurred_at))
-    });
-    let said = changes
+    let mut said = reported;
+    let mut holds = reported;
+    let mut decided = None;
+    let told = changes
         .iter()
-        .filter_map(|change| Some((change.status?, change.order.occurred_at)))
-        .fold(reported, |so_far, (status, at)| {
-            Some(run(so_far, status, at))
-        });
-    let (Some(decided), Some(said)) = (decided, said) else {
-        return decided.or(said);
-    };
-    if !decided.is_first || said.since > decided.since {
-        return Some(decided);
+        .filter_map(|change| Some((&change.order, change.status?)));
+    let mut told = told.peekable();
+    let mut decisions = decisions.iter().peekable();
+    loop {
+        let is_told_first = match (told.peek(), decisions.peek()) {
+            (Some((order, _)), Some(decision)) => **order <= decision.order,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if is_told_first {
+            said = told
+                .next()
+                .map(|(order, status)| run(said, status, order.occurred_at));
+        } else if let Some(decision) = decisions.next() {
+            let at = decision.order.occurred_at;
+            decided = status_of(decision.decision).map(|status| (status, at));
+        } else {
+            return holds;
+        }
+        // A decision that is taken back leaves everything as if it had not been.
+        holds = decided.map_or(said, |(status, at)| Some(run(holds, status, at)));
     }
-    let disagreed = StatusSince {
-        is_first: false,
-        ..decided
-    };
-    Some(if decided.status == said.status {
-        said
-    } else {
-        disagreed
-    })
 }
 
-/// Saying the same status again does not begin it anew, so that a repeated `approved` does not
-/// prolong a hold.
-fn run(so_far: Option<StatusSince>, status: Status, at: Instant) -> StatusSince {
-    let is_first = so_far.is_none();
+/// What holds once a fact says so: saying the same again does not begin it anew.
+fn run(so_far: Option<StatusSince>, status: Status, since: Instant) -> StatusSince {
     so_far
         .filter(|before| before.status == status)
         .unwrap_or(StatusSince {
             status,
-            since: at,
-            is_first,
+            since,
+            is_first: so_far.is_none(),
         })
+}
+
+/// The status that a decision gives; none if it takes back the one before.
+fn status_of(decision: Decision) -> Option<Status> {
+    match decision {
+        Decision::Approve => Some(Status::Approved),
+        Decision::Reject => Some(Status::Rejected),
+        Decision::Reverse => Some(Status::Reversed),
+        Decision::Release => None,
+    }
 }
 
 /// What refunds and chargebacks have taken of an amount.

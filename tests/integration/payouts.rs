@@ -451,6 +451,43 @@ async fn what_comes_back_after_it_was_recovered_is_paid_again() {
     app.assert_rebuilds_alike().await;
 }
 
+/// A bug: a payout was approved and sent though its line waited again, and what was payable beside it was
+/// paid as well.
+#[tokio::test]
+async fn a_payout_of_what_waits_again_is_neither_approved_nor_sent() {
+    let app = TestApp::start(PROGRAMME).await;
+    let (one, other) = two(&app).await;
+    let why = json!({"reason": "x"});
+    sell(&app, "TWO", "A", "1000.00").await;
+    app.clock.advance_micros(SECOND);
+    let propose = json!({"partner": "p2", "reason": "June"});
+    let payout = done(&one, "/v1/payouts", propose.clone()).await;
+    sell(&app, "TWO", "B", "1000.00").await;
+    report(&app, "event=status&txn_id=A&status=pending").await;
+    let path = format!("/v1/payouts/{}", id(&payout));
+    let refused = post(&other, &format!("{path}/approve"), why.clone()).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    assert!(
+        refused.text().contains("100.00 EUR of it wait again"),
+        "{}",
+        refused.text()
+    );
+    report(&app, "event=status&txn_id=A&status=approved").await;
+    done(&other, &format!("{path}/approve"), why.clone()).await;
+    report(&app, "event=status&txn_id=A&status=pending").await;
+    for refused in [
+        post(&other, &format!("{path}/send"), why.clone()).await,
+        one.get("/v1/payout-files/csv").await,
+    ] {
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    }
+    done(&other, &format!("{path}/fail"), why).await;
+    app.clock.advance_micros(SECOND);
+    let next = done(&one, "/v1/payouts", propose).await;
+    assert_eq!(next["amount_minor"], 10_000);
+    app.assert_rebuilds_alike().await;
+}
+
 /// A bug: a payout took off a loss that nobody had approved yet, and what it took was payable for ever
 /// once the loss was rejected.
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{Currency, Slug, Status, ZeroReason};
+use smallvec::SmallVec;
 
 use super::{
     Book,
@@ -47,6 +48,9 @@ pub(super) struct Sheet<'a> {
     /// Why they are worth nothing now, whatever the rules give.
     pub(super) lost: Option<ZeroReason>,
 }
+
+/// What a chargeback costs besides, or why that is not known.
+pub(super) type Fee = Result<i64, ZeroReason>;
 
 impl Book {
     /// Derives the lines of the touched conversions and posts the differences.
@@ -284,11 +288,12 @@ impl Book {
         let terms = Arc::clone(&sheet.matched.terms);
         let given = self.given(sheet, later);
         let mut below: Option<Below> = None;
-        for (rule, given) in given {
+        for (rule, given, fee) in given {
             let conversion = self.conversion(number);
             let stands = standing(rule, sheet.situation.status, conversion.occurred_at());
             let carried = self.carried(conversion, &rule.id, partner, currency);
-            let awaits_rate = self.awaits_rate(rule, number, &sheet.situation);
+            let awaits_rate = fee == Err(ZeroReason::AwaitingFx)
+                || self.awaits_rate(rule, number, &sheet.situation);
             let own = Below {
                 currency,
                 base_minor: given.base_minor,
@@ -305,12 +310,13 @@ impl Book {
         Ok(below)
     }
 
-    /// What each rule gives, its tiers, advance and cap included.
+    /// What each rule gives, its tiers, advance, cap and fee included, and the fee: neither a cap nor an
+    /// advance has a say in that.
     pub(super) fn given<'s>(
         &mut self,
         sheet: &'s Sheet<'_>,
         later: &mut Touched,
-    ) -> Vec<(&'s CompiledRule, Given)> {
+    ) -> Vec<(&'s CompiledRule, Given, Fee)> {
         let &Sheet {
             number,
             partner,
@@ -318,10 +324,13 @@ impl Book {
             ..
         } = sheet;
         let mut all = Vec::with_capacity(sheet.matched.rules.len());
+        let mut fees: SmallVec<[Fee; 2]> = SmallVec::new();
         for (rule, pools) in sheet.matched.rules() {
             let left = self.left_of(sheet, rule);
             let volume = self.volume(pools.tiers, number);
             let given = self.priced(rule, number, currency, &left, volume.as_ref());
+            let fee = self.fee(rule, number, currency, &left);
+            fees.push(fee);
             all.push((rule, pools.cap, given));
         }
         let terms = &sheet.matched.terms;
@@ -342,7 +351,16 @@ impl Book {
                 *given = self.capped((rule, *cap), number, currency, *given, later);
             }
         }
-        let given = all.into_iter().map(|(rule, _, given)| (rule, given));
+        let with_fees = all.into_iter().zip(fees);
+        let given = with_fees.map(|((rule, _, given), fee)| {
+            let given = match fee {
+                Ok(fee_minor) => given.less_fee(fee_minor),
+                Err(ZeroReason::OutOfRange) => Given::nothing(ZeroReason::OutOfRange),
+                // It is taken off once it is known.
+                Err(_) => given,
+            };
+            (rule, given, fee)
+        });
         given.collect()
     }
 

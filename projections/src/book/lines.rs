@@ -207,15 +207,6 @@ impl Book {
         let Some(exchange) = self.exchange(number, from, currency) else {
             return Given::nothing(ZeroReason::AwaitingFx);
         };
-        let fee = if left.fee {
-            let from = rule.currency.unwrap_or(offer_currency);
-            let Some(exchange) = self.exchange(number, from, currency) else {
-                return Given::nothing(ZeroReason::AwaitingFx);
-            };
-            fee(rule, exchange)
-        } else {
-            None
-        };
         let conversion = self.conversion(number);
         let derivation = self.programme.derivation();
         price(
@@ -223,10 +214,31 @@ impl Book {
             rule,
             conversion,
             offer_currency,
-            (exchange, fee),
+            exchange,
             left,
             volume,
         )
+    }
+
+    /// What a chargeback of a conversion costs besides what it takes; `Err` while no rate says how much.
+    pub(super) fn fee(
+        &mut self,
+        rule: &CompiledRule,
+        number: ConversionNumber,
+        currency: Currency,
+        left: &Remaining,
+    ) -> Result<i64, ZeroReason> {
+        if !left.fee {
+            return Ok(0);
+        }
+        let offer = &self.conversion(number).offer;
+        let own = rule
+            .currency
+            .unwrap_or_else(|| self.programme.offer_currency(offer));
+        let exchange = self.exchange(number, own, currency);
+        let fee = fee(rule, exchange.ok_or(ZeroReason::AwaitingFx)?);
+        let round = self.programme.derivation().round;
+        fee.map_or(Ok(0), |fee| round(&fee).ok_or(ZeroReason::OutOfRange))
     }
 
     /// What turns one currency into another when a conversion happened; `None` without a rate. The

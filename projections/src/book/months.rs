@@ -16,6 +16,7 @@ use crate::{
     exact::minor_rounded_up,
     months::{Ended, Fence, FenceAround, FencedMonth, Player},
     order::short,
+    payable::lasting,
     posted::{Cause, Overflow, PostedLine, Standing},
     rows::{Account, CarryoverRow, Changes, Entry, InPeriod, Memo, Posting, PostingKind},
     rules::CompiledTerms,
@@ -30,16 +31,16 @@ impl Book {
         fences: &mut BTreeSet<u128>,
     ) {
         for line in before {
-            if let Some((month, available_at)) = counts(line) {
+            if let Some((month, minor, available_at)) = counts(line) {
                 let fence = self.fence(month);
-                fence.remove(month, line.amount_minor, available_at);
+                fence.remove(month, minor, available_at);
                 fences.insert(month.around.scope);
             }
         }
         for line in after {
-            if let Some((month, available_at)) = counts(line) {
+            if let Some((month, minor, available_at)) = counts(line) {
                 let fence = self.fence(month);
-                fence.add(month, line.amount_minor, available_at);
+                fence.add(month, minor, available_at);
                 fences.insert(month.around.scope);
             }
         }
@@ -63,9 +64,12 @@ impl Book {
             };
             for ended in fence.settle() {
                 let around = &fence.around.around;
-                changes.postings.push(posting(around, &ended, cause)?);
+                let id = carryover_id(*scope, ended.ends_at);
+                let carried_minor = self.carriers.sum(id);
+                let posting = posting(around, &ended, carried_minor, cause)?;
+                changes.postings.push(posting);
                 changes.carryovers.push(CarryoverRow {
-                    id: carryover_id(*scope, ended.ends_at),
+                    id,
                     partner: around.partner.clone(),
                     currency: around.currency,
                     offer: around.offer.clone(),
@@ -80,16 +84,28 @@ impl Book {
     }
 }
 
-/// The posting that brings the end of a month to what it is to be.
-fn posting(around: &FenceAround, ended: &Ended, cause: &Cause) -> Result<Posting, Overflow> {
-    let mut slots = BTreeMap::new();
+/// The posting that brings the end of a month to what it is to be. What payouts carry of it stays payable.
+fn posting(
+    around: &FenceAround,
+    ended: &Ended,
+    carried_minor: i64,
+    cause: &Cause,
+) -> Result<Posting, Overflow> {
+    let mut slots = BTreeMap::<_, i64>::new();
     let before = ended.before.map_or(0, |before| before.minor);
-    if let Some(end) = ended.before {
-        slots.insert(end.available_at, end.minor);
-    }
-    let slot = slots.entry(ended.after.available_at).or_insert(0);
     // Owed: what was posted is a debit now, what is to stand a credit.
-    *slot = slot.checked_sub(ended.after.minor).ok_or(Overflow)?;
+    for (end, sign) in [(ended.before, 1), (Some(ended.after), -1)] {
+        let Some(end) = end else {
+            continue;
+        };
+        let lasting = lasting(end.minor, carried_minor);
+        let rest = end.minor.checked_sub(lasting).ok_or(Overflow)?;
+        for (at, minor) in [(ended.ends_at, lasting), (end.available_at, rest)] {
+            let slot = slots.entry(at).or_insert(0);
+            let signed = minor.checked_mul(sign).ok_or(Overflow)?;
+            *slot = slot.checked_add(signed).ok_or(Overflow)?;
+        }
+    }
     slots.retain(|_, amount| *amount != 0);
     let more_minor = ended.after.minor.checked_sub(before).ok_or(Overflow)?;
     let memo = Memo {
@@ -116,17 +132,20 @@ fn posting(around: &FenceAround, ended: &Ended, cause: &Cause) -> Result<Posting
     Ok(posting)
 }
 
-/// The month in which a line counts, and when the line is payable: what is approved, or will be by
-/// itself, counts.
-fn counts(line: &PostedLine) -> Option<(&Arc<FencedMonth>, Instant)> {
-    let available_at = match line.standing {
+/// The month in which a line counts, how much of it, and when that is payable: what is approved, or will
+/// be by itself, counts, and of what waits for somebody what was paid or recovered.
+fn counts(line: &PostedLine) -> Option<(&Arc<FencedMonth>, i64, Instant)> {
+    let month = line.carry.as_ref()?;
+    match line.standing {
         Standing::Approved { available_at }
         | Standing::Pending {
             approves: Some((_, available_at)),
-        } => available_at,
-        Standing::Pending { approves: None } => return None,
-    };
-    Some((line.carry.as_ref()?, available_at))
+        } => Some((month, line.amount_minor, available_at)),
+        Standing::Pending { approves: None } => {
+            let lasting = line.lasting_minor();
+            (lasting != 0).then_some((month, lasting, Instant::MIN))
+        }
+    }
 }
 
 fn carryover_id(scope: u128, ends_at: Instant) -> FactId {

@@ -81,7 +81,7 @@ impl Book {
             lost: None,
         };
         let below = self.own_lines(&sheet, &mut Touched::new(), &mut Lines::default());
-        for (rule, given) in self.given(&sheet, &mut Touched::new()) {
+        for (rule, given, fee) in self.given(&sheet, &mut Touched::new()) {
             let pools = matched
                 .rules()
                 .find(|(it, _)| it.id == rule.id)
@@ -131,6 +131,7 @@ impl Book {
                 left_minor: priced.net_minor,
                 advance: advance.flatten(),
                 cap: self.trace_cap(rule, pools.and_then(|it| it.cap), number, currency),
+                fee: left.fee.then_some(fee.ok()),
                 net_minor: given.net_minor,
                 reason: given.reason.filter(|_| given.net_minor == 0),
             });
@@ -197,6 +198,7 @@ impl Book {
                 left_minor: left_minor.unwrap_or(0),
                 advance: None,
                 cap: self.trace_cap(rule, pools.cap, number, currency),
+                fee: None,
                 net_minor: line.amount_minor,
                 reason: row.and_then(|row| row.reason),
             });

@@ -100,6 +100,13 @@ fn line_steps(line: &LineTrace) -> Vec<Step> {
         steps.push(Step::new("advance", says).comes_to(advance.beyond_minor, currency));
     }
     steps.extend(line.cap.as_ref().map(|it| cap(it, currency)));
+    steps.extend(line.fee.map(|fee| match fee {
+        Some(minor) => {
+            let says = format!("the chargeback costs {} besides", money(minor, currency));
+            Step::new("fee", says).comes_to(minor, currency)
+        }
+        None => Step::new("fee", "what the chargeback costs besides waits for a rate"),
+    }));
     let says = match line.reason {
         Some(reason) => format!("gives nothing: {}", reason.code()),
         None => format!("gives {}", money(line.net_minor, currency)),

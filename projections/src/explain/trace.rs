@@ -123,12 +123,18 @@ pub struct LineTrace {
     pub base_minor: i64,
     /// What refunds, chargebacks and abuse leave of it, as a fraction.
     pub left: (i64, i64),
-    /// After them, rounded, less a fee.
+    /// After them, rounded.
     pub left_minor: i64,
     /// What was paid in advance and has to be worked off first.
     pub advance: Option<AdvanceTrace>,
     /// Where it stands under its cap.
     pub cap: Option<CapTrace>,
+    /// What a chargeback costs besides, if it costs anything; `None` within while no rate says how much.
+    #[expect(
+        clippy::option_option,
+        reason = "no fee is not a fee that nobody knows"
+    )]
+    pub fee: Option<Option<i64>>,
     /// What it gives in the end.
     pub net_minor: i64,
     /// Why that is nothing.

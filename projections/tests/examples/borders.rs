@@ -114,6 +114,114 @@ fn the_fee_of_a_chargeback_is_in_the_currency_of_the_rule_and_stays_due() {
     check(&named, &format!("{sales} = euro share p1 -30.00 approved"));
 }
 
+/// What a chargeback costs is neither capped nor worked off, makes no room for others, and waits alone for a
+/// rate of its own: what was paid stays paid.
+#[test]
+fn the_fee_of_a_chargeback_is_beside_caps_and_advances() {
+    let cap = |cap: &str| {
+        format!(
+            "
+            [[terms.rule]]
+            id = 'cpa'
+            on = 'sale'
+            cpa = '100.00'
+            cap = {{ {cap}, per = 'month' }}
+            on_chargeback = 'keep'
+            chargeback_fee = '15.00'
+            "
+        )
+    };
+    let sales = "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=50.00
+        2 sale txn=b click=c1 amount=50.00
+        ";
+    check(
+        &cap("count = 1"),
+        &format!(
+            "{sales}
+            3 chargeback txn=b
+            = b cpa p1 -15.00 approved
+            = balance p1 approved=85.00 earned=100.00 reversed=15.00
+            "
+        ),
+    );
+    check(
+        &cap("amount = '150.00'"),
+        &format!(
+            "{sales}
+            3 chargeback txn=a
+            = a cpa p1 85.00 approved
+            = b cpa p1 50.00 approved
+            "
+        ),
+    );
+    check(
+        "
+        [[terms.rule]]
+        id = 'cpa'
+        on = 'ftd'
+        cpa = '20.00'
+        advance = true
+        [[terms.rule]]
+        id = 'share'
+        on = 'revenue'
+        revshare = '30%'
+        chargeback_fee = '15.00'
+        ",
+        "
+        0 click c1 p1
+        1 ftd txn=f click=c1 customer=u1 amount=50.00
+        2 revenue txn=r click=c1 customer=u1 amount=100.00
+        = r share p1 10.00 approved
+        3 chargeback txn=r
+        = r share p1 -15.00 approved
+        = balance p1 approved=5.00 earned=30.00 reversed=25.00
+        ",
+    );
+    check(
+        "
+        [[terms.rule]]
+        id = 'share'
+        on = 'sale'
+        revshare = '10%'
+        currency = 'EUR'
+        on_chargeback = 'keep'
+        chargeback_fee = '15.00'
+        ",
+        "
+        0 click c1 p1
+        1 sale txn=a click=c1 amount=1000.00
+        2 payout one p1 a:share:100.00
+        3 settled one
+        4 chargeback txn=a
+        = a share p1 100.00 approved awaiting_fx
+        = balance p1 earned=100.00 paid=100.00
+        0 rate EUR USD 2
+        = a share p1 70.00 approved
+        = balance p1 approved=-30.00 earned=100.00 clawed_back=30.00 paid=100.00
+        ",
+    );
+}
+
+/// The end of a month counts what is approved, and of what waits again what was paid: nothing new was earned.
+#[test]
+fn a_paid_line_that_waits_again_still_counts_in_its_month() {
+    check(
+        &format!("carryover = 'reset'\n{SHARE}"),
+        "
+        0 click c1 p1
+        1 revenue txn=won click=c1 amount=1000.00
+        2 payout one p1 won:share:300.00
+        3 settled one
+        4 revenue txn=lost click=c1 amount=-1500.00
+        = balance p1 approved=-300.00 earned=-150.00 adjusted=150.00 paid=300.00
+        5 status txn=won is=pending
+        = balance p1 approved=-300.00 earned=-150.00 adjusted=150.00 paid=300.00
+        ",
+    );
+}
+
 /// A cap limits what is given: what earns nothing takes nobody's place, and a loss is a loss.
 #[test]
 fn a_cap_by_count_counts_what_earns_and_lets_losses_through() {
@@ -266,6 +374,22 @@ fn approving_what_is_approved_does_not_prolong_a_hold() {
         ("auto", "2 status txn=a is=pending\n5 decide a approve", 19),
         ("auto", "2 decide a reject\n5 decide a approve", 19),
         ("auto", "2 decide a reject\n5 decide a release", 15),
+        // What a decision overrules changes nothing.
+        (
+            "auto",
+            "2 status txn=a is=pending\n5 decide a approve\n9 status txn=a is=rejected",
+            19,
+        ),
+        (
+            "auto",
+            "2 status txn=a is=pending\n5 decide a approve\n9 status txn=a is=approved",
+            19,
+        ),
+        (
+            "status",
+            "5 status txn=a is=approved\n9 decide a approve\n9 status txn=a is=rejected",
+            19,
+        ),
     ] {
         let claim = format!("= a cpa p1 100.00 approved day={day}");
         check(&rule(approval), &format!("{sale}{story}\n{claim}"));

@@ -196,7 +196,7 @@ impl Told {
                     occurred_at: row.occurred_at,
                 };
                 let reserved = reserved(row.id, line.rule.as_deref());
-                due.extend(whole.of_earning(line.carried_minor - line.written_off_minor, reserved));
+                due.extend(whole.parts(line.carried_minor - line.written_off_minor, reserved));
             }
         }
         for fact in &self.facts {
@@ -221,20 +221,16 @@ impl Told {
         for row in self.folded.carryovers.values() {
             if row.partner == *partner && row.currency == currency {
                 let carried = self.carried(partner, row.id, None, true);
-                let amount_minor = not_reserved(row.amount_minor - carried, reserved(row.id, None));
-                due.push(DueLine {
+                let whole = DueLine {
                     subject_id: row.id,
                     rule: None,
                     offer: row.offer.clone(),
-                    amount_minor,
-                    // What a month gives back is taken at once.
-                    available_at: Some(if amount_minor < 0 {
-                        Instant::MIN
-                    } else {
-                        row.available_at
-                    }),
+                    amount_minor: row.amount_minor,
+                    available_at: Some(row.available_at),
                     occurred_at: row.ends_at,
-                });
+                };
+                let parts = whole.parts(carried, reserved(row.id, None));
+                due.extend(parts.map(DueLine::debt_at_once));
             }
         }
         due.retain(|line| line.amount_minor != 0);

@@ -33,6 +33,15 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// What of it is approved: while it waits, what was paid or recovered.
+    fn lasting(&self) -> i64 {
+        if self.waits() {
+            self.net.clamp(self.paid.min(0), self.paid.max(0))
+        } else {
+            self.net
+        }
+    }
+
     /// Whether it is not approved.
     pub(crate) fn waits(&self) -> bool {
         self.for_somebody || (self.for_rate && self.net > self.paid.max(0))
@@ -55,7 +64,8 @@ pub(crate) fn lines(history: &History<'_>, conversion: &Conversion<'_>) -> Vec<L
             rule: rule.id.clone(),
             currency,
             for_somebody: waits_for_somebody(history, conversion, rule),
-            for_rate: waits_for_rate(history, conversion, rule),
+            for_rate: waits_for_rate(history, conversion, rule)
+                || fee(history, conversion, rule, currency).is_none(),
             paid: history.paid(conversion, (&partner, currency), &rule.id),
         })
         .collect();
@@ -251,18 +261,28 @@ pub(crate) fn before_cap(
         return exchanged(history, conversion, share, from, to).map_or(0, Ratio::rounded);
     }
     let (gross, from) = gross(history, conversion, (partner, terms, rule));
-    let (part, charged) = left(history, conversion, rule);
+    let (part, _) = left(history, conversion, rule);
     let part = if is_refused { Ratio(0, 1) } else { part };
     let Some(whole) = gross.and_then(|it| exchanged(history, conversion, it, from, to)) else {
         return 0;
     };
-    let fee = rule.chargeback_fee.filter(|_| charged).map(|fee| {
-        let minor = Ratio::of(fee.decimal()).times(Ratio(100, 1));
-        let from = rule.currency.unwrap_or(Currency::USD);
-        exchanged(history, conversion, minor, from, to).map(Ratio::rounded)
-    });
-    let net = whole.times(part).rounded();
-    fee.map_or(net, |fee| fee.map_or(0, |fee| net - fee))
+    whole.times(part).rounded()
+}
+
+/// What a chargeback costs besides; `None` while nobody knows how much.
+fn fee(
+    history: &History<'_>,
+    conversion: &Conversion<'_>,
+    rule: &Rule,
+    to: Currency,
+) -> Option<i64> {
+    let (_, charged) = left(history, conversion, rule);
+    let Some(fee) = rule.chargeback_fee.filter(|_| charged) else {
+        return Some(0);
+    };
+    let minor = Ratio::of(fee.decimal()).times(Ratio(100, 1));
+    let from = rule.currency.unwrap_or(Currency::USD);
+    exchanged(history, conversion, minor, from, to).map(Ratio::rounded)
 }
 
 fn exchanged(
@@ -366,7 +386,7 @@ fn gross(
     (Some(amount.times(rate)), own)
 }
 
-/// What a rule gives the credited partner, cap and advance included.
+/// What a rule gives the credited partner, cap, advance and fee included.
 fn net(
     history: &History<'_>,
     conversion: &Conversion<'_>,
@@ -377,7 +397,9 @@ fn net(
         Some(_) => beyond_advance(history, conversion, (partner, terms), given),
         None => given,
     };
-    capped(history, conversion, (partner, terms, rule), given)
+    let to = history.currency_of(partner).expect("a line has a currency");
+    let fee = fee(history, conversion, rule, to).unwrap_or(0);
+    capped(history, conversion, (partner, terms, rule), given) - fee
 }
 
 /// A share of revenue beyond what was paid in advance for the customer. The rules of the stories
@@ -449,7 +471,8 @@ pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i6
                 .terms(offer, &line.partner, at)
                 .expect("a line has terms");
             let resets = terms.carryover == Carryover::Reset;
-            if line.waits() || line.net == 0 || (!resets && terms.fence == Fence::Partner) {
+            let counts = line.lasting();
+            if counts == 0 || (!resets && terms.fence == Fence::Partner) {
                 continue;
             }
             let ours = &conversion.report.references;
@@ -468,12 +491,12 @@ pub(crate) fn carryovers(history: &History<'_>) -> BTreeMap<(Slug, Currency), i6
             let month = at.to_chrono().with_timezone(&terms.time_zone);
             let month = (month.year(), month.month());
             let month = months.entry(fence).or_default().entry(month).or_default();
-            month.earned += line.net;
+            month.earned += counts;
             if let Some(from) = terms.high_roller_from {
                 let from = from.to_minor(line.currency).expect("a whole amount");
                 month.from = Some(month.from.map_or(from, |least| least.min(from)));
                 if let Some(player) = player {
-                    *month.players.entry(player).or_default() += line.net;
+                    *month.players.entry(player).or_default() += counts;
                 }
             }
         }

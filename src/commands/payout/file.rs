@@ -11,7 +11,7 @@ use postbook_schemas::{FactId, Slug, bank::Bank};
 
 use super::{
     super::record::{self, CommandError},
-    pain, payable,
+    pain, payable, refuse_waiting,
 };
 use crate::{
     service::Service,
@@ -140,6 +140,9 @@ async fn refuse_too_much(service: &Service, approved: &[PayoutRow]) -> Result<()
         let key = (&row.partner, row.currency.code());
         let (_, sum) = sums.entry(key).or_insert((row, 0));
         *sum += i128::from(row.amount_minor);
+    }
+    for row in approved {
+        refuse_waiting(service, row).await?;
     }
     for ((partner, _), (row, sum)) in sums {
         let payable = payable(service, row).await?;

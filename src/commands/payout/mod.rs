@@ -227,6 +227,7 @@ async fn weigh(service: &Service, row: &PayoutRow, step: Move) -> Result<(), Com
         // What happened at the bank happened, whatever is payable by now.
         Move::Settle | Move::Fail | Move::Return => return Ok(()),
     };
+    refuse_waiting(service, row).await?;
     let payable = payable(service, row).await?;
     if i128::from(row.amount_minor) <= payable - claimed.unwrap_or(0) {
         return Ok(());
@@ -239,6 +240,21 @@ async fn weigh(service: &Service, row: &PayoutRow, step: Move) -> Result<(), Com
     Err(CommandError::Conflict(format!(
         "{} are payable now{of_which}: fail this payout of {} and propose what is left",
         currency.format_money(payable),
+        currency.format_major(row.amount_minor)
+    )))
+}
+
+/// Refuses to pay what nobody would be paid now: a line waits again since the payout was proposed.
+async fn refuse_waiting(service: &Service, row: &PayoutRow) -> Result<(), CommandError> {
+    let now = service.clock.now();
+    let waiting = service.tables.waiting_minor(row.id, now).await?;
+    if waiting == 0 {
+        return Ok(());
+    }
+    let currency = row.currency;
+    Err(CommandError::Conflict(format!(
+        "{} of it wait again, pending or on hold: fail this payout of {} and propose what is payable",
+        currency.format_money(waiting),
         currency.format_major(row.amount_minor)
     )))
 }

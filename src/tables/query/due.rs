@@ -140,8 +140,11 @@ async fn carryover_lines(
         .push_bind(partner.as_str().to_owned())
         .push(" AND k.currency = ")
         .push_bind(currency.code().to_owned());
-    let rows = from.fetch(query).await?;
-    rows.iter().map(carryover).collect()
+    let mut lines = Vec::new();
+    for row in &from.fetch(query).await? {
+        lines.extend(carryover(row)?);
+    }
+    Ok(lines)
 }
 
 /// What payouts in some states carry of one subject.
@@ -212,10 +215,10 @@ fn earning(row: &Row) -> Result<impl Iterator<Item = DueLine>, TablesError> {
         occurred_at,
     };
     let (settled, reserved) = (row.number("settled_minor")?, row.number("reserved_minor")?);
-    Ok(line.of_earning(settled, reserved))
+    Ok(line.parts(settled, reserved))
 }
 
-/// What of an adjustment or a carryover payouts do not carry.
+/// What of an adjustment payouts do not carry.
 fn not_carried(row: &Reader<'_>) -> Result<i64, TablesError> {
     let due = row
         .number("open_minor")?
@@ -238,20 +241,16 @@ fn adjustment(row: &Row) -> Result<DueLine, TablesError> {
     })
 }
 
-fn carryover(row: &Row) -> Result<DueLine, TablesError> {
+fn carryover(row: &Row) -> Result<impl Iterator<Item = DueLine>, TablesError> {
     let row = Reader::new("carryovers", row);
-    let amount_minor = not_carried(&row)?;
-    let is_given_back = amount_minor < 0;
-    Ok(DueLine {
+    let whole = DueLine {
         subject_id: row.id("subject_id")?,
         rule: None,
         offer: row.parsed_option("offer")?,
-        amount_minor,
-        available_at: Some(if is_given_back {
-            Instant::MIN
-        } else {
-            row.time("available_at")?
-        }),
+        amount_minor: row.number("open_minor")?,
+        available_at: Some(row.time("available_at")?),
         occurred_at: row.time("ends_at")?,
-    })
+    };
+    let (carried, reserved) = (row.number("carried_minor")?, row.number("reserved_minor")?);
+    Ok(whole.parts(carried, reserved).map(DueLine::debt_at_once))
 }

@@ -13,6 +13,7 @@ mod running;
 mod sorts;
 pub mod timeline;
 mod total;
+mod waiting;
 
 use super::db::{Query, value::Value};
 
