@@ -130,10 +130,6 @@ pub struct LineTrace {
     /// Where it stands under its cap.
     pub cap: Option<CapTrace>,
     /// What a chargeback costs besides, if it costs anything; `None` within while no rate says how much.
-    #[expect(
-        clippy::option_option,
-        reason = "no fee is not a fee that nobody knows"
-    )]
     pub fee: Option<Option<i64>>,
     /// What it gives in the end.
     pub net_minor: i64,
