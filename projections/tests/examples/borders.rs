@@ -114,10 +114,9 @@ fn the_fee_of_a_chargeback_is_in_the_currency_of_the_rule_and_stays_due() {
     check(&named, &format!("{sales} = euro share p1 -30.00 approved"));
 }
 
-/// What a chargeback costs is neither capped nor worked off, makes no room for others, and waits alone for a
-/// rate of its own: what was paid stays paid.
+/// What a chargeback costs is not capped, and makes no room for others.
 #[test]
-fn the_fee_of_a_chargeback_is_beside_caps_and_advances() {
+fn the_fee_of_a_chargeback_is_beside_the_cap() {
     let cap = |cap: &str| {
         format!(
             "
@@ -156,6 +155,11 @@ fn the_fee_of_a_chargeback_is_beside_caps_and_advances() {
             "
         ),
     );
+}
+
+/// What a chargeback costs is not worked off, and waits alone for a rate of its own: what was paid stays paid.
+#[test]
+fn the_fee_of_a_chargeback_is_beside_the_advance_and_the_price() {
     check(
         "
         [[terms.rule]]
