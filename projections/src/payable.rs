@@ -27,14 +27,11 @@ pub struct DueLine {
 }
 
 impl DueLine {
-    /// What is due of an earning line, or of the end of a month, whose amount is `self.amount_minor`: what payouts have paid or
-    /// recovered beyond it and must be set right at once, and what payouts have not carried yet, which
-    /// is due once the line is payable. `settled_minor` is what payouts carry of it, less what was given
-    /// up; what open payouts reserve is taken off.
+    /// What is due of an earning line, or of the end of a month, whose amount is `self.amount_minor`: what
+    /// is due at once, and what is once the line is payable, see [`due`]; what open payouts reserve is
+    /// taken off.
     pub fn parts(self, settled_minor: i64, reserved_minor: i64) -> impl Iterator<Item = Self> {
-        let lasting = lasting(self.amount_minor, settled_minor);
-        let at_once = lasting.saturating_sub(settled_minor);
-        let waiting = self.amount_minor.saturating_sub(lasting);
+        let (at_once, waiting) = due(self.amount_minor, settled_minor);
         let at_once_now = not_reserved(at_once, reserved_minor);
         let covered = at_once.saturating_sub(at_once_now);
         let waiting_now = not_reserved(waiting, reserved_minor.saturating_sub(covered));
@@ -51,9 +48,7 @@ impl DueLine {
             .into_iter()
             .filter(|line| line.amount_minor != 0)
     }
-}
 
-impl DueLine {
     /// As the end of a month: what a month gives back is taken at once, also before the month has ended.
     #[must_use]
     pub fn debt_at_once(self) -> Self {
@@ -67,6 +62,17 @@ impl DueLine {
             ..self
         }
     }
+}
+
+/// What is due of a line: what payouts have paid or recovered beyond it and must be set right at once, and
+/// what they have not carried yet, which is due once the line is payable. `settled_minor` is what they
+/// carry, less what was given up.
+pub fn due(amount_minor: i64, settled_minor: i64) -> (i64, i64) {
+    let lasting = lasting(amount_minor, settled_minor);
+    (
+        lasting.saturating_sub(settled_minor),
+        amount_minor.saturating_sub(lasting),
+    )
 }
 
 /// What of a line's amount has been paid or recovered already, and so waits for nobody any more.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use postbook_schemas::{Change, Instant, Kind, Status};
+use postbook_schemas::{Change, Instant, Kind};
 use smallvec::SmallVec;
 
-use super::{Book, seen::Seen};
+use super::{Book, earn::is_taken_back, seen::Seen};
 use crate::{
     attribution::{Correction, Evidence, attribute},
     conversion::{Abused, Changed, Conversion, Corrected, Decided},
@@ -166,8 +166,7 @@ impl Book {
         let conversion = self.conversion(number);
         let situation = self.situation(number, seen);
         let status = situation.status.map(|since| since.status);
-        let taken_back = matches!(status, Some(Status::Rejected | Status::Reversed));
-        let counts = !conversion.sandbox && !taken_back;
+        let counts = !conversion.sandbox && !status.is_some_and(is_taken_back);
         if counts == conversion.counts {
             return;
         }

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use postbook_schemas::{Currency, Slug, Status, ZeroReason};
-use smallvec::SmallVec;
 
 use super::{
     Book,
@@ -324,18 +323,16 @@ impl Book {
             ..
         } = sheet;
         let mut all = Vec::with_capacity(sheet.matched.rules.len());
-        let mut fees: SmallVec<[Fee; 2]> = SmallVec::new();
         for (rule, pools) in sheet.matched.rules() {
             let left = self.left_of(sheet, rule);
             let volume = self.volume(pools.tiers, number);
             let given = self.priced(rule, number, currency, &left, volume.as_ref());
             let fee = self.fee(rule, number, currency, &left);
-            fees.push(fee);
-            all.push((rule, pools.cap, given));
+            all.push((rule, pools.cap, fee, given));
         }
         let terms = &sheet.matched.terms;
         let has_advance = terms.has_advance();
-        for (rule, cap, given) in &mut all {
+        for (rule, cap, _, given) in &mut all {
             if !(has_advance && works_off(rule)) {
                 *given = self.capped((rule, *cap), number, currency, *given, later);
             }
@@ -347,12 +344,11 @@ impl Book {
             let shares = all.iter_mut().filter(|(rule, ..)| works_off(rule));
             let mut shares: Vec<&mut Given> = shares.map(|(.., given)| given).collect();
             self.beyond_advance(terms, number, partner, (advanced, &mut shares), later);
-            for (rule, cap, given) in all.iter_mut().filter(|(rule, ..)| works_off(rule)) {
+            for (rule, cap, _, given) in all.iter_mut().filter(|(rule, ..)| works_off(rule)) {
                 *given = self.capped((rule, *cap), number, currency, *given, later);
             }
         }
-        let with_fees = all.into_iter().zip(fees);
-        let given = with_fees.map(|((rule, _, given), fee)| {
+        let given = all.into_iter().map(|(rule, _, fee, given)| {
             let given = match fee {
                 Ok(fee_minor) => given.less_fee(fee_minor),
                 Err(ZeroReason::OutOfRange) => Given::nothing(ZeroReason::OutOfRange),

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use postbook_schemas::{Slug, Status};
+use postbook_schemas::Slug;
 
-use super::{Book, approval::standing, earn::Lines, seen::Seen};
+use super::{
+    Book,
+    approval::standing,
+    earn::{Lines, is_taken_back},
+    seen::Seen,
+};
 use crate::{
     conditions::unmet,
     numbers::ConversionNumber,
@@ -32,7 +37,7 @@ impl Book {
         let situation = self.situation(number, seen);
         let refused = situation
             .status
-            .is_some_and(|since| matches!(since.status, Status::Rejected | Status::Reversed));
+            .is_some_and(|since| is_taken_back(since.status));
         let mut groups_taken = std::collections::BTreeSet::new();
         for rule in &terms.prices {
             let conversion = self.conversion(number);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use postbook_schemas::{Currency, Slug, Status, ZeroReason, terms::Period};
+use postbook_schemas::{Currency, Slug, ZeroReason, terms::Period};
 use rust_decimal::Decimal;
 
 use super::{
     Book,
+    earn::is_taken_back,
     seen::{Level, RulePools, Seen},
 };
 use crate::{
@@ -129,7 +130,7 @@ impl Book {
         let currency = self.programme.partner_currency(partner);
         let situation = self.situation(number, seen);
         let status = situation.status.map(|since| since.status);
-        let refused = matches!(status, Some(Status::Rejected | Status::Reversed));
+        let refused = status.is_some_and(is_taken_back);
         let terms = &matched.terms;
         for (rule, pools) in matched.rules().filter(|(rule, _)| rule.is_pooled()) {
             // An override gives what is left of what others earn: that is not its rule's to say.

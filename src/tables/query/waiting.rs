@@ -1,6 +1,6 @@
 //! What of a payout waits again since it was proposed.
 
-use postbook_projections::{payable::lasting, rows::LineState};
+use postbook_projections::{payable::due, rows::LineState};
 use postbook_schemas::{FactId, Instant};
 
 use super::select;
@@ -37,11 +37,9 @@ impl Tables {
                 continue;
             }
             let (amount, settled) = (row.number("amount_minor")?, row.number("settled_minor")?);
-            let lasting = lasting(amount, settled);
-            let at_once = lasting.saturating_sub(settled).max(0);
-            let rest = amount.saturating_sub(lasting).max(0);
-            let beyond = row.number("wanted_minor")?.saturating_sub(at_once);
-            waiting += i128::from(beyond.clamp(0, rest));
+            let (at_once, rest) = due(amount, settled);
+            let beyond = row.number("wanted_minor")?.saturating_sub(at_once.max(0));
+            waiting += i128::from(beyond.clamp(0, rest.max(0)));
         }
         Ok(waiting)
     }
